@@ -1,0 +1,191 @@
+# Skyvault, built like a contrib module: PGXS.  `make help` names the targets.
+#
+# demo and test begin on a machine that has only make: they install what is
+# missing and then call make again.  So nothing here may fail when there is no
+# pg_config yet.
+#
+# Out-of-tree builds work: make -C DIR -f /path/to/this/Makefile.
+
+.DEFAULT_GOAL := all
+
+SRC_DIR := $(dir $(firstword $(MAKEFILE_LIST)))
+TOOLS := $(SRC_DIR)test/tools
+SELF = $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
+
+MODULE_big = skyvault
+EXTENSION = skyvault
+DATA = skyvault--0.1.sql
+PGFILEDESC = "skyvault - key-value store in an object store"
+
+SOURCES := $(sort $(wildcard $(SRC_DIR)src/*.c $(SRC_DIR)src/*/*.c))
+OBJS = $(SOURCES:$(SRC_DIR)%.c=%.o)
+
+# The layers that know nothing of a server (see src/README.md).
+PURE_LAYERS = base sst lsm cache store
+PURE_SOURCES := $(sort $(wildcard $(PURE_LAYERS:%=$(SRC_DIR)src/%/*.c)))
+
+REGRESS = $(sort $(basename $(notdir $(wildcard $(SRC_DIR)sql/*.sql))))
+REGRESS_OPTS = --load-extension=skyvault
+
+WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+ifneq ($(WERROR)$(CI),)
+WARNINGS += -Werror
+endif
+
+# The header dependencies that PGXS leaves out come from -MMD -MP.
+PG_CPPFLAGS = -I$(SRC_DIR)src -MMD -MP
+ifneq ($(STOP_POINTS),)
+PG_CPPFLAGS += -DSKYVAULT_STOP_POINTS
+endif
+ifneq ($(ASSERTS),)
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+endif
+PG_CFLAGS = -fvisibility=hidden $(WARNINGS)
+SHLIB_LINK = -lzstd -lxxhash
+
+EXTRA_CLEAN = $(OBJS:.o=.d) build
+
+# JIT inlining gains nothing in a storage module, and bitcode doubles the build.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifneq ($(PGXS),)
+include $(PGXS)
+else
+.PHONY: all install installcheck clean distclean
+all install installcheck:
+	@echo "$@: needs pg_config and the server's development files; '$(TOOLS)/install-deps.sh build' installs them" >&2
+	@exit 1
+clean:
+	rm -rf $(shlib) $(OBJS) $(EXTRA_CLEAN)
+distclean: clean
+endif
+
+# ---------------------------------------------------------------- the module
+# Objects depend on the flags they were compiled with.
+FLAGS = $(CC) $(VERSION) $(CFLAGS) $(CPPFLAGS)
+
+build/flags: FORCE
+	@mkdir -p $(sort $(@D) $(dir $(OBJS)))
+	@printf '%s\n' '$(FLAGS)' | cmp -s - $@ || printf '%s\n' '$(FLAGS)' > $@
+
+$(OBJS): build/flags
+
+-include $(OBJS:.o=.d)
+
+# ---------------------------------------------------------------- unit tests
+# Every test/unit/*.c is a program, linked with all server-free sources.
+UNIT_DIR = build/unit
+UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fvisibility=hidden \
+	-Wall -Wextra -Wmissing-prototypes -Wdeclaration-after-statement \
+	$(if $(WERROR)$(CI),-Werror) \
+	-fsanitize=address,undefined -fno-sanitize-recover=all \
+	-I$(SRC_DIR)src -I$(SRC_DIR)test/unit -MMD -MP
+UNIT_LIBS = -lzstd -lxxhash -lpthread -lm
+
+UNIT_SOURCES := $(sort $(wildcard $(SRC_DIR)test/unit/*.c))
+UNIT_OBJS = $(PURE_SOURCES:$(SRC_DIR)src/%.c=$(UNIT_DIR)/obj/%.o)
+UNIT_PROGRAMS = $(UNIT_SOURCES:$(SRC_DIR)test/unit/%.c=$(UNIT_DIR)/%)
+
+$(UNIT_DIR)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(UNIT_CFLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(UNIT_CFLAGS)' > $@
+
+$(UNIT_DIR)/obj/%.o: $(SRC_DIR)src/%.c $(UNIT_DIR)/flags
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_DIR)/%.o: $(SRC_DIR)test/unit/%.c $(UNIT_DIR)/flags
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+$(UNIT_PROGRAMS): $(UNIT_DIR)/%: $(UNIT_DIR)/%.o $(UNIT_OBJS)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(UNIT_LIBS)
+
+.SECONDARY: $(UNIT_OBJS) $(UNIT_PROGRAMS:%=%.o)
+
+-include $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d)
+
+.PHONY: unit-programs unit
+unit-programs: $(UNIT_PROGRAMS)
+
+unit: unit-programs
+	BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh unit
+
+# -------------------------------------------------------------- tests, demo
+# Tests run a build with assertions and stop points, the demo a plain one.
+TEST_BUILD = ASSERTS=1 STOP_POINTS=1
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
+TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
+
+.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench
+
+deps-build:
+	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
+
+deps-test:
+	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh test
+
+# The second make of each pair runs as root if need be and only copies files.
+test-install: deps-test
+	$(SELF) all $(TEST_BUILD)
+	$(AS_ROOT) $(SELF) install $(TEST_BUILD) \
+		PG_CONFIG='$(PG_CONFIG)' WERROR='$(WERROR)' CI='$(CI)'
+	set -e; for module in $(TEST_MODULES); do \
+		$(MAKE) --no-print-directory -C $$module all PG_CONFIG='$(PG_CONFIG)'; \
+		$(AS_ROOT) $(MAKE) --no-print-directory -C $$module install PG_CONFIG='$(PG_CONFIG)'; \
+	done
+
+regress isolation pgtap tap modules: test-install
+	PG_CONFIG='$(PG_CONFIG)' BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh $@
+
+test: test-install
+	$(SELF) unit-programs
+	PG_CONFIG='$(PG_CONFIG)' BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh all
+
+demo: deps-build
+	$(SELF) all ASSERTS= STOP_POINTS=
+	$(AS_ROOT) $(SELF) install ASSERTS= STOP_POINTS= \
+		PG_CONFIG='$(PG_CONFIG)' WERROR='$(WERROR)' CI='$(CI)'
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)demo/demo.sh
+
+bench: all
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/run.sh
+
+# ------------------------------------------------------------------- checks
+.PHONY: check-style check-layers format
+
+check-style:
+	$(TOOLS)/check-style.sh
+
+check-layers:
+	$(TOOLS)/check-layers.sh
+
+format:
+	$(TOOLS)/check-style.sh --fix
+
+# ---------------------------------------------------------------- the others
+.PHONY: FORCE help demo-remove
+
+# A running demo server is stopped before its files go.
+distclean: demo-remove
+demo-remove:
+	$(SRC_DIR)demo/demo.sh remove
+
+help:
+	@echo 'make               build the extension (WERROR=1, ASSERTS=1, STOP_POINTS=1)'
+	@echo 'make install       install it into the server of PG_CONFIG'
+	@echo 'make installcheck  regression tests in a running server that preloads skyvault'
+	@echo 'make demo          install what is missing, build, and show it on real data'
+	@echo 'make test          install what is missing, build, and run all tests:'
+	@echo '  make unit        server-free layers, under address and undefined-behaviour sanitizers'
+	@echo '  make regress     SQL, sql/ against expected/'
+	@echo '  make isolation   concurrent sessions, test/isolation/'
+	@echo '  make pgtap       test/pgtap/'
+	@echo '  make tap         crashes and restarts, test/tap/'
+	@echo '  make modules     C functions that SQL cannot reach, test/modules/'
+	@echo 'make bench         measurements side by side with a plain table'
+	@echo 'make check-style   layout of the sources; make format mends blanks'
+	@echo 'make check-layers  who may include whom'
+	@echo 'make clean         remove what was built; make distclean: the demo as well'

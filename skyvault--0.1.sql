@@ -1,0 +1,283 @@
+/* skyvault--0.1.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION skyvault" to load this file. \quit
+
+--
+-- The catalogue.  Rows are written by the library, under the locks that
+-- src/forest/forest_catalog.h lists; nobody else has privileges on them.
+-- Ids are the catalogue's own and are never reused.
+--
+CREATE SCHEMA skyvault;
+
+CREATE SEQUENCE skyvault.write_seq;		-- orders level-0 runs and floors
+CREATE SEQUENCE skyvault.vault_id_seq AS integer;
+CREATE SEQUENCE skyvault.table_id_seq AS integer;
+CREATE SEQUENCE skyvault.run_id_seq;
+CREATE SEQUENCE skyvault.serial_seq;
+CREATE SEQUENCE skyvault.job_id_seq;
+
+CREATE TABLE skyvault.vault (
+	id integer PRIMARY KEY,
+	server oid NOT NULL UNIQUE,
+	uuid uuid NOT NULL,
+	epoch bigint NOT NULL,
+	incarnation uuid NOT NULL,
+	system_identifier bigint NOT NULL,
+	database oid NOT NULL,
+	created timestamptz NOT NULL
+);
+COMMENT ON TABLE skyvault.vault IS 'one row per foreign server in use: its identity in the object store';
+
+CREATE TABLE skyvault."table" (
+	id integer PRIMARY KEY,
+	vault_id integer NOT NULL,
+	relid oid NOT NULL UNIQUE,
+	floor_seq bigint NOT NULL,
+	created timestamptz NOT NULL
+);
+COMMENT ON TABLE skyvault."table" IS 'one row per foreign table in use; runs at or below floor_seq hold nothing of it';
+
+CREATE TABLE skyvault.run (
+	id bigint PRIMARY KEY,
+	vault_id integer NOT NULL,
+	tier "char" NOT NULL,
+	level integer NOT NULL,
+	seq_lo bigint NOT NULL,
+	seq_hi bigint NOT NULL,
+	object text NOT NULL,
+	file_bytes bigint NOT NULL,
+	tail_bytes bigint NOT NULL,
+	table_ids integer[] NOT NULL,
+	min_keys bytea[] NOT NULL,
+	max_keys bytea[] NOT NULL,
+	entries bigint[] NOT NULL,
+	tombstones bigint[] NOT NULL,
+	created timestamptz NOT NULL
+);
+CREATE INDEX run_vault_id_idx ON skyvault.run (vault_id);
+COMMENT ON TABLE skyvault.run IS 'the registry: one row per live run, with what it holds of each table';
+COMMENT ON COLUMN skyvault.run.tier IS 'w: WAL run, b: buffer run, l: run of a level';
+
+CREATE TABLE skyvault.changelog (
+	serial bigint PRIMARY KEY,
+	vault_id integer NOT NULL,
+	id bigint,
+	kind text NOT NULL,
+	table_ids integer[] NOT NULL,
+	changes jsonb NOT NULL,
+	at timestamptz NOT NULL
+);
+CREATE UNIQUE INDEX changelog_vault_id_id_idx ON skyvault.changelog (vault_id, id);
+COMMENT ON TABLE skyvault.changelog IS 'one row per change of the forest; id is NULL until a worker has numbered it, and then in commit order without gaps';
+
+CREATE TABLE skyvault.garbage (
+	object text NOT NULL,
+	vault_id integer NOT NULL,
+	removed_xid8 xid8 NOT NULL,
+	at timestamptz NOT NULL,
+	PRIMARY KEY (vault_id, object)
+);
+COMMENT ON TABLE skyvault.garbage IS 'objects to delete from the store once no reader can need them';
+
+CREATE TABLE skyvault.job (
+	id bigint PRIMARY KEY,
+	vault_id integer NOT NULL,
+	kind text NOT NULL,
+	state text NOT NULL CHECK (state IN ('running', 'done', 'failed')),
+	started timestamptz NOT NULL,
+	ended timestamptz,
+	entries bigint,
+	bytes bigint,
+	run_id bigint,
+	left_out text,
+	error text,
+	hint text
+);
+CREATE INDEX job_vault_id_idx ON skyvault.job (vault_id, id);
+COMMENT ON TABLE skyvault.job IS 'what the workers did and are doing';
+
+CREATE TABLE skyvault.delta (
+	table_id integer NOT NULL,
+	key bytea NOT NULL,
+	kind "char" NOT NULL,
+	expires_at timestamptz,
+	value bytea,
+	PRIMARY KEY (table_id, key)
+) WITH (
+	fillfactor = 80,
+	autovacuum_vacuum_threshold = 5000,
+	autovacuum_vacuum_scale_factor = 0.02,
+	autovacuum_vacuum_cost_delay = 0,
+	toast.autovacuum_vacuum_threshold = 5000,
+	toast.autovacuum_vacuum_scale_factor = 0.02,
+	toast.autovacuum_vacuum_cost_delay = 0
+);
+-- Runs compress; here it would only cost time.
+ALTER TABLE skyvault.delta ALTER COLUMN key SET STORAGE PLAIN, ALTER COLUMN value SET STORAGE EXTERNAL;
+COMMENT ON TABLE skyvault.delta IS 'the newest writes of all tables, not yet in the store';
+COMMENT ON COLUMN skyvault.delta.kind IS 'v: value, t: tombstone, l: claim without content';
+
+GRANT USAGE ON SCHEMA skyvault TO pg_monitor;
+GRANT SELECT ON skyvault.vault, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job TO pg_monitor;
+
+--
+-- The wrapper, and a server whose store lies inside the data directory.
+--
+CREATE FUNCTION skyvault_fdw_handler() RETURNS fdw_handler
+	LANGUAGE C STRICT
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_fdw_handler() IS 'foreign data wrapper handler';
+
+CREATE FUNCTION skyvault_fdw_validator(options text[], catalog oid) RETURNS void
+	LANGUAGE C STRICT
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_fdw_validator(text[], oid) IS 'checks the options of servers and foreign tables';
+
+CREATE FOREIGN DATA WRAPPER skyvault
+	HANDLER skyvault_fdw_handler
+	VALIDATOR skyvault_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER skyvault IS 'key-value tables whose data lives in an object store';
+
+CREATE SERVER skyvault FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:skyvault');
+COMMENT ON SERVER skyvault IS 'default vault: a directory inside the data directory';
+
+--
+-- The functions.
+--
+CREATE FUNCTION skyvault_create_table(name text, key_type regtype DEFAULT 'text',
+									  value_type regtype DEFAULT 'text',
+									  server name DEFAULT 'skyvault',
+									  ttl interval DEFAULT NULL) RETURNS regclass
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_create_table(text, regtype, regtype, name, interval)
+	IS 'creates a foreign table (key, value); the types are text or bytea';
+
+CREATE FUNCTION skyvault_put(rel regclass, key text, value text, ttl interval DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_put(regclass, text, text, interval)
+	IS 'sets the value of a key, replacing any that it has';
+
+CREATE FUNCTION skyvault_put(rel regclass, key bytea, value bytea, ttl interval DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_put(regclass, bytea, bytea, interval)
+	IS 'sets the value of a key, replacing any that it has';
+
+CREATE FUNCTION skyvault_multi_put(rel regclass, keys text[], "values" text[], ttl interval DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_multi_put(regclass, text[], text[], interval)
+	IS 'sets the values of many keys at once; of equal keys the last one wins';
+
+CREATE FUNCTION skyvault_multi_put(rel regclass, keys bytea[], "values" bytea[], ttl interval DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_multi_put(regclass, bytea[], bytea[], interval)
+	IS 'sets the values of many keys at once; of equal keys the last one wins';
+
+CREATE FUNCTION skyvault_delete(rel regclass, key text) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_delete(regclass, text) IS 'deletes a key, whether or not it exists';
+
+CREATE FUNCTION skyvault_delete(rel regclass, key bytea) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_delete(regclass, bytea) IS 'deletes a key, whether or not it exists';
+
+CREATE FUNCTION skyvault_get(rel regclass, key text) RETURNS text
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_get(regclass, text) IS 'the value of a key, or NULL';
+
+CREATE FUNCTION skyvault_get(rel regclass, key bytea) RETURNS bytea
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_get(regclass, bytea) IS 'the value of a key, or NULL';
+
+CREATE FUNCTION skyvault_get(rel regclass, key text, for_update boolean) RETURNS text
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'skyvault_get_for_update';
+COMMENT ON FUNCTION skyvault_get(regclass, text, boolean)
+	IS 'the value of a key, or NULL; for_update locks the key to the end of the transaction';
+
+CREATE FUNCTION skyvault_get(rel regclass, key bytea, for_update boolean) RETURNS bytea
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'skyvault_get_for_update';
+COMMENT ON FUNCTION skyvault_get(regclass, bytea, boolean)
+	IS 'the value of a key, or NULL; for_update locks the key to the end of the transaction';
+
+CREATE FUNCTION skyvault_exists(rel regclass, key text) RETURNS boolean
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_exists(regclass, text) IS 'whether a key exists';
+
+CREATE FUNCTION skyvault_exists(rel regclass, key bytea) RETURNS boolean
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_exists(regclass, bytea) IS 'whether a key exists';
+
+CREATE FUNCTION skyvault_multi_get(rel regclass, keys text[], OUT key text, OUT value text) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_multi_get(regclass, text[])
+	IS 'the values of many keys, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_multi_get(rel regclass, keys bytea[], OUT key bytea, OUT value bytea) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_multi_get(regclass, bytea[])
+	IS 'the values of many keys, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_multi_get(rels regclass[], keys text[], OUT rel regclass, OUT key text, OUT value text) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_multi_get_tables';
+COMMENT ON FUNCTION skyvault_multi_get(regclass[], text[])
+	IS 'the value of the i-th key in the i-th table, at one snapshot, NULL where missing';
+
+CREATE FUNCTION skyvault_multi_get(rels regclass[], keys bytea[], OUT rel regclass, OUT key bytea, OUT value bytea) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_multi_get_tables';
+COMMENT ON FUNCTION skyvault_multi_get(regclass[], bytea[])
+	IS 'the value of the i-th key in the i-th table, at one snapshot, NULL where missing';
+
+-- Without these two, an untyped literal could be a regclass as well as a
+-- regclass[], and the call would be ambiguous; text is preferred over both.
+CREATE FUNCTION skyvault_multi_get(rel text, keys text[], OUT key text, OUT value text) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_multi_get_named';
+COMMENT ON FUNCTION skyvault_multi_get(text, text[])
+	IS 'the values of many keys, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_multi_get(rel text, keys bytea[], OUT key bytea, OUT value bytea) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_multi_get_named';
+COMMENT ON FUNCTION skyvault_multi_get(text, bytea[])
+	IS 'the values of many keys, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_scan(rel regclass, low text DEFAULT NULL, high text DEFAULT NULL,
+							  max_rows bigint DEFAULT NULL, reverse boolean DEFAULT false,
+							  OUT key text, OUT value text) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_scan(regclass, text, text, bigint, boolean)
+	IS 'the entries with low <= key < high in byte order, at most max_rows; a NULL bound is open';
+
+-- Only the text variant has defaults for its bounds, or skyvault_scan('kv') would be ambiguous.
+CREATE FUNCTION skyvault_scan(rel regclass, low bytea, high bytea,
+							  max_rows bigint DEFAULT NULL, reverse boolean DEFAULT false,
+							  OUT key bytea, OUT value bytea) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_scan(regclass, bytea, bytea, bigint, boolean)
+	IS 'the entries with low <= key < high in byte order, at most max_rows; a NULL bound is open';
+
+CREATE FUNCTION skyvault_flush(vault name DEFAULT NULL) RETURNS bigint
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_flush(name)
+	IS 'moves everything committed before the call to the store; the number of entries written';
+REVOKE EXECUTE ON FUNCTION skyvault_flush(name) FROM PUBLIC;

@@ -1,0 +1,60 @@
+/*
+ * fdw_handler.c
+ *		The wrapper's table of callbacks.
+ */
+#include "postgres.h"
+
+#include "fdw/fdw_handler.h"
+
+#include "fdw/fdw_explain.h"
+#include "fdw/fdw_modify.h"
+#include "fdw/fdw_options.h"
+#include "fdw/fdw_plan.h"
+#include "fdw/fdw_scan.h"
+#include "fdw/fdw_update.h"
+#include "foreign/fdwapi.h"
+
+PG_FUNCTION_INFO_V1(skyvault_fdw_handler);
+PG_FUNCTION_INFO_V1(skyvault_fdw_validator);
+
+Datum
+skyvault_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = fdw_plan_rel_size;
+	routine->GetForeignPaths = fdw_plan_paths;
+	routine->GetForeignPlan = fdw_plan_scan;
+	routine->IsForeignScanParallelSafe = fdw_plan_is_parallel_safe;
+
+	routine->BeginForeignScan = fdw_scan_begin;
+	routine->IterateForeignScan = fdw_scan_iterate;
+	routine->ReScanForeignScan = fdw_scan_rescan;
+	routine->EndForeignScan = fdw_scan_end;
+
+	routine->IsForeignRelUpdatable = fdw_modify_operations;
+	routine->AddForeignUpdateTargets = fdw_modify_add_targets;
+	routine->PlanForeignModify = fdw_modify_plan;
+	routine->BeginForeignModify = fdw_modify_begin;
+	routine->EndForeignModify = fdw_modify_end;
+	routine->BeginForeignInsert = fdw_modify_begin_insert;
+	routine->EndForeignInsert = fdw_modify_end;
+	routine->GetForeignModifyBatchSize = fdw_modify_batch_size;
+	routine->ExecForeignInsert = fdw_modify_insert;
+	routine->ExecForeignBatchInsert = fdw_modify_insert_batch;
+	routine->ExecForeignUpdate = fdw_update_row;
+	routine->ExecForeignDelete = fdw_delete_row;
+	routine->ExecForeignTruncate = fdw_modify_truncate;
+
+	routine->ExplainForeignScan = fdw_explain_scan;
+	routine->ExplainForeignModify = fdw_explain_modify;
+
+	PG_RETURN_POINTER(routine);
+}
+
+Datum
+skyvault_fdw_validator(PG_FUNCTION_ARGS)
+{
+	fdw_options_validate(PG_GETARG_DATUM(0), PG_GETARG_OID(1));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,34 @@
+/*
+ * fdw_options.h
+ *		The options of servers and foreign tables.
+ *
+ * server	url		'file:/absolute/directory' or 'file:directory', below the data directory
+ *			shared	whether standbys and base backups reach the store too
+ * table	key		the key columns, in order
+ *			ttl		how long a written row lives
+ *			insert	what INSERT does with a key that exists: 'replace' it, or fail ('strict')
+ *
+ * Wrappers, columns and user mappings have none.
+ */
+#ifndef FDW_OPTIONS_H
+#define FDW_OPTIONS_H
+
+#include "postgres.h"
+
+typedef struct FdwOption
+{
+	const char *name;			/* NULL ends the table */
+	Oid			catalog;		/* of the objects that may have it */
+	void		(*check) (const char *name, const char *value);
+} FdwOption;
+
+extern const FdwOption fdw_options[];
+
+/*
+ * Checks the options (a text[] as catalogues store them) of an object in the
+ * catalogue: HV00D for an unknown name, 22023 for a value that does not fit,
+ * 42501 for one that only superusers may give.
+ */
+extern void fdw_options_validate(Datum options, Oid catalog);
+
+#endif							/* FDW_OPTIONS_H */

@@ -1,0 +1,342 @@
+/*
+ * fdw_plan.c
+ *		See fdw_plan.h.
+ */
+#include "postgres.h"
+
+#include "fdw/fdw_plan.h"
+
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "fdw/fdw_quals.h"
+#include "forest/forest_read.h"
+#include "forest/forest_table.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planmain.h"
+#include "optimizer/prep.h"
+#include "optimizer/restrictinfo.h"
+#include "server/pg_compat.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+#include "utils/snapmgr.h"
+
+/* Finding the place of a key, or of a range's begin, in the delta and the runs. */
+#define LOOKUP_COST (8 * cpu_operator_cost)
+
+/* Merging and decoding a row, on top of what every row costs. */
+#define ROW_COST (2 * cpu_operator_cost)
+
+/* Assumed where there is no snapshot to count under. */
+#define DEFAULT_ENTRIES 1000
+
+typedef struct FdwRel
+{
+	int			nkeys;
+	FdwKeyColumn *columns;
+	List	   *usable;			/* FdwKeyClauses among the relation's own restrictions */
+	int			nequal;			/* leading key columns with an equality among them */
+} FdwRel;
+
+/* ---- sizes ---- */
+
+/* Keys, or key prefixes, that the equalities name. */
+static double
+estimate_lookups(PlannerInfo *root, List *usable)
+{
+	double		lookups = 1;
+	ListCell   *cell;
+
+	foreach(cell, usable)
+	{
+		FdwKeyClause *clause = lfirst(cell);
+
+		if (clause->kind == FDW_KEY_ANY)
+			lookups *= compat_estimate_array_length(root, (Node *) clause->operand);
+	}
+	return clamp_row_est(lookups);
+}
+
+/* Rows that the key clauses select. */
+static double
+estimate_selected(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal)
+{
+	FdwRel	   *info = rel->fdw_private;
+	List	   *rinfos = NIL;
+	double		selected;
+	ListCell   *cell;
+
+	foreach(cell, usable)
+		rinfos = lappend(rinfos, ((FdwKeyClause *) lfirst(cell))->rinfo);
+	selected = clamp_row_est(rel->tuples *
+							 clauselist_selectivity(root, rinfos, rel->relid, JOIN_INNER, NULL));
+	if (nequal == info->nkeys)
+		selected = Min(clamp_row_est(rel->tuples), estimate_lookups(root, usable));
+	return selected;
+}
+
+void
+fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	FdwRel	   *info = palloc0(sizeof(FdwRel));
+	Relation	relation = table_open(relid, NoLock);
+
+	rel->fdw_private = info;
+	info->columns = fdw_quals_key_columns(relation, &info->nkeys);
+	table_close(relation, NoLock);
+
+	rel->tuples = ActiveSnapshotSet() ?
+		forest_estimate_entries(forest_table_for_read(relid), GetActiveSnapshot()) :
+		DEFAULT_ENTRIES;
+	info->usable = fdw_quals_usable(root, rel, info->columns, info->nkeys,
+									rel->baserestrictinfo, &info->nequal);
+	set_baserel_size_estimates(root, rel);
+	if (info->nequal == info->nkeys)
+		rel->rows = Min(rel->rows, estimate_selected(root, rel, info->usable, info->nequal));
+}
+
+/* ---- paths ---- */
+
+static void
+estimate_cost(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal, double rows,
+			  Cost *startup, Cost *total)
+{
+	double		selected = estimate_selected(root, rel, usable, nequal);
+	Cost		per_row = cpu_tuple_cost + ROW_COST + rel->baserestrictcost.per_tuple;
+
+	*startup = rel->baserestrictcost.startup + rel->reltarget->cost.startup;
+	*total = *startup + estimate_lookups(root, usable) * LOOKUP_COST +
+		selected * per_row + rows * rel->reltarget->cost.per_tuple;
+}
+
+/*
+ * Every scan returns rows in the byte order of their keys.  So the pathkeys
+ * are the key columns as far as bytes and operator class agree, without those
+ * that are constant anyway.
+ */
+static List *
+scan_pathkeys(PlannerInfo *root, RelOptInfo *rel, Relation relation)
+{
+	FdwRel	   *info = rel->fdw_private;
+	List	   *result = NIL;
+
+	for (int i = 0; i < info->nkeys && info->columns[i].ordered; i++)
+	{
+		FdwKeyColumn *column = &info->columns[i];
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation),
+													column->attno - 1);
+		Oid			less = get_opfamily_member(column->opfamily, column->opcintype,
+											   column->opcintype, BTLessStrategyNumber);
+		Var		   *var = makeVar(rel->relid, column->attno, attribute->atttypid,
+								  attribute->atttypmod, attribute->attcollation, 0);
+		List	   *pathkeys;
+
+		if (!OidIsValid(less))
+			break;
+		pathkeys = compat_build_expression_pathkey(root, (Expr *) var, less, rel->relids);
+		if (pathkeys == NIL)
+			break;
+		if (!linitial_node(PathKey, pathkeys)->pk_eclass->ec_has_const)
+			result = list_append_unique_ptr(result, linitial(pathkeys));
+	}
+	return truncate_useless_pathkeys(root, rel, result);
+}
+
+static void
+add_plain_path(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	FdwRel	   *info = rel->fdw_private;
+	Relation	relation = table_open(relid, NoLock);
+	List	   *pathkeys = scan_pathkeys(root, rel, relation);
+	Cost		startup;
+	Cost		total;
+
+	table_close(relation, NoLock);
+	estimate_cost(root, rel, info->usable, info->nequal, rel->rows, &startup, &total);
+	add_path(rel, (Path *) compat_create_foreignscan_path(root, rel, rel->rows, startup, total,
+														  pathkeys, rel->lateral_relids));
+}
+
+/* Adds to the list of relid sets those outer relations that the clause takes its operand from. */
+static List *
+add_required_outer(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo, List *outers)
+{
+	FdwRel	   *info = rel->fdw_private;
+	FdwKeyClause *clause;
+	Relids		outer;
+	ListCell   *cell;
+
+	if (!join_clause_is_movable_to(rinfo, rel))
+		return outers;
+	clause = fdw_quals_match(root, rel, info->columns, info->nkeys, rinfo);
+	if (clause == NULL || !fdw_key_kind_is_equality(clause->kind))
+		return outers;
+	outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
+	outer = bms_del_member(outer, rel->relid);
+	if (bms_is_empty(outer))
+		return outers;
+	foreach(cell, outers)
+		if (bms_equal(outer, lfirst(cell)))
+			return outers;
+	return lappend(outers, outer);
+}
+
+static bool
+member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class,
+				 EquivalenceMember *member, void *arg)
+{
+	return fdw_quals_is_column(member->em_expr, rel->relid, arg);
+}
+
+/* The sets of outer relations that could give values of key columns, and their union. */
+static List *
+possible_outers(PlannerInfo *root, RelOptInfo *rel)
+{
+	FdwRel	   *info = rel->fdw_private;
+	List	   *outers = NIL;
+	Relids		all = NULL;
+	ListCell   *cell;
+
+	foreach(cell, rel->joininfo)
+		outers = add_required_outer(root, rel, lfirst_node(RestrictInfo, cell), outers);
+	for (int i = 0; i < info->nkeys && rel->has_eclass_joins; i++)
+	{
+		List	   *clauses;
+
+		clauses = generate_implied_equalities_for_column(root, rel, member_is_column,
+														 &info->columns[i],
+														 rel->lateral_referencers);
+		foreach(cell, clauses)
+			outers = add_required_outer(root, rel, lfirst_node(RestrictInfo, cell), outers);
+	}
+	if (list_length(outers) < 2)
+		return outers;
+	foreach(cell, outers)
+		all = bms_add_members(all, lfirst(cell));
+	foreach(cell, outers)
+		if (bms_equal(all, lfirst(cell)))
+			return outers;
+	return lappend(outers, all);
+}
+
+/* A path for the inside of a nested loop, if the outer relations' values lead to more key columns. */
+static void
+add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, Relids outer)
+{
+	FdwRel	   *info = rel->fdw_private;
+	ParamPathInfo *param = get_baserel_parampathinfo(root, rel, outer);
+	int			nequal;
+	List	   *usable;
+	double		rows;
+	Cost		startup;
+	Cost		total;
+
+	usable = fdw_quals_usable(root, rel, info->columns, info->nkeys,
+							  list_concat_copy(rel->baserestrictinfo, param->ppi_clauses),
+							  &nequal);
+	if (nequal <= info->nequal)
+		return;
+	rows = param->ppi_rows;
+	if (nequal == info->nkeys)
+		rows = Min(rows, estimate_lookups(root, usable));
+	estimate_cost(root, rel, usable, nequal, rows, &startup, &total);
+	add_path(rel, (Path *) compat_create_foreignscan_path(root, rel, rows, startup, total,
+														  NIL, outer));
+}
+
+void
+fdw_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	ListCell   *cell;
+
+	add_plain_path(root, rel, relid);
+	foreach(cell, possible_outers(root, rel))
+		add_parameterized_path(root, rel, lfirst(cell));
+}
+
+/* ---- plans ---- */
+
+static FdwScanLock
+scan_lock(PlannerInfo *root, RelOptInfo *rel)
+{
+	PlanRowMark *mark;
+
+	if (bms_is_member(rel->relid, root->all_result_relids))
+		return root->parse->commandType == CMD_UPDATE ? FDW_LOCK_FOR_UPDATE_TRIGGERS :
+			root->parse->commandType == CMD_DELETE ? FDW_LOCK_FOR_DELETE_TRIGGERS :
+			FDW_LOCK_NONE;
+	mark = get_plan_rowmark(root->rowMarks, rel->relid);
+	if (mark == NULL || mark->strength == LCS_NONE)
+		return FDW_LOCK_NONE;
+	if (mark->waitPolicy != LockWaitBlock)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s is not supported on skyvault tables",
+						mark->waitPolicy == LockWaitSkip ? "SKIP LOCKED" : "NOWAIT"),
+				 errhint("Lock the rows without it; lock_timeout limits the wait.")));
+	return FDW_LOCK_ROWS;
+}
+
+/* Attribute numbers that the target list and the clauses mention. */
+static List *
+needed_columns(RelOptInfo *rel, List *clauses)
+{
+	Bitmapset  *attrs = NULL;
+	List	   *needed = NIL;
+	int			offset = FirstLowInvalidHeapAttributeNumber;
+	int			i = -1;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
+	pull_varattnos((Node *) clauses, rel->relid, &attrs);
+	while ((i = bms_next_member(attrs, i)) >= 0)
+	{
+		if (i + offset >= 0)
+			needed = lappend_int(needed, i + offset);
+	}
+	return needed;
+}
+
+ForeignScan *
+fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List *tlist,
+			  List *scan_clauses, Plan *outer_plan)
+{
+	FdwRel	   *info = rel->fdw_private;
+	int			nequal;
+	List	   *usable = fdw_quals_usable(root, rel, info->columns, info->nkeys, scan_clauses,
+										  &nequal);
+	List	   *used = NIL;
+	List	   *operands = NIL;
+	List	   *keys = NIL;
+	List	   *kinds = NIL;
+	List	   *local;
+	List	   *recheck;
+	ListCell   *cell;
+
+	foreach(cell, usable)
+	{
+		FdwKeyClause *clause = lfirst(cell);
+
+		used = lappend(used, clause->rinfo);
+		operands = lappend(operands, clause->operand);
+		keys = lappend_int(keys, clause->key);
+		kinds = lappend_int(kinds, clause->kind);
+	}
+	local = extract_actual_clauses(list_difference_ptr(scan_clauses, used), false);
+	recheck = extract_actual_clauses(used, false);
+
+	return make_foreignscan(tlist, local, rel->relid, operands,
+							list_make4(needed_columns(rel, list_concat_copy(local, recheck)),
+									   keys, kinds, list_make1_int(scan_lock(root, rel))),
+							NIL, recheck, outer_plan);
+}
+
+bool
+fdw_plan_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	return true;
+}

@@ -1,0 +1,44 @@
+/*
+ * fdw_plan.h
+ *		Planning scans: sizes, paths, and what a ForeignScan carries into
+ *		execution.
+ *
+ * Planning asks the catalogue only, never the store.
+ */
+#ifndef FDW_PLAN_H
+#define FDW_PLAN_H
+
+#include "postgres.h"
+
+#include "foreign/fdwapi.h"
+
+/* Which rows a scan locks before it returns them. */
+typedef enum FdwScanLock
+{
+	FDW_LOCK_NONE,
+	FDW_LOCK_ROWS,				/* FOR UPDATE or SHARE */
+	FDW_LOCK_FOR_UPDATE_TRIGGERS,	/* if UPDATE fires row triggers, which get the row as OLD */
+	FDW_LOCK_FOR_DELETE_TRIGGERS
+} FdwScanLock;
+
+/*
+ * ForeignScan.fdw_private, a list of integer lists.  The operands of the key
+ * conditions are in fdw_exprs, the conditions themselves in
+ * fdw_recheck_quals.
+ */
+enum FdwScanPrivate
+{
+	FDW_SCAN_NEEDED,			/* attribute numbers to decode; 0 is all of them */
+	FDW_SCAN_KEYS,				/* of each operand in fdw_exprs, the index of its key column */
+	FDW_SCAN_KINDS,				/* and the FdwKeyKind */
+	FDW_SCAN_LOCK				/* one FdwScanLock */
+};
+
+extern void fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern void fdw_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern ForeignScan *fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+								  ForeignPath *path, List *tlist, List *scan_clauses,
+								  Plan *outer_plan);
+extern bool fdw_plan_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+
+#endif							/* FDW_PLAN_H */

@@ -1,0 +1,73 @@
+/*
+ * fdw_quals.h
+ *		Which restriction clauses select keys.
+ *
+ * A clause is a key clause if it compares a key column with something that
+ * has no columns of the same relation, by an operator of the column type's
+ * default btree operator class, and if comparing the encoded bytes gives
+ * exactly the operator's answer.  Key clauses are taken out of the scan's
+ * local conditions.
+ */
+#ifndef FDW_QUALS_H
+#define FDW_QUALS_H
+
+#include "postgres.h"
+
+#include "forest/row_shape.h"
+#include "nodes/pathnodes.h"
+
+/* Stored in plans as integers. */
+typedef enum FdwKeyKind
+{
+	FDW_KEY_EQUAL,				/* column = operand */
+	FDW_KEY_ANY,				/* column = ANY (operand) */
+	FDW_KEY_ABOVE,				/* column > operand */
+	FDW_KEY_FROM,				/* column >= operand */
+	FDW_KEY_BELOW,				/* column < operand */
+	FDW_KEY_UPTO				/* column <= operand */
+} FdwKeyKind;
+
+typedef struct FdwKeyColumn
+{
+	AttrNumber	attno;
+	Oid			type;			/* no domain */
+	Oid			opfamily;		/* InvalidOid: has no btree order */
+	Oid			opcintype;
+	bool		ordered;		/* bytes are in the operator class's order */
+} FdwKeyColumn;
+
+typedef struct FdwKeyClause
+{
+	int			key;			/* index of the key column */
+	FdwKeyKind	kind;
+	Expr	   *operand;
+	RestrictInfo *rinfo;
+} FdwKeyClause;
+
+static inline bool
+fdw_key_kind_is_equality(FdwKeyKind kind)
+{
+	return kind == FDW_KEY_EQUAL || kind == FDW_KEY_ANY;
+}
+
+/* The relation's key columns, palloc'd; their number goes to *nkeys. */
+extern FdwKeyColumn *fdw_quals_key_columns(Relation relation, int *nkeys);
+
+/* Whether expr is key column `column` of the relation, possibly relabelled. */
+extern bool fdw_quals_is_column(const Expr *expr, Index relid, const FdwKeyColumn *column);
+
+/* The clause as a key clause, or NULL. */
+extern FdwKeyClause *fdw_quals_match(PlannerInfo *root, RelOptInfo *rel,
+									 const FdwKeyColumn *columns, int nkeys,
+									 RestrictInfo *rinfo);
+
+/*
+ * Of the RestrictInfos, the key clauses that one scan can use together, as a
+ * list of FdwKeyClause in key order: equalities on the first *nequal columns,
+ * one each, then all bounds on the column after them.
+ */
+extern List *fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel,
+							  const FdwKeyColumn *columns, int nkeys,
+							  List *rinfos, int *nequal);
+
+#endif							/* FDW_QUALS_H */

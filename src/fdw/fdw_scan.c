@@ -1,0 +1,362 @@
+/*
+ * fdw_scan.c
+ *		Executing scans: whole keys in batches, key ranges one after the other,
+ *		always in key order.
+ *
+ * A scan reads under the statement's snapshot.  One that locks rows (for
+ * SELECT ... FOR UPDATE, and for UPDATE and DELETE whose row triggers have to
+ * get the newest row as OLD) tests the local conditions first, so that it
+ * locks no row without need, then locks the key; if the row was changed since
+ * the snapshot, the newest one takes its place and has to meet all conditions
+ * again.
+ */
+#include "postgres.h"
+
+#include "fdw/fdw_scan.h"
+
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "fdw/fdw_plan.h"
+#include "fdw/fdw_targets.h"
+#include "forest/forest_read.h"
+#include "forest/forest_table.h"
+#include "forest/forest_write.h"
+#include "forest/row_shape.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* Keys of one forest_multi_get; fewer when their values turn out to be large. */
+#define BATCH_KEYS 1000
+#define BATCH_BYTES (16 * 1024 * 1024)
+
+typedef struct FdwScan
+{
+	ForestTable table;			/* a copy: a cursor outlives the statement */
+	Snapshot	snapshot;
+	bool		locks;
+	bool		needs_nothing;	/* no column is looked at */
+	Bitmapset  *needed;			/* attribute numbers, NULL: all */
+	int			nconditions;
+	FdwKeyCondition *conditions;
+
+	MemoryContext targets_context;	/* until the conditions' values change */
+	bool		targets_ready;
+	FdwTargets	targets;
+	int			next_target;
+
+	MemoryContext read_context; /* the batch, or the scan of one range */
+	ForestScan *range_scan;
+	const ForestTable **tables; /* BATCH_KEYS times the table */
+	ForestValue *batch;
+	int			batch_size;		/* for the next batch */
+	int			batch_first;	/* target of batch[0] */
+	int			batch_count;
+	int			batch_next;
+} FdwScan;
+
+/* ---- begin and end ---- */
+
+static void
+begin_conditions(ForeignScanState *node, ForeignScan *plan, FdwScan *scan)
+{
+	List	   *keys = list_nth(plan->fdw_private, FDW_SCAN_KEYS);
+	List	   *kinds = list_nth(plan->fdw_private, FDW_SCAN_KINDS);
+	ListCell   *cell;
+
+	scan->nconditions = list_length(plan->fdw_exprs);
+	scan->conditions = palloc0(sizeof(FdwKeyCondition) * Max(scan->nconditions, 1));
+	foreach(cell, plan->fdw_exprs)
+	{
+		int			i = foreach_current_index(cell);
+		FdwKeyCondition *condition = &scan->conditions[i];
+
+		condition->key = list_nth_int(keys, i);
+		condition->kind = (FdwKeyKind) list_nth_int(kinds, i);
+		condition->type = exprType(lfirst(cell));
+		condition->operand = ExecInitExpr(lfirst(cell), &node->ss.ps);
+	}
+}
+
+static void
+begin_columns(ForeignScan *plan, FdwScan *scan)
+{
+	List	   *needed = list_nth(plan->fdw_private, FDW_SCAN_NEEDED);
+	ListCell   *cell;
+
+	scan->needs_nothing = needed == NIL;
+	if (list_member_int(needed, 0))
+		return;
+	foreach(cell, needed)
+		scan->needed = bms_add_member(scan->needed, lfirst_int(cell));
+}
+
+static bool
+scan_locks(ForeignScanState *node, ForeignScan *plan)
+{
+	TriggerDesc *triggers = node->ss.ss_currentRelation->trigdesc;
+
+	switch ((FdwScanLock) linitial_int(list_nth(plan->fdw_private, FDW_SCAN_LOCK)))
+	{
+		case FDW_LOCK_ROWS:
+			return true;
+		case FDW_LOCK_FOR_UPDATE_TRIGGERS:
+			return triggers != NULL &&
+				(triggers->trig_update_before_row || triggers->trig_update_after_row);
+		case FDW_LOCK_FOR_DELETE_TRIGGERS:
+			return triggers != NULL &&
+				(triggers->trig_delete_before_row || triggers->trig_delete_after_row);
+		case FDW_LOCK_NONE:
+			break;
+	}
+	return false;
+}
+
+void
+fdw_scan_begin(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	EState	   *estate = node->ss.ps.state;
+	Oid			relid = RelationGetRelid(node->ss.ss_currentRelation);
+	FdwScan    *scan;
+
+	/* EXPLAIN does not run it, and a recheck of a row gets the row handed in. */
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || estate->es_epq_active != NULL)
+		return;
+
+	scan = palloc0(sizeof(FdwScan));
+	node->fdw_state = scan;
+	scan->locks = scan_locks(node, plan);
+	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
+	scan->snapshot = estate->es_snapshot;
+	begin_conditions(node, plan, scan);
+	begin_columns(plan, scan);
+	scan->targets_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan targets",
+												  ALLOCSET_DEFAULT_SIZES);
+	scan->read_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan",
+											   ALLOCSET_DEFAULT_SIZES);
+	scan->batch_size = BATCH_KEYS;
+}
+
+static void
+stop_reading(FdwScan *scan)
+{
+	if (scan->range_scan != NULL)
+		forest_scan_end(scan->range_scan);
+	scan->range_scan = NULL;
+	scan->batch_count = 0;
+	scan->batch_next = 0;
+	MemoryContextReset(scan->read_context);
+}
+
+void
+fdw_scan_rescan(ForeignScanState *node)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	if (scan == NULL)
+		return;
+	stop_reading(scan);
+	scan->next_target = 0;
+	if (node->ss.ps.chgParam != NULL)
+		scan->targets_ready = false;
+}
+
+void
+fdw_scan_end(ForeignScanState *node)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	if (scan != NULL)
+		stop_reading(scan);
+}
+
+/* ---- reading ---- */
+
+static void
+build_targets(ForeignScanState *node, FdwScan *scan)
+{
+	MemoryContext old;
+
+	MemoryContextReset(scan->targets_context);
+	old = MemoryContextSwitchTo(scan->targets_context);
+	fdw_targets_build(node->ss.ss_currentRelation, scan->conditions, scan->nconditions,
+					  node->ss.ps.ps_ExprContext, &scan->targets);
+	MemoryContextSwitchTo(old);
+	scan->next_target = 0;
+	scan->targets_ready = true;
+}
+
+/* The tables of a batch, all the same; made when the first batch is read. */
+static const ForestTable *const *
+batch_tables(ForeignScanState *node, FdwScan *scan)
+{
+	if (scan->tables == NULL)
+	{
+		scan->tables = MemoryContextAlloc(node->ss.ps.state->es_query_cxt,
+										  sizeof(ForestTable *) * BATCH_KEYS);
+		for (int i = 0; i < BATCH_KEYS; i++)
+			scan->tables[i] = &scan->table;
+	}
+	return scan->tables;
+}
+
+static void
+adapt_batch_size(FdwScan *scan)
+{
+	size_t		bytes = 0;
+
+	for (int i = 0; i < scan->batch_count; i++)
+		if (scan->batch[i].found)
+			bytes += scan->batch[i].value.len;
+	if (bytes > BATCH_BYTES)
+		scan->batch_size = Max(1, scan->batch_count / (int) Min(bytes / BATCH_BYTES + 1, INT_MAX));
+}
+
+static void
+read_batch(ForeignScanState *node, FdwScan *scan)
+{
+	int			n = Min(scan->targets.n - scan->next_target, scan->batch_size);
+	SvSlice    *keys = &scan->targets.points[scan->next_target];
+	MemoryContext old;
+
+	MemoryContextReset(scan->read_context);
+	old = MemoryContextSwitchTo(scan->read_context);
+	scan->batch = palloc0(sizeof(ForestValue) * n);
+	if (n == 1)
+		forest_get(&scan->table, keys[0], scan->snapshot, &scan->batch[0]);
+	else
+		forest_multi_get(batch_tables(node, scan), keys, n, scan->snapshot, scan->batch);
+	MemoryContextSwitchTo(old);
+
+	scan->batch_first = scan->next_target;
+	scan->batch_count = n;
+	scan->batch_next = 0;
+	scan->next_target += n;
+	adapt_batch_size(scan);
+}
+
+static bool
+next_point(ForeignScanState *node, FdwScan *scan, SvSlice *key, ForestValue *value)
+{
+	for (;;)
+	{
+		while (scan->batch_next < scan->batch_count)
+		{
+			int			i = scan->batch_next++;
+
+			if (!scan->batch[i].found)
+				continue;
+			*key = scan->targets.points[scan->batch_first + i];
+			*value = scan->batch[i];
+			return true;
+		}
+		if (scan->next_target >= scan->targets.n)
+			return false;
+		read_batch(node, scan);
+	}
+}
+
+static void
+open_range(FdwScan *scan, const FdwRange *range)
+{
+	MemoryContext old;
+
+	MemoryContextReset(scan->read_context);
+	old = MemoryContextSwitchTo(scan->read_context);
+	scan->range_scan = forest_scan_begin(&scan->table, scan->snapshot,
+										 range->has_low ? &range->low : NULL,
+										 range->has_high ? &range->high : NULL, false);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
+{
+	for (;;)
+	{
+		if (scan->range_scan != NULL)
+		{
+			if (forest_scan_next(scan->range_scan, key, value))
+				return true;
+			forest_scan_end(scan->range_scan);
+			scan->range_scan = NULL;
+		}
+		if (scan->next_target >= scan->targets.n)
+			return false;
+		open_range(scan, &scan->targets.ranges[scan->next_target++]);
+	}
+}
+
+/* ---- rows ---- */
+
+/* Datums go to CurrentMemoryContext, which is the executor's per-tuple memory. */
+static void
+store_row(ForeignScanState *node, FdwScan *scan, SvSlice key, const ForestValue *value)
+{
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (scan->needs_nothing)
+		memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	else
+		row_decode(row_shape(node->ss.ss_currentRelation), key, value->value, scan->needed,
+				   slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+}
+
+static bool
+meets(ForeignScanState *node, ExprState *conditions)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+
+	econtext->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
+	return ExecQual(conditions, econtext);
+}
+
+/*
+ * Locks the key of the row in the scan's slot, which becomes the newest one
+ * under the key.  False if the row does not belong to the result any more; the
+ * executor itself tests the local conditions after this.
+ */
+static bool
+lock_row(ForeignScanState *node, FdwScan *scan, SvSlice key)
+{
+	ForestValue newest;
+
+	if (!meets(node, node->ss.ps.qual))
+		return false;
+	if (!forest_lock_key(&scan->table, key, scan->snapshot, &newest))
+		return true;
+	if (!newest.found)
+		return false;
+	store_row(node, scan, key, &newest);
+	return meets(node, node->fdw_recheck_quals);
+}
+
+TupleTableSlot *
+fdw_scan_iterate(ForeignScanState *node)
+{
+	FdwScan    *scan = node->fdw_state;
+	SvSlice		key;
+	ForestValue value;
+
+	if (!scan->targets_ready)
+		build_targets(node, scan);
+	for (;;)
+	{
+		if (!(scan->targets.are_points ? next_point(node, scan, &key, &value) :
+			  next_in_range(scan, &key, &value)))
+			return ExecClearTuple(node->ss.ss_ScanTupleSlot);
+		store_row(node, scan, key, &value);
+		if ((!scan->targets.inexact || meets(node, node->fdw_recheck_quals)) &&
+			(!scan->locks || lock_row(node, scan, key)))
+			return node->ss.ss_ScanTupleSlot;
+
+		/* The row was passed over: its memory is not needed, however many follow. */
+		ExecClearTuple(node->ss.ss_ScanTupleSlot);
+		ResetExprContext(node->ss.ps.ps_ExprContext);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

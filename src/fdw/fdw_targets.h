@@ -1,0 +1,51 @@
+/*
+ * fdw_targets.h
+ *		From the key conditions of a scan to the keys or key ranges to read.
+ */
+#ifndef FDW_TARGETS_H
+#define FDW_TARGETS_H
+
+#include "postgres.h"
+
+#include "base/sv_slice.h"
+#include "fdw/fdw_quals.h"
+#include "forest/row_shape.h"
+#include "nodes/execnodes.h"
+
+typedef struct FdwKeyCondition
+{
+	int			key;			/* index of the key column */
+	FdwKeyKind	kind;
+	Oid			type;			/* of the operand */
+	ExprState  *operand;
+} FdwKeyCondition;
+
+/* low <= key < high; a bound that is not there is open. */
+typedef struct FdwRange
+{
+	bool		has_low;
+	bool		has_high;
+	SvSlice		low;
+	SvSlice		high;
+} FdwRange;
+
+/* What to read, ascending and without repetition. */
+typedef struct FdwTargets
+{
+	bool		are_points;		/* whole keys, else ranges */
+	bool		inexact;		/* rows may come up that do not meet the conditions */
+	int			n;
+	SvSlice    *points;
+	FdwRange   *ranges;
+} FdwTargets;
+
+/*
+ * Evaluates the operands, in the expression context's per-tuple memory, and
+ * makes the targets, in CurrentMemoryContext.  The conditions are those of
+ * fdw_quals_usable, in its order.  Without any, the target is one range
+ * without bounds.
+ */
+extern void fdw_targets_build(Relation relation, const FdwKeyCondition *conditions,
+							  int nconditions, ExprContext *econtext, FdwTargets *targets);
+
+#endif							/* FDW_TARGETS_H */

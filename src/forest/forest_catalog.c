@@ -1,0 +1,162 @@
+/*
+ * forest_catalog.c
+ *		The tables of schema "skyvault", and the locks that go with them.
+ */
+#include "postgres.h"
+
+#include "forest/forest_catalog.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+
+#define CATALOG_SCHEMA "skyvault"
+
+/* objsubid of the lock tags that share a classid with the table lock */
+#define LOCK_TABLE		0
+#define LOCK_IDENTITY	1
+
+static const char *const catalog_names[CATALOG_COUNT] = {
+	[CATALOG_VAULT] = "vault",
+	[CATALOG_VAULT_PKEY] = "vault_pkey",
+	[CATALOG_VAULT_SERVER] = "vault_server_key",
+	[CATALOG_TABLE] = "table",
+	[CATALOG_TABLE_PKEY] = "table_pkey",
+	[CATALOG_TABLE_RELID] = "table_relid_key",
+	[CATALOG_RUN] = "run",
+	[CATALOG_RUN_VAULT] = "run_vault_id_idx",
+	[CATALOG_CHANGELOG] = "changelog",
+	[CATALOG_CHANGELOG_ID] = "changelog_vault_id_id_idx",
+	[CATALOG_GARBAGE] = "garbage",
+	[CATALOG_JOB] = "job",
+	[CATALOG_DELTA] = "delta",
+	[CATALOG_DELTA_PKEY] = "delta_pkey",
+	[CATALOG_WRITE_SEQ] = "write_seq",
+	[CATALOG_VAULT_ID_SEQ] = "vault_id_seq",
+	[CATALOG_TABLE_ID_SEQ] = "table_id_seq",
+	[CATALOG_RUN_ID_SEQ] = "run_id_seq",
+	[CATALOG_SERIAL_SEQ] = "serial_seq",
+	[CATALOG_JOB_ID_SEQ] = "job_id_seq",
+};
+
+static Oid	catalog_oids[CATALOG_COUNT];
+static bool catalog_oids_valid = false;
+
+static void
+catalog_invalidate(Datum arg, Oid relid)
+{
+	if (!catalog_oids_valid)
+		return;
+	if (!OidIsValid(relid))
+	{
+		catalog_oids_valid = false;
+		return;
+	}
+	for (int i = 0; i < CATALOG_COUNT; i++)
+		if (catalog_oids[i] == relid)
+			catalog_oids_valid = false;
+}
+
+bool
+catalog_exists(void)
+{
+	static bool registered = false;
+	Oid			namespace;
+
+	if (catalog_oids_valid)
+		return true;
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(catalog_invalidate, (Datum) 0);
+		registered = true;
+	}
+
+	namespace = get_namespace_oid(CATALOG_SCHEMA, true);
+	if (!OidIsValid(namespace))
+		return false;
+	for (int i = 0; i < CATALOG_COUNT; i++)
+	{
+		catalog_oids[i] = get_relname_relid(catalog_names[i], namespace);
+		if (!OidIsValid(catalog_oids[i]))
+			return false;
+	}
+	catalog_oids_valid = true;
+	return true;
+}
+
+Oid
+catalog_oid(CatalogRelation which)
+{
+	if (!catalog_exists())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"skyvault\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION skyvault.")));
+	return catalog_oids[which];
+}
+
+Relation
+catalog_open(CatalogRelation which, LOCKMODE lockmode)
+{
+	return table_open(catalog_oid(which), lockmode);
+}
+
+int64
+catalog_draw(CatalogRelation sequence)
+{
+	return nextval_internal(catalog_oid(sequence), false);
+}
+
+static LOCKTAG
+object_tag(CatalogRelation class, uint32 object, uint16 sub)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, catalog_oid(class), object, sub);
+	return tag;
+}
+
+void
+catalog_lock_table(int32 table_id, LOCKMODE mode)
+{
+	LOCKTAG		tag = object_tag(CATALOG_TABLE, (uint32) table_id, LOCK_TABLE);
+
+	(void) LockAcquire(&tag, mode, false, false);
+}
+
+bool
+catalog_try_lock_table(int32 table_id, LOCKMODE mode)
+{
+	LOCKTAG		tag = object_tag(CATALOG_TABLE, (uint32) table_id, LOCK_TABLE);
+
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+catalog_lock_server_identity(Oid server_oid)
+{
+	LOCKTAG		tag = object_tag(CATALOG_VAULT, server_oid, LOCK_IDENTITY);
+
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+catalog_lock_relation_identity(Oid relid)
+{
+	LOCKTAG		tag = object_tag(CATALOG_TABLE, relid, LOCK_IDENTITY);
+
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+catalog_lock_numbering(int32 vault_id)
+{
+	LOCKTAG		tag = object_tag(CATALOG_CHANGELOG, (uint32) vault_id, 0);
+
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}

@@ -1,0 +1,119 @@
+/*
+ * forest_catalog.h
+ *		The tables of schema "skyvault", their columns, and the locks that go
+ *		with them.
+ *
+ * Heavyweight locks, in the order in which one transaction may take them:
+ *	 1. the relation (Postgres's own);
+ *	 2. the identity lock of a server, then of a relation, while its row in
+ *		vault or "table" is made;
+ *	 3. the table lock of a table id:
+ *			RowExclusive			who writes or locks a delta row, to the end of the transaction
+ *			ShareUpdateExclusive	a flush's publish, conditionally
+ *			AccessShare				a compaction's publish, conditionally
+ *			ShareRowExclusive		a bulk load, from the end of its statement
+ *			AccessExclusive			TRUNCATE and DROP
+ *	 4. delta rows, in key order;
+ *	 5. the numbering lock of a vault, last of all, short transactions of workers only.
+ * All end with the transaction.  A publish waits for nobody at 3 and 4.
+ *
+ * Users' transactions find catalogue rows under a latest snapshot and insert,
+ * update or delete them through the table access method, so that REPEATABLE
+ * READ gets no needless 40001.
+ */
+#ifndef FOREST_CATALOG_H
+#define FOREST_CATALOG_H
+
+#include "postgres.h"
+
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+
+typedef enum CatalogRelation
+{
+	CATALOG_VAULT,
+	CATALOG_VAULT_PKEY,
+	CATALOG_VAULT_SERVER,		/* unique index on server */
+	CATALOG_TABLE,
+	CATALOG_TABLE_PKEY,
+	CATALOG_TABLE_RELID,		/* unique index on relid */
+	CATALOG_RUN,
+	CATALOG_RUN_VAULT,			/* index on vault_id */
+	CATALOG_CHANGELOG,
+	CATALOG_CHANGELOG_ID,		/* unique index on (vault_id, id) */
+	CATALOG_GARBAGE,
+	CATALOG_JOB,
+	CATALOG_DELTA,
+	CATALOG_DELTA_PKEY,			/* (table_id, key) */
+	CATALOG_WRITE_SEQ,
+	CATALOG_VAULT_ID_SEQ,
+	CATALOG_TABLE_ID_SEQ,
+	CATALOG_RUN_ID_SEQ,
+	CATALOG_SERIAL_SEQ,
+	CATALOG_JOB_ID_SEQ,
+	CATALOG_COUNT
+} CatalogRelation;
+
+/* Column numbers, as in skyvault--0.1.sql. */
+enum
+{
+	Anum_vault_id = 1, Anum_vault_server, Anum_vault_uuid, Anum_vault_epoch, Anum_vault_incarnation,
+	Anum_vault_system_identifier, Anum_vault_database, Anum_vault_created,
+	Natts_vault = Anum_vault_created
+};
+enum
+{
+	Anum_table_id = 1, Anum_table_vault_id, Anum_table_relid, Anum_table_floor_seq, Anum_table_created,
+	Natts_table = Anum_table_created
+};
+enum
+{
+	Anum_run_id = 1, Anum_run_vault_id, Anum_run_tier, Anum_run_level, Anum_run_seq_lo, Anum_run_seq_hi,
+	Anum_run_object, Anum_run_file_bytes, Anum_run_tail_bytes, Anum_run_table_ids, Anum_run_min_keys,
+	Anum_run_max_keys, Anum_run_entries, Anum_run_tombstones, Anum_run_created,
+	Natts_run = Anum_run_created
+};
+enum
+{
+	Anum_changelog_serial = 1, Anum_changelog_vault_id, Anum_changelog_id, Anum_changelog_kind,
+	Anum_changelog_table_ids, Anum_changelog_changes, Anum_changelog_at,
+	Natts_changelog = Anum_changelog_at
+};
+enum
+{
+	Anum_garbage_object = 1, Anum_garbage_vault_id, Anum_garbage_removed_xid8, Anum_garbage_at,
+	Natts_garbage = Anum_garbage_at
+};
+enum
+{
+	Anum_delta_table_id = 1, Anum_delta_key, Anum_delta_kind, Anum_delta_expires_at, Anum_delta_value,
+	Natts_delta = Anum_delta_value
+};
+
+/* Kinds of delta rows: never change. */
+#define DELTA_VALUE		'v'
+#define DELTA_TOMBSTONE	't'
+#define DELTA_CLAIM		'l'		/* owns the key's slot, has no content: readers skip it, a flush drops it */
+
+/* Whether the whole catalogue is there; false before, after, and in the middle of dropping the extension. */
+extern bool catalog_exists(void);
+
+/* 55000 with a hint if the extension is not installed in this database. */
+extern Oid	catalog_oid(CatalogRelation which);
+
+/* Opens with AccessShareLock or RowExclusiveLock; close with table_close(rel, NoLock or the mode). */
+extern Relation catalog_open(CatalogRelation which, LOCKMODE lockmode);
+
+/* Draws from a sequence of the catalogue: monotonic, never given back. */
+extern int64 catalog_draw(CatalogRelation sequence);
+
+extern void catalog_lock_table(int32 table_id, LOCKMODE mode);
+extern bool catalog_try_lock_table(int32 table_id, LOCKMODE mode);
+
+/* Exclusive among those who make the identity of the same server or relation. */
+extern void catalog_lock_server_identity(Oid server_oid);
+extern void catalog_lock_relation_identity(Oid relid);
+
+extern void catalog_lock_numbering(int32 vault_id);
+
+#endif							/* FOREST_CATALOG_H */

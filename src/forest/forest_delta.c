@@ -1,0 +1,399 @@
+/*
+ * forest_delta.c
+ *		Reading and deleting delta rows, by table access method.
+ */
+#include "postgres.h"
+
+#include "forest/forest_delta.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+/* An index scan over (table_id, key) with the relations it needs. */
+typedef struct DeltaIndex
+{
+	Relation	heap;
+	Relation	index;
+	TupleTableSlot *slot;
+	IndexScanDesc scan;
+	ScanKeyData keys[3];
+} DeltaIndex;
+
+struct DeltaProbe
+{
+	DeltaIndex	index;
+	MemoryContext row_context;	/* holds the last row's value and key datum */
+	bool		may_have_own;
+};
+
+struct DeltaScan
+{
+	DeltaIndex	index;
+	ScanDirection direction;
+	bool		own_only;
+	bool		with_claims;
+	bool		may_have_own;
+	bool		at_end;
+	bool		has_pending;	/* `pending` was read ahead and not yet handed out */
+	DeltaRow	pending;
+	MemoryContext row_contexts[2];	/* of the row handed out, and of the one read ahead */
+	int			current;
+};
+
+struct DeltaDeleter
+{
+	Relation	heap;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+	MemoryContext row_context;
+};
+
+static bytea *
+bytea_of_slice(SvSlice slice)
+{
+	bytea	   *result = palloc(VARHDRSZ + slice.len);
+
+	SET_VARSIZE(result, VARHDRSZ + slice.len);
+	if (slice.len > 0)
+		memcpy(VARDATA(result), slice.data, slice.len);
+	return result;
+}
+
+/* Only a transaction with an id can have rows of its own. */
+static bool
+transaction_may_have_own(void)
+{
+	return TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+static void
+delta_index_open(DeltaIndex *index, Snapshot snapshot, int nkeys)
+{
+	index->heap = catalog_open(CATALOG_DELTA, AccessShareLock);
+	index->index = index_open(catalog_oid(CATALOG_DELTA_PKEY), AccessShareLock);
+	index->slot = table_slot_create(index->heap, NULL);
+	index->scan = index_beginscan(index->heap, index->index, snapshot, nkeys, 0);
+}
+
+static void
+delta_index_close(DeltaIndex *index)
+{
+	index_endscan(index->scan);
+	ExecDropSingleTupleTableSlot(index->slot);
+	index_close(index->index, AccessShareLock);
+	table_close(index->heap, AccessShareLock);
+}
+
+/* Copies what the slot holds into CurrentMemoryContext. */
+static void
+row_from_slot(TupleTableSlot *slot, DeltaRow *row, bool with_key)
+{
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+	HeapTupleHeader header = tuple->t_data;
+	bool		isnull;
+	Datum		datum;
+
+	row->kind = DatumGetChar(slot_getattr(slot, Anum_delta_kind, &isnull));
+	row->xmin = HeapTupleHeaderGetXmin(header);
+	row->raw_xmin = HeapTupleHeaderGetRawXmin(header);
+	row->is_own = TransactionIdIsCurrentTransactionId(row->xmin);
+	row->deleted_by = InvalidTransactionId;
+	if (!(header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) &&
+		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+		row->deleted_by = HeapTupleHeaderGetRawXmax(header);
+	row->tid = slot->tts_tid;
+
+	datum = slot_getattr(slot, Anum_delta_expires_at, &isnull);
+	row->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
+
+	datum = slot_getattr(slot, Anum_delta_value, &isnull);
+	row->value = sv_slice(NULL, 0);
+	if (!isnull)
+	{
+		bytea	   *value = DatumGetByteaPCopy(datum);
+
+		row->value = sv_slice(VARDATA(value), VARSIZE(value) - VARHDRSZ);
+	}
+	if (with_key)
+	{
+		bytea	   *key = DatumGetByteaPCopy(slot_getattr(slot, Anum_delta_key, &isnull));
+
+		row->key = sv_slice(VARDATA(key), VARSIZE(key) - VARHDRSZ);
+	}
+}
+
+DeltaProbe *
+delta_probe_begin(Snapshot snapshot)
+{
+	DeltaProbe *probe = palloc(sizeof(DeltaProbe));
+
+	delta_index_open(&probe->index, snapshot, 2);
+	probe->may_have_own = transaction_may_have_own();
+	probe->row_context = AllocSetContextCreate(CurrentMemoryContext, "skyvault delta row",
+											   ALLOCSET_SMALL_SIZES);
+	return probe;
+}
+
+bool
+delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row)
+{
+	DeltaIndex *index = &probe->index;
+	MemoryContext old;
+	bool		found = false;
+
+	MemoryContextReset(probe->row_context);
+	old = MemoryContextSwitchTo(probe->row_context);
+
+	ScanKeyInit(&index->keys[0], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(table_id));
+	ScanKeyInit(&index->keys[1], Anum_delta_key, BTEqualStrategyNumber, F_BYTEAEQ,
+				PointerGetDatum(bytea_of_slice(key)));
+	index_rescan(index->scan, index->keys, 2, NULL, 0);
+
+	while (index_getnext_slot(index->scan, ForwardScanDirection, index->slot))
+	{
+		DeltaRow	candidate;
+
+		row_from_slot(index->slot, &candidate, false);
+		if (candidate.kind == DELTA_CLAIM || (own_only && !candidate.is_own))
+			continue;
+		if (!found || candidate.is_own)
+			*row = candidate;
+		found = true;
+		if (!probe->may_have_own || candidate.is_own)
+			break;
+	}
+	row->key = key;
+	ExecClearTuple(index->slot);
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+void
+delta_probe_end(DeltaProbe *probe)
+{
+	delta_index_close(&probe->index);
+	MemoryContextDelete(probe->row_context);
+	pfree(probe);
+}
+
+static DeltaScan *
+scan_begin(int32 table_id, const SvSlice *low, const SvSlice *high, bool backward,
+		   bool own_only, bool with_claims, Snapshot snapshot)
+{
+	DeltaScan  *scan = palloc0(sizeof(DeltaScan));
+	ScanKeyData *keys = scan->index.keys;
+	int			nkeys = 0;
+
+	ScanKeyInit(&keys[nkeys++], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(table_id));
+	if (low != NULL)
+		ScanKeyInit(&keys[nkeys++], Anum_delta_key, BTGreaterEqualStrategyNumber, F_BYTEAGE,
+					PointerGetDatum(bytea_of_slice(*low)));
+	if (high != NULL)
+		ScanKeyInit(&keys[nkeys++], Anum_delta_key, BTLessStrategyNumber, F_BYTEALT,
+					PointerGetDatum(bytea_of_slice(*high)));
+
+	delta_index_open(&scan->index, snapshot, nkeys);
+	index_rescan(scan->index.scan, keys, nkeys, NULL, 0);
+	scan->direction = backward ? BackwardScanDirection : ForwardScanDirection;
+	scan->own_only = own_only;
+	scan->with_claims = with_claims;
+	scan->may_have_own = transaction_may_have_own();
+	for (int i = 0; i < 2; i++)
+		scan->row_contexts[i] = AllocSetContextCreate(CurrentMemoryContext, "skyvault delta row",
+													  ALLOCSET_SMALL_SIZES);
+	return scan;
+}
+
+DeltaScan *
+delta_scan_begin(int32 table_id, const SvSlice *low, const SvSlice *high,
+				 bool backward, bool own_only, Snapshot snapshot)
+{
+	return scan_begin(table_id, low, high, backward, own_only, false, snapshot);
+}
+
+DeltaScan *
+delta_scan_begin_with_claims(int32 table_id, const SvSlice *low, Snapshot snapshot)
+{
+	return scan_begin(table_id, low, NULL, false, false, true, snapshot);
+}
+
+/* The next visible row that counts, copied into the given context, which is reset. */
+static bool
+scan_fetch(DeltaScan *scan, MemoryContext context, DeltaRow *row)
+{
+	while (!scan->at_end)
+	{
+		MemoryContext old;
+
+		if (!index_getnext_slot(scan->index.scan, scan->direction, scan->index.slot))
+		{
+			scan->at_end = true;
+			break;
+		}
+		MemoryContextReset(context);
+		old = MemoryContextSwitchTo(context);
+		row_from_slot(scan->index.slot, row, true);
+		MemoryContextSwitchTo(old);
+		if ((row->kind != DELTA_CLAIM || scan->with_claims) && (row->is_own || !scan->own_only))
+			return true;
+	}
+	return false;
+}
+
+bool
+delta_scan_next(DeltaScan *scan, DeltaRow *row)
+{
+	if (!scan->has_pending)
+	{
+		if (!scan_fetch(scan, scan->row_contexts[scan->current], row))
+			return false;
+	}
+	else
+	{
+		scan->current = 1 - scan->current;
+		*row = scan->pending;
+		scan->has_pending = false;
+	}
+
+	/* A second row of the same key comes next in index order, if there is one. */
+	while (scan->may_have_own &&
+		   scan_fetch(scan, scan->row_contexts[1 - scan->current], &scan->pending))
+	{
+		if (!sv_slice_equal(scan->pending.key, row->key))
+		{
+			scan->has_pending = true;
+			break;
+		}
+		if (scan->pending.is_own)
+		{
+			*row = scan->pending;
+			scan->current = 1 - scan->current;
+		}
+	}
+	return true;
+}
+
+void
+delta_scan_end(DeltaScan *scan)
+{
+	delta_index_close(&scan->index);
+	MemoryContextDelete(scan->row_contexts[0]);
+	MemoryContextDelete(scan->row_contexts[1]);
+	pfree(scan);
+}
+
+DeltaDeleter *
+delta_deleter_begin(Snapshot snapshot)
+{
+	DeltaDeleter *deleter = palloc(sizeof(DeltaDeleter));
+
+	deleter->heap = catalog_open(CATALOG_DELTA, RowExclusiveLock);
+	deleter->slot = table_slot_create(deleter->heap, NULL);
+	deleter->snapshot = snapshot;
+	deleter->row_context = AllocSetContextCreate(CurrentMemoryContext, "skyvault delta row",
+												 ALLOCSET_SMALL_SIZES);
+	return deleter;
+}
+
+/* Whether the slot's row is this version of this key. */
+static bool
+slot_is_row(DeltaDeleter *deleter, int32 table_id, SvSlice key, TransactionId raw_xmin)
+{
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(deleter->slot, false, NULL);
+	MemoryContext old;
+	bytea	   *found;
+	bool		isnull;
+	bool		same;
+
+	if (HeapTupleHeaderGetRawXmin(tuple->t_data) != raw_xmin ||
+		DatumGetInt32(slot_getattr(deleter->slot, Anum_delta_table_id, &isnull)) != table_id)
+		return false;
+
+	MemoryContextReset(deleter->row_context);
+	old = MemoryContextSwitchTo(deleter->row_context);
+	found = DatumGetByteaPP(slot_getattr(deleter->slot, Anum_delta_key, &isnull));
+	same = sv_slice_equal(sv_slice(VARDATA_ANY(found), VARSIZE_ANY_EXHDR(found)), key);
+	MemoryContextSwitchTo(old);
+	return same;
+}
+
+/*
+ * Between the read of the delta and the publish, the row version may have been
+ * changed, deleted, vacuumed away, and its place taken by another row: so it
+ * is looked at again, and since the snapshot sees it, its place cannot change
+ * hands before the delete.
+ */
+bool
+delta_delete_exactly(DeltaDeleter *deleter, int32 table_id, SvSlice key,
+					 ItemPointer tid, TransactionId raw_xmin)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+	bool		same;
+
+	if (!table_tuple_fetch_row_version(deleter->heap, tid, deleter->snapshot, deleter->slot))
+		return false;
+	same = slot_is_row(deleter, table_id, key, raw_xmin);
+	ExecClearTuple(deleter->slot);
+	if (!same)
+		return false;
+
+	result = table_tuple_delete(deleter->heap, tid, GetCurrentCommandId(true), deleter->snapshot,
+								InvalidSnapshot, false, &failure, false);
+	return result == TM_Ok;
+}
+
+void
+delta_deleter_end(DeltaDeleter *deleter)
+{
+	ExecDropSingleTupleTableSlot(deleter->slot);
+	table_close(deleter->heap, RowExclusiveLock);
+	MemoryContextDelete(deleter->row_context);
+	pfree(deleter);
+}
+
+void
+delta_delete_table(int32 table_id, Snapshot snapshot)
+{
+	DeltaIndex	index;
+	Relation	heap = catalog_open(CATALOG_DELTA, RowExclusiveLock);
+
+	ScanKeyInit(&index.keys[0], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(table_id));
+	delta_index_open(&index, snapshot, 1);
+	index_rescan(index.scan, index.keys, 1, NULL, 0);
+	while (index_getnext_slot(index.scan, ForwardScanDirection, index.slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		simple_table_tuple_delete(heap, &index.slot->tts_tid, snapshot);
+	}
+	delta_index_close(&index);
+	table_close(heap, RowExclusiveLock);
+}
+
+double
+delta_estimate_rows(void)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(catalog_oid(CATALOG_DELTA)));
+	double		rows;
+
+	if (!HeapTupleIsValid(tuple))
+		return 0;
+	rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+	ReleaseSysCache(tuple);
+	return Max(rows, 0);
+}

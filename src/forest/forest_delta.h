@@ -1,0 +1,86 @@
+/*
+ * forest_delta.h
+ *		The delta: newest writes of all tables, one heap row per (table, key).
+ *
+ * A snapshot that is older than the transaction's own writes can see two rows
+ * of a key: one that a flush has deleted since, and the transaction's own.
+ * The own row is the newer one, unless it is a claim, which has no content.
+ * Readers of this file get at most one row per key, chosen by that rule.
+ */
+#ifndef FOREST_DELTA_H
+#define FOREST_DELTA_H
+
+#include "postgres.h"
+
+#include "base/sv_slice.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_write.h"
+#include "storage/itemptr.h"
+#include "utils/snapshot.h"
+
+typedef struct DeltaRow
+{
+	SvSlice		key;
+	SvSlice		value;
+	char		kind;			/* DELTA_VALUE, DELTA_TOMBSTONE or, if asked for, DELTA_CLAIM */
+	TimestampTz expires_at;		/* DT_NOEND: never */
+	bool		is_own;			/* written by this transaction */
+	TransactionId xmin;			/* FrozenTransactionId if frozen */
+	TransactionId raw_xmin;
+	TransactionId deleted_by;	/* raw xmax of a plain delete or update, else InvalidTransactionId */
+	ItemPointerData tid;
+} DeltaRow;
+
+/*
+ * A probe looks up keys one by one under one snapshot.  It holds the delta
+ * open, in CurrentMemoryContext, until delta_probe_end.
+ */
+typedef struct DeltaProbe DeltaProbe;
+
+extern DeltaProbe *delta_probe_begin(Snapshot snapshot);
+
+/*
+ * False if the key has no row with content.  With own_only, rows of others do
+ * not count.  row->value is valid until the next call; row->key is the caller's.
+ */
+extern bool delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row);
+extern void delta_probe_end(DeltaProbe *probe);
+
+/*
+ * A scan yields a table's rows with low <= key < high in order; NULL bounds
+ * are open.  What it hands out is valid until the next call.
+ */
+typedef struct DeltaScan DeltaScan;
+
+extern DeltaScan *delta_scan_begin(int32 table_id, const SvSlice *low, const SvSlice *high,
+								   bool backward, bool own_only, Snapshot snapshot);
+
+/* The same, but yields claims as well: for a flush, which has no rows of its own. */
+extern DeltaScan *delta_scan_begin_with_claims(int32 table_id, const SvSlice *low, Snapshot snapshot);
+extern bool delta_scan_next(DeltaScan *scan, DeltaRow *row);
+extern void delta_scan_end(DeltaScan *scan);
+
+/* Inserts or replaces rows, which are in ascending key order without repeats; waits for other writers. */
+extern void delta_upsert(int32 table_id, const ForestWrite *writes, int n);
+
+/* Owns the slots of the keys (ascending, no repeats): inserts a claim, or locks the row that is there. */
+extern void delta_claim(int32 table_id, const SvSlice *keys, int n);
+
+/*
+ * Deletes the row version at tid if it is exactly the one with this xmin and
+ * key, visible to the snapshot, and nobody has changed or locked it.  Never waits.
+ */
+typedef struct DeltaDeleter DeltaDeleter;
+
+extern DeltaDeleter *delta_deleter_begin(Snapshot snapshot);
+extern bool delta_delete_exactly(DeltaDeleter *deleter, int32 table_id, SvSlice key,
+								 ItemPointer tid, TransactionId raw_xmin);
+extern void delta_deleter_end(DeltaDeleter *deleter);
+
+/* Deletes all rows of a table that the snapshot sees; the caller has the table lock in AccessExclusive. */
+extern void delta_delete_table(int32 table_id, Snapshot snapshot);
+
+/* Live rows of all tables, as the statistics have it. */
+extern double delta_estimate_rows(void);
+
+#endif							/* FOREST_DELTA_H */

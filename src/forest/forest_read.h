@@ -1,0 +1,57 @@
+/*
+ * forest_read.h
+ *		Reading keys of tables under one Postgres snapshot: the delta, then the
+ *		runs (design: "Reading").
+ *
+ * Everything is read under the snapshot given, which the caller keeps
+ * registered or active for the duration of the call, or of the scan.  Works on
+ * a hot standby and in parallel workers.  Expired entries are absent: expiry
+ * is judged by statement start, under REPEATABLE READ and above by transaction
+ * start.  A transaction sees its own earlier commands, always.
+ *
+ * Errors: XX001 for a damaged or missing object (on a standby a missing one is
+ * 40001), 58030 if the store cannot be read.
+ */
+#ifndef FOREST_READ_H
+#define FOREST_READ_H
+
+#include "postgres.h"
+
+#include "base/sv_slice.h"
+#include "forest/forest_table.h"
+#include "utils/snapshot.h"
+
+typedef struct ForestValue
+{
+	bool		found;
+	SvSlice		value;			/* palloc'd in the caller's context unless said otherwise */
+	TimestampTz expires_at;		/* DT_NOEND if it does not expire */
+} ForestValue;
+
+/* Looks up one key.  The value is palloc'd in CurrentMemoryContext. */
+extern void forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue *out);
+
+/* Looks up keys[i] in tables[i], for n pairs in any order, repeats allowed. */
+extern void forest_multi_get(const ForestTable *const *tables, const SvSlice *keys, int n,
+							 Snapshot snapshot, ForestValue *out);
+
+typedef struct ForestScan ForestScan;
+
+/*
+ * Entries with low <= key < high (a NULL bound is open), ascending or, if
+ * backward, descending.  The bounds are copied.  The scan lives in
+ * CurrentMemoryContext and holds what it needs until forest_scan_end, or until
+ * that context is reset.  A scan that is never ended in a transaction that
+ * aborts leaks nothing.
+ */
+extern ForestScan *forest_scan_begin(const ForestTable *table, Snapshot snapshot,
+									 const SvSlice *low, const SvSlice *high, bool backward);
+
+/* False at the end.  key and value->value are valid until the next call. */
+extern bool forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value);
+extern void forest_scan_end(ForestScan *scan);
+
+/* Entries in the table, from the registry's counts and the delta's statistics: for the planner, no I/O. */
+extern double forest_estimate_entries(const ForestTable *table, Snapshot snapshot);
+
+#endif							/* FOREST_READ_H */

@@ -1,0 +1,286 @@
+/*
+ * forest_table.c
+ *		From a foreign table to its identity in the catalogue.
+ *
+ * The identity is read with a fresh catalogue snapshot, never the statement's:
+ * it does not change while the relation exists, and a REPEATABLE READ
+ * transaction has to find a table that was first written after its snapshot.
+ * A table without identity is looked up again each time, since anybody may
+ * make one.
+ */
+#include "postgres.h"
+
+#include "forest/forest_table.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_vault.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#define HANDLER_SYMBOL "skyvault_fdw_handler"
+
+typedef struct TableEntry
+{
+	Oid			relid;			/* hash key */
+	bool		valid;
+	ForestTable table;
+} TableEntry;
+
+static HTAB *tables = NULL;
+
+/* An identity made in this transaction goes away if it aborts, without an invalidation message. */
+static bool made_identity = false;
+
+static void
+invalidate_all(void)
+{
+	HASH_SEQ_STATUS status;
+	TableEntry *entry;
+
+	hash_seq_init(&status, tables);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->valid = false;
+}
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	TableEntry *entry;
+
+	if (!OidIsValid(relid))
+	{
+		invalidate_all();
+		return;
+	}
+	entry = hash_search(tables, &relid, HASH_FIND, NULL);
+	if (entry != NULL)
+		entry->valid = false;
+}
+
+static void
+syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	invalidate_all();
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT && made_identity)
+		invalidate_all();
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		made_identity = false;
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && made_identity)
+		invalidate_all();
+}
+
+static void
+tables_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(TableEntry)};
+
+	tables = hash_create("skyvault tables", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, syscache_callback, (Datum) 0);
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+const char *
+forest_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0)
+			return defGetString(option);
+	}
+	return NULL;
+}
+
+/* The wrapper may be renamed; what it calls cannot. */
+static bool
+wrapper_is_skyvault(Oid wrapper_oid)
+{
+	Oid			handler = GetForeignDataWrapper(wrapper_oid)->fdwhandler;
+	HeapTuple	tuple;
+	Datum		symbol;
+	bool		isnull;
+	bool		result;
+
+	if (!OidIsValid(handler))
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	result = !isnull && strcmp(TextDatumGetCString(symbol), HANDLER_SYMBOL) == 0;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+bool
+forest_is_skyvault_relation(Oid relid)
+{
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+		return false;
+	return wrapper_is_skyvault(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid);
+}
+
+static void
+read_options(ForestTable *table)
+{
+	ForeignTable *foreign = GetForeignTable(table->relid);
+	const char *insert = forest_option(foreign->options, "insert");
+	const char *ttl = forest_option(foreign->options, "ttl");
+
+	table->server_oid = foreign->serverid;
+	table->strict_insert = insert != NULL && strcmp(insert, "strict") == 0;
+	table->has_ttl = ttl != NULL;
+	if (ttl != NULL)
+		table->ttl = *DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(ttl),
+															ObjectIdGetDatum(InvalidOid),
+															Int32GetDatum(-1)));
+}
+
+/* Sets table_id and vault_id if the catalogue has them. */
+static bool
+read_identity(ForestTable *table)
+{
+	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	ScanKeyInit(&key, Anum_table_relid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table->relid));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_RELID), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+
+		table->table_id = DatumGetInt32(heap_getattr(tuple, Anum_table_id, desc, &isnull));
+		table->vault_id = DatumGetInt32(heap_getattr(tuple, Anum_table_vault_id, desc, &isnull));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return table->table_id != 0;
+}
+
+static TableEntry *
+table_entry(Oid relid)
+{
+	TableEntry *entry;
+	bool		found;
+
+	if (tables == NULL)
+		tables_init();
+	entry = hash_search(tables, &relid, HASH_ENTER, &found);
+	if (!found)
+		entry->valid = false;
+	if (!entry->valid)
+	{
+		memset(&entry->table, 0, sizeof(ForestTable));
+		entry->table.relid = relid;
+		if (!forest_is_skyvault_relation(relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is not a foreign table of the wrapper \"skyvault\"",
+							get_rel_name(relid) ? get_rel_name(relid) : "?"),
+					 errhint("Create one with skyvault_create_table() or CREATE FOREIGN TABLE ... SERVER skyvault.")));
+		entry->valid = true;
+		read_options(&entry->table);
+	}
+	if (entry->table.table_id == 0)
+		(void) read_identity(&entry->table);
+	return entry;
+}
+
+const ForestTable *
+forest_table_for_read(Oid relid)
+{
+	return &table_entry(relid)->table;
+}
+
+static void
+make_identity(ForestTable *table)
+{
+	ForestVault vault;
+	Relation	rel;
+	Datum		values[Natts_table];
+	bool		nulls[Natts_table] = {false};
+	HeapTuple	tuple;
+
+	forest_vault_ensure(table->server_oid, &vault);
+	catalog_lock_relation_identity(table->relid);
+	if (read_identity(table))
+		return;
+
+	rel = catalog_open(CATALOG_TABLE, RowExclusiveLock);
+	values[Anum_table_id - 1] = Int32GetDatum((int32) catalog_draw(CATALOG_TABLE_ID_SEQ));
+	values[Anum_table_vault_id - 1] = Int32GetDatum(vault.id);
+	values[Anum_table_relid - 1] = ObjectIdGetDatum(table->relid);
+	values[Anum_table_floor_seq - 1] = Int64GetDatum(0);
+	values[Anum_table_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, RowExclusiveLock);
+	CommandCounterIncrement();
+
+	made_identity = true;
+	(void) read_identity(table);
+}
+
+const ForestTable *
+forest_table_for_write(Oid relid)
+{
+	TableEntry *entry = table_entry(relid);
+
+	if (entry->table.table_id == 0)
+	{
+		PreventCommandIfReadOnly("first write to a skyvault table");
+		PreventCommandIfParallelMode("first write to a skyvault table");
+		make_identity(&entry->table);
+	}
+	return &entry->table;
+}
+
+TimestampTz
+forest_table_expiry(const ForestTable *table, const Interval *ttl)
+{
+	if (ttl == NULL && !table->has_ttl)
+		return DT_NOEND;
+	if (ttl == NULL)
+		ttl = &table->ttl;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(GetCurrentStatementStartTimestamp()),
+												   IntervalPGetDatum(unconstify(Interval *, ttl))));
+}

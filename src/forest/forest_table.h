@@ -1,0 +1,51 @@
+/*
+ * forest_table.h
+ *		From a foreign table of the wrapper "skyvault" to its identity in the
+ *		catalogue: table id, vault, options.
+ *
+ * Both identities are made at first use, in the user's transaction, so that
+ * they go away with it if it aborts; CREATE FOREIGN TABLE is a use.  Ids are
+ * the catalogue's own and never reused.  Handles are cached per backend until
+ * the relation, its server or an aborted registration invalidates them, so
+ * callers look up again in each statement.
+ */
+#ifndef FOREST_TABLE_H
+#define FOREST_TABLE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
+typedef struct ForestTable
+{
+	Oid			relid;
+	Oid			server_oid;
+	int32		table_id;		/* 0: nothing was ever written to it */
+	int32		vault_id;		/* 0: likewise */
+	bool		strict_insert;	/* option insert 'strict' */
+	bool		has_ttl;
+	Interval	ttl;			/* option ttl, if has_ttl */
+} ForestTable;
+
+/*
+ * For reading.  The caller has locked the relation and checked privileges.
+ * 42809 if it is not a foreign table of this wrapper.  Valid to the end of
+ * the statement.
+ */
+extern const ForestTable *forest_table_for_read(Oid relid);
+
+/* The same for writing: makes table and vault identities if need be. */
+extern const ForestTable *forest_table_for_write(Oid relid);
+
+/* Whether the relation is a foreign table of this wrapper. */
+extern bool forest_is_skyvault_relation(Oid relid);
+
+/* The option's value in a list of DefElems, or NULL. */
+extern const char *forest_option(List *options, const char *name);
+
+/* expires_at for a write of this table in the current statement: ttl overrides the table's (NULL: the table's). */
+extern TimestampTz forest_table_expiry(const ForestTable *table, const Interval *ttl);
+
+#endif							/* FOREST_TABLE_H */

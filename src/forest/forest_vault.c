@@ -1,0 +1,286 @@
+/*
+ * forest_vault.c
+ *		A vault: the catalogue's identity of a foreign server, and its store.
+ */
+#include "postgres.h"
+
+#include "forest/forest_vault.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/indexing.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_table.h"
+#include "miscadmin.h"
+#include "server/pg_status.h"
+#include "store/store_directory.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#define FILE_SCHEME		"file:"
+#define MAX_OPEN_FILES	32
+
+static void
+vault_from_tuple(HeapTuple tuple, TupleDesc desc, ForestVault *vault)
+{
+	bool		isnull;
+
+	vault->id = DatumGetInt32(heap_getattr(tuple, Anum_vault_id, desc, &isnull));
+	vault->server_oid = DatumGetObjectId(heap_getattr(tuple, Anum_vault_server, desc, &isnull));
+	vault->uuid = *DatumGetUUIDP(heap_getattr(tuple, Anum_vault_uuid, desc, &isnull));
+	vault->epoch = DatumGetInt64(heap_getattr(tuple, Anum_vault_epoch, desc, &isnull));
+}
+
+bool
+forest_vault_find(Oid server_oid, ForestVault *vault)
+{
+	Relation	rel = catalog_open(CATALOG_VAULT, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	ScanKeyInit(&key, Anum_vault_server, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(server_oid));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_VAULT_SERVER), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		vault_from_tuple(tuple, RelationGetDescr(rel), vault);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static void
+random_uuid(pg_uuid_t *uuid)
+{
+	if (!pg_strong_random(uuid->data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x40;
+	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
+}
+
+static void
+vault_insert(Oid server_oid, ForestVault *vault)
+{
+	Relation	rel = catalog_open(CATALOG_VAULT, RowExclusiveLock);
+	Datum		values[Natts_vault];
+	bool		nulls[Natts_vault] = {false};
+	pg_uuid_t	incarnation;
+	HeapTuple	tuple;
+
+	vault->id = (int32) catalog_draw(CATALOG_VAULT_ID_SEQ);
+	vault->server_oid = server_oid;
+	vault->epoch = 1;
+	random_uuid(&vault->uuid);
+	random_uuid(&incarnation);
+
+	values[Anum_vault_id - 1] = Int32GetDatum(vault->id);
+	values[Anum_vault_server - 1] = ObjectIdGetDatum(server_oid);
+	values[Anum_vault_uuid - 1] = UUIDPGetDatum(&vault->uuid);
+	values[Anum_vault_epoch - 1] = Int64GetDatum(vault->epoch);
+	values[Anum_vault_incarnation - 1] = UUIDPGetDatum(&incarnation);
+	values[Anum_vault_system_identifier - 1] = Int64GetDatum((int64) GetSystemIdentifier());
+	values[Anum_vault_database - 1] = ObjectIdGetDatum(MyDatabaseId);
+	values[Anum_vault_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+void
+forest_vault_ensure(Oid server_oid, ForestVault *vault)
+{
+	if (forest_vault_find(server_oid, vault))
+		return;
+	catalog_lock_server_identity(server_oid);
+	if (!forest_vault_find(server_oid, vault))
+		vault_insert(server_oid, vault);
+}
+
+int
+forest_vault_list(ForestVault **vaults)
+{
+	Relation	rel = catalog_open(CATALOG_VAULT, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	int			capacity = 8;
+	int			n = 0;
+	HeapTuple	tuple;
+
+	*vaults = palloc(capacity * sizeof(ForestVault));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (n == capacity)
+		{
+			capacity *= 2;
+			*vaults = repalloc(*vaults, capacity * sizeof(ForestVault));
+		}
+		vault_from_tuple(tuple, RelationGetDescr(rel), &(*vaults)[n++]);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return n;
+}
+
+/*
+ * Only the vault's own row goes here; what the registry has of the vault is
+ * out of reach with it, and a worker deletes it later, so that DROP SERVER
+ * never meets a worker at a row.
+ */
+void
+forest_vault_forget(Oid server_oid)
+{
+	ForestVault vault;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!forest_vault_find(server_oid, &vault))
+		return;
+
+	rel = catalog_open(CATALOG_VAULT, RowExclusiveLock);
+	ScanKeyInit(&key, Anum_vault_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(vault.id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_VAULT_PKEY), true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		CatalogTupleDelete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
+
+	ereport(NOTICE,
+			(errmsg("objects of the dropped vault stay in the store under \"%s/\"",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&vault.uuid)))),
+			 errhint("Delete them there once no backup needs them.")));
+}
+
+/*
+ * Stores.  One per server and backend.
+ */
+typedef struct StoreEntry
+{
+	Oid			server_oid;		/* hash key */
+	bool		stale;			/* options may have changed: reopen */
+	ObjectStore *store;			/* NULL: not open */
+} StoreEntry;
+
+static HTAB *stores = NULL;
+
+static void
+stores_invalidate(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	StoreEntry *entry;
+
+	hash_seq_init(&status, stores);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->stale = true;
+}
+
+static void
+stores_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(StoreEntry)};
+
+	stores = hash_create("skyvault stores", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, stores_invalidate, (Datum) 0);
+}
+
+static const char *
+server_path(ForeignServer *server)
+{
+	const char *url = forest_option(server->options, "url");
+
+	if (url == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("server \"%s\" has no option \"url\"", server->servername),
+				 errhint("Set it, as in ALTER SERVER %s OPTIONS (ADD url 'file:skyvault').",
+						 quote_identifier(server->servername))));
+	if (strncmp(url, FILE_SCHEME, strlen(FILE_SCHEME)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("store \"%s\" of server \"%s\" is of an unknown kind", url, server->servername),
+				 errhint("Use a URL that begins with \"file:\".")));
+	return url + strlen(FILE_SCHEME);
+}
+
+static ObjectStore *
+store_open(Oid server_oid)
+{
+	const char *path = server_path(GetForeignServer(server_oid));
+	StoreDirectoryOptions options = {
+		.path = path,
+		.create_root = !is_absolute_path(path),
+		.max_open_files = MAX_OPEN_FILES
+	};
+	ObjectStore *store;
+	SvError		err;
+
+	PG_STATUS_CHECK(store_directory_open(&store, &options, &err), &err);
+	return store;
+}
+
+ObjectStore *
+forest_vault_store(Oid server_oid)
+{
+	StoreEntry *entry;
+	bool		found;
+
+	if (stores == NULL)
+		stores_init();
+	entry = hash_search(stores, &server_oid, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->store = NULL;
+		entry->stale = false;
+	}
+	if (entry->store != NULL && entry->stale)
+	{
+		store_close(entry->store);
+		entry->store = NULL;
+	}
+	if (entry->store == NULL)
+	{
+		entry->stale = false;
+		entry->store = store_open(server_oid);
+	}
+	return entry->store;
+}
+
+static bool
+store_cancelled(void *state)
+{
+	return INTERRUPTS_PENDING_CONDITION() && InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
+		(QueryCancelPending || ProcDiePending);
+}
+
+const StoreCall forest_store_call = {.cancelled = store_cancelled,.state = NULL};
+
+bool
+forest_vault_is_embedded(Oid server_oid)
+{
+	ForeignServer *server = GetForeignServer(server_oid);
+	const char *shared = forest_option(server->options, "shared");
+	bool		is_shared = false;
+
+	if (shared != NULL)
+		(void) parse_bool(shared, &is_shared);
+	return !is_absolute_path(server_path(server)) && !is_shared;
+}

@@ -1,0 +1,49 @@
+/*
+ * forest_vault.h
+ *		A vault: the catalogue's identity of a foreign server, and its store.
+ */
+#ifndef FOREST_VAULT_H
+#define FOREST_VAULT_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "store/object_store.h"
+#include "utils/uuid.h"
+
+typedef struct ForestVault
+{
+	int32		id;
+	Oid			server_oid;
+	pg_uuid_t	uuid;
+	int64		epoch;
+} ForestVault;
+
+/* The latest committed (or own) row; false if the server has no identity yet. */
+extern bool forest_vault_find(Oid server_oid, ForestVault *vault);
+
+/* Finds it, or makes it in this transaction under the identity lock. */
+extern void forest_vault_ensure(Oid server_oid, ForestVault *vault);
+
+/* All vaults, palloc'd; the count. */
+extern int	forest_vault_list(ForestVault **vaults);
+
+/* The server is being dropped: its row goes, its objects stay, with a NOTICE that names them. */
+extern void forest_vault_forget(Oid server_oid);
+
+/*
+ * The server's store, opened once per backend and again when the server's
+ * options change.  Do not keep it beyond the next call of this function.
+ */
+extern ObjectStore *forest_vault_store(Oid server_oid);
+
+/* A StoreCall that stops at query cancel, termination, and what else Postgres wants done soon. */
+extern const StoreCall forest_store_call;
+
+/*
+ * Whether runs of this server live inside the data directory and the server
+ * has not said that standbys and backups share them (option shared).
+ */
+extern bool forest_vault_is_embedded(Oid server_oid);
+
+#endif							/* FOREST_VAULT_H */

@@ -1,0 +1,26 @@
+/*
+ * forest_xact.h
+ *		What the current transaction has done to the vaults, for others to be
+ *		told once it commits.
+ */
+#ifndef FOREST_XACT_H
+#define FOREST_XACT_H
+
+#include "postgres.h"
+
+/*
+ * Called after a transaction that changed something has committed (or was
+ * prepared): bytes it put into the delta, and whether it left an unnumbered
+ * changelog row.  Must not fail.
+ */
+typedef void (*ForestCommitCallback) (uint64 delta_bytes, bool left_unnumbered);
+
+extern void forest_xact_install(ForestCommitCallback callback);
+
+extern void forest_xact_note_delta_bytes(uint64 bytes);
+extern void forest_xact_note_unnumbered(void);
+
+/* Whether this transaction has written to any vault (rolled back savepoints included). */
+extern bool forest_xact_has_changed(void);
+
+#endif							/* FOREST_XACT_H */

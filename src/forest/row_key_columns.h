@@ -1,0 +1,21 @@
+/*
+ * row_key_columns.h
+ *		Which columns of a foreign table are its key: the table option `key`.
+ */
+#ifndef ROW_KEY_COLUMNS_H
+#define ROW_KEY_COLUMNS_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
+/*
+ * The attribute numbers of the key columns in the order of the key, as an
+ * integer list.  Without the option it is the column called key.  Errors:
+ * HV00J neither exists, 22023 not a list of names, 42703 no such column,
+ * 42701 named twice, 0A000 a system or generated column.
+ */
+extern List *row_key_columns(Relation rel);
+
+#endif							/* ROW_KEY_COLUMNS_H */

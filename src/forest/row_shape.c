@@ -1,0 +1,567 @@
+/*
+ * row_shape.c
+ *		See row_shape.h; the byte layouts are in ROWFORMAT.md.
+ *
+ * Shapes are cached by relation for the life of the session, each in a memory
+ * context of its own.  An invalidation only marks the entry, since a running
+ * statement may hold the shape; the next row_shape() replaces it and leaves
+ * the old one to the end of the transaction.
+ *
+ * Of types, a shape keeps what cannot change while a column has the type: a
+ * domain's base type, input and output functions, a collation's properties.
+ * Labels of enums do change and are looked up in the system cache.
+ */
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "base/sv_coding.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "forest/key_codec.h"
+#include "forest/row_key_columns.h"
+#include "forest/row_shape.h"
+#include "forest/stored_text.h"
+#include "forest/value_codec.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/pg_locale.h"
+#include "utils/rel.h"
+
+/* The first byte of a value.  Anything else is not a row, or one of a later version. */
+#define ROW_FORMAT_VERSION 1
+
+/* Version and key signature. */
+#define ROW_HEADER_BYTES 2
+
+/* Header, attribute number and class of a map's value; its length follows. */
+#define MAP_PREFIX_MAX_BYTES (ROW_HEADER_BYTES + SV_VARINT32_MAX_BYTES + 1)
+
+typedef struct RowColumn
+{
+	bool		stored;			/* neither dropped nor computed when read */
+	int			key_index;		/* -1: not a key column */
+	Oid			type;			/* as declared, for messages */
+	char	   *name;
+	ValueCodec	codec;
+} RowColumn;
+
+typedef struct RowKeyColumn
+{
+	AttrNumber	attno;
+	bool		ordered;
+	KeyCodec	codec;
+} RowKeyColumn;
+
+struct RowShape
+{
+	MemoryContext context;
+	char	   *table;			/* for messages */
+	int			natts;
+	RowColumn  *columns;		/* by attribute number - 1 */
+	int			nkeys;
+	RowKeyColumn *keys;
+	uint8		signature;		/* of the key columns, see key_signature */
+	bool		is_map;
+	AttrNumber	map_value;
+	uint8		map_prefix[MAP_PREFIX_MAX_BYTES];
+	size_t		map_prefix_len;
+};
+
+typedef struct ShapeCacheEntry
+{
+	Oid			relid;			/* hash key */
+	bool		stale;
+	RowShape   *shape;			/* NULL: never built, or the last attempt failed */
+} ShapeCacheEntry;
+
+static HTAB *shape_cache = NULL;
+
+/* ---- building a shape ---- */
+
+static void
+check_key_column(const RowColumn *column, Oid collation, KeyKind kind)
+{
+	if (kind == KEY_KIND_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of type %s cannot be a key column",
+						column->name, format_type_be(column->type)),
+				 errhint("The types of key columns are boolean, \"char\", smallint, integer, "
+						 "bigint, oid, real, double precision, numeric, text, varchar, character, "
+						 "name, bytea, uuid, date, time, timestamp, interval, and enums.")));
+	if (key_kind_is_collated(kind) && OidIsValid(collation) &&
+		!get_collation_isdeterministic(collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" with nondeterministic collation \"%s\" cannot be a key column",
+						column->name, get_collation_name(collation)),
+				 errhint("Keys are compared as bytes; use a deterministic collation.")));
+}
+
+static void
+build_columns(RowShape *shape, TupleDesc desc)
+{
+	shape->natts = desc->natts;
+	shape->columns = palloc0(sizeof(RowColumn) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		RowColumn  *column = &shape->columns[i];
+
+		column->key_index = -1;
+		column->type = attribute->atttypid;
+		column->name = pstrdup(NameStr(attribute->attname));
+		column->stored = !attribute->attisdropped &&
+			(attribute->attgenerated == '\0' ||
+			 attribute->attgenerated == ATTRIBUTE_GENERATED_STORED);
+		if (column->stored)
+			value_codec_init(&column->codec, getBaseType(attribute->atttypid), shape->context);
+	}
+}
+
+static void
+build_keys(RowShape *shape, TupleDesc desc, List *attnos)
+{
+	ListCell   *cell;
+
+	shape->nkeys = list_length(attnos);
+	shape->keys = palloc0(sizeof(RowKeyColumn) * shape->nkeys);
+	foreach(cell, attnos)
+	{
+		int			i = foreach_current_index(cell);
+		RowKeyColumn *key = &shape->keys[i];
+		RowColumn  *column = &shape->columns[lfirst_int(cell) - 1];
+		Oid			collation = TupleDescAttr(desc, lfirst_int(cell) - 1)->attcollation;
+
+		column->key_index = i;
+		key->attno = (AttrNumber) lfirst_int(cell);
+		key->codec.type = column->codec.type;
+		key->codec.kind = key_kind_of_type(key->codec.type);
+		key->codec.raw = shape->nkeys == 1;
+		check_key_column(column, collation, key->codec.kind);
+		key->ordered = key->codec.kind != KEY_KIND_ENUM &&
+			(!key_kind_is_collated(key->codec.kind) || lc_collate_is_c(collation));
+	}
+}
+
+/*
+ * A byte in every row that tells whether its key was made of the same columns
+ * and kinds of type as the table's key now: the key itself has no tags.  The
+ * multipliers are odd, so that a change of one kind or one attribute number
+ * always shows; of other changes one in 256 does not.
+ */
+static uint8
+key_signature(const RowShape *shape)
+{
+	unsigned	signature = 0;
+
+	for (int i = 0; i < shape->nkeys; i++)
+		signature += (2 * (unsigned) i + 1) *
+			((unsigned) shape->keys[i].codec.kind + 37 * (unsigned) shape->keys[i].attno);
+	return (uint8) signature;
+}
+
+/*
+ * A map's functions get bytes and do no coercion; so domains and lengths,
+ * which would need one, make it a table as any other.
+ */
+static bool
+is_map_column(TupleDesc desc, AttrNumber attno)
+{
+	Form_pg_attribute attribute = TupleDescAttr(desc, attno - 1);
+
+	return attribute->atttypmod < 0 && attribute->attgenerated == '\0' &&
+		(attribute->atttypid == TEXTOID || attribute->atttypid == VARCHAROID ||
+		 attribute->atttypid == BYTEAOID);
+}
+
+static void
+build_map(RowShape *shape, TupleDesc desc)
+{
+	int			live = 0;
+	uint8	   *prefix = shape->map_prefix;
+	size_t		len = ROW_HEADER_BYTES;
+
+	for (int i = 0; i < shape->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attisdropped)
+			continue;
+		live++;
+		if (shape->columns[i].key_index < 0)
+			shape->map_value = (AttrNumber) (i + 1);
+	}
+	shape->is_map = shape->nkeys == 1 && live == 2 &&
+		is_map_column(desc, shape->keys[0].attno) && is_map_column(desc, shape->map_value);
+	prefix[0] = ROW_FORMAT_VERSION;
+	prefix[1] = shape->signature;
+	if (shape->is_map)
+	{
+		len += sv_varint_put(prefix + len, (uint64) shape->map_value);
+		prefix[len++] = (uint8) shape->columns[shape->map_value - 1].codec.class;
+	}
+	shape->map_prefix_len = len;
+}
+
+/* Built where an error frees it, then kept. */
+static RowShape *
+build_shape(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault row shape",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	RowShape   *shape = palloc0(sizeof(RowShape));
+
+	shape->context = context;
+	shape->table = pstrdup(RelationGetRelationName(rel));
+	build_columns(shape, desc);
+	build_keys(shape, desc, row_key_columns(rel));
+	shape->signature = key_signature(shape);
+	build_map(shape, desc);
+	MemoryContextSwitchTo(caller);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	return shape;
+}
+
+/* ---- the cache ---- */
+
+static void
+mark_stale(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS scan;
+	ShapeCacheEntry *entry;
+
+	if (OidIsValid(relid))
+	{
+		entry = hash_search(shape_cache, &relid, HASH_FIND, NULL);
+		if (entry != NULL)
+			entry->stale = true;
+		return;
+	}
+	hash_seq_init(&scan, shape_cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		entry->stale = true;
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL		control;
+
+	if (CacheMemoryContext == NULL)
+		CreateCacheMemoryContext();
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(ShapeCacheEntry);
+	control.hcxt = CacheMemoryContext;
+	shape_cache = hash_create("skyvault row shapes", 32, &control,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(mark_stale, (Datum) 0);
+}
+
+const RowShape *
+row_shape(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	ShapeCacheEntry *entry;
+	bool		found;
+
+	if (rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a foreign table", RelationGetRelationName(rel))));
+	if (shape_cache == NULL)
+		create_cache();
+	entry = hash_search(shape_cache, &relid, HASH_ENTER, &found);
+	if (!found)
+		entry->shape = NULL;
+	if (entry->shape != NULL && !entry->stale)
+		return entry->shape;
+
+	if (entry->shape != NULL)
+		MemoryContextSetParent(entry->shape->context, TopTransactionContext);
+	entry->shape = NULL;
+
+	/* An invalidation that comes while the shape is built must mark it. */
+	entry->stale = false;
+	entry->shape = build_shape(rel);
+	return entry->shape;
+}
+
+/* ---- questions ---- */
+
+int
+row_shape_key_count(const RowShape *shape)
+{
+	return shape->nkeys;
+}
+
+AttrNumber
+row_shape_key_attribute(const RowShape *shape, int i)
+{
+	Assert(i >= 0 && i < shape->nkeys);
+	return shape->keys[i].attno;
+}
+
+int
+row_shape_key_index(const RowShape *shape, AttrNumber attno)
+{
+	if (attno < 1 || attno > shape->natts)
+		return -1;
+	return shape->columns[attno - 1].key_index;
+}
+
+bool
+row_shape_is_map(const RowShape *shape, AttrNumber *key, AttrNumber *value)
+{
+	if (!shape->is_map)
+		return false;
+	*key = shape->keys[0].attno;
+	*value = shape->map_value;
+	return true;
+}
+
+bool
+row_shape_key_is_ordered(const RowShape *shape, int i)
+{
+	Assert(i >= 0 && i < shape->nkeys);
+	return shape->keys[i].ordered;
+}
+
+/* ---- encoding ---- */
+
+void
+row_encode_key(const RowShape *shape, const Datum *values, const bool *isnull, int nkeys,
+			   StringInfo out)
+{
+	Assert(nkeys <= shape->nkeys);
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (unlikely(isnull[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("null value in key column \"%s\" of foreign table \"%s\"",
+							shape->columns[shape->keys[i].attno - 1].name, shape->table)));
+		key_codec_encode(&shape->keys[i].codec, values[i], out);
+	}
+}
+
+void
+row_encode_value(const RowShape *shape, const Datum *values, const bool *isnull, StringInfo out)
+{
+	ValueFormSettings settings = {0};
+
+	appendBinaryStringInfo(out, (const char *) shape->map_prefix, ROW_HEADER_BYTES);
+	for (int i = 0; i < shape->natts; i++)
+	{
+		const RowColumn *column = &shape->columns[i];
+
+		if (!column->stored || isnull[i])
+			continue;
+		if (column->key_index >= 0 &&
+			key_codec_is_exact(&shape->keys[column->key_index].codec, values[i]))
+			continue;
+		value_codec_append(&column->codec, (AttrNumber) (i + 1), values[i], &settings, out);
+	}
+	value_form_settings_end(&settings);
+}
+
+void
+row_encode_map_value(const RowShape *shape, SvSlice bytes, bool isnull, StringInfo out)
+{
+	Assert(shape->is_map);
+	if (isnull)
+		appendBinaryStringInfo(out, (const char *) shape->map_prefix, ROW_HEADER_BYTES);
+	else
+	{
+		appendBinaryStringInfo(out, (const char *) shape->map_prefix,
+							   (int) shape->map_prefix_len);
+		value_append_bytes(out, bytes.data, bytes.len);
+	}
+}
+
+/* ---- decoding ---- */
+
+static void
+report_damage(const RowShape *shape, const char *part)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("a stored row of foreign table \"%s\" is damaged", shape->table),
+			 errdetail("Its %s is not an encoding of the table's columns.", part)));
+}
+
+static void
+report_other_type(const RowShape *shape, const RowColumn *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of foreign table \"%s\" was stored as another type",
+					column->name, shape->table),
+			 errdetail("A stored row has an encoding that is not one of type %s.",
+					   format_type_be(column->type)),
+			 errhint("Change the column's type back, and write the rows again to convert them.")));
+}
+
+static void
+report_other_key(const RowShape *shape)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("the key of foreign table \"%s\" was changed after rows were stored",
+					shape->table),
+			 errhint("Set the table option \"key\" and the types of the key columns back.")));
+}
+
+static SvCursor
+open_value(const RowShape *shape, SvSlice value)
+{
+	SvCursor	cursor = sv_cursor(value);
+	uint8		version;
+	uint8		signature;
+
+	if (value.len > MaxAllocSize || !sv_cursor_u8(&cursor, &version) ||
+		!sv_cursor_u8(&cursor, &signature) || version != ROW_FORMAT_VERSION)
+		report_damage(shape, "value");
+	if (signature != shape->signature)
+		report_other_key(shape);
+	return cursor;
+}
+
+/* The next entry; false at the end.  *previous is the attribute number before it, at first 0. */
+static bool
+next_entry(const RowShape *shape, SvCursor *cursor, AttrNumber *previous, ValueEntry *entry)
+{
+	if (cursor->left == 0)
+		return false;
+	if (!value_entry_read(cursor, entry) ||
+		entry->attno <= *previous || entry->attno > shape->natts)
+		report_damage(shape, "value");
+	*previous = entry->attno;
+	return true;
+}
+
+static void
+decode_value(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datum *values,
+			 bool *isnull, ValueFormSettings *settings)
+{
+	SvCursor	cursor = open_value(shape, value);
+	AttrNumber	previous = 0;
+	ValueEntry	entry;
+
+	while (next_entry(shape, &cursor, &previous, &entry))
+	{
+		int			i = entry.attno - 1;
+		const RowColumn *column = &shape->columns[i];
+
+		/* an exact key column is in the key only */
+		if (column->key_index >= 0 &&
+			!key_kind_has_spellings(shape->keys[column->key_index].codec.kind))
+			report_damage(shape, "value");
+		if (!column->stored || (needed != NULL && !bms_is_member(entry.attno, needed)))
+			continue;
+		switch (value_codec_decode(&column->codec, &entry, settings, &values[i]))
+		{
+			case VALUE_DECODED:
+				isnull[i] = false;
+				break;
+			case VALUE_CORRUPT:
+				report_damage(shape, "value");
+				break;
+			case VALUE_OTHER_TYPE:
+				report_other_type(shape, column);
+				break;
+		}
+	}
+}
+
+/* The key columns that the value had no exact copy of. */
+static void
+decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datum *values, bool *isnull)
+{
+	SvCursor	cursor = sv_cursor(key);
+
+	for (int i = 0; i < shape->nkeys; i++)
+	{
+		const RowKeyColumn *column = &shape->keys[i];
+		int			index = column->attno - 1;
+		SvSlice		encoded;
+
+		if (!key_codec_split(&column->codec, &cursor, &encoded))
+			report_damage(shape, "key");
+		if (!isnull[index] || (needed != NULL && !bms_is_member(column->attno, needed)))
+			continue;
+		if (!key_codec_decode(&column->codec, encoded, &values[index]))
+			report_damage(shape, "key");
+		isnull[index] = false;
+	}
+	if (cursor.left != 0)
+		report_damage(shape, "key");
+}
+
+void
+row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *needed,
+		   Datum *values, bool *isnull)
+{
+	ValueFormSettings settings = {0};
+
+	memset(values, 0, sizeof(Datum) * shape->natts);
+	memset(isnull, true, sizeof(bool) * shape->natts);
+	decode_value(shape, value, needed, values, isnull, &settings);
+	decode_key(shape, key, needed, values, isnull);
+	value_form_settings_end(&settings);
+}
+
+/* The only entry of a map's value, when no column was dropped since it was written. */
+static bool
+find_sole_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
+{
+	SvCursor	cursor;
+	uint32		len;
+
+	if (value.len <= shape->map_prefix_len ||
+		memcmp(value.data, shape->map_prefix, shape->map_prefix_len) != 0)
+		return false;
+	cursor = sv_cursor(sv_slice(value.data + shape->map_prefix_len,
+								value.len - shape->map_prefix_len));
+	if (!sv_cursor_varint32(&cursor, &len) || len != cursor.left)
+		return false;
+	return sv_cursor_bytes(&cursor, len, bytes);
+}
+
+static bool
+find_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
+{
+	const RowColumn *column = &shape->columns[shape->map_value - 1];
+	SvCursor	cursor = open_value(shape, value);
+	AttrNumber	previous = 0;
+	ValueEntry	entry;
+	bool		found = false;
+
+	while (next_entry(shape, &cursor, &previous, &entry))
+	{
+		if (entry.attno != shape->map_value)
+			continue;
+		if (entry.class != column->codec.class)
+			report_other_type(shape, column);
+		*bytes = entry.bytes;
+		found = true;
+	}
+	return found;
+}
+
+bool
+row_decode_map_value(const RowShape *shape, SvSlice value, SvSlice *bytes)
+{
+	Assert(shape->is_map);
+	if (!find_sole_entry(shape, value, bytes) && !find_entry(shape, value, bytes))
+		return false;
+	if (shape->columns[shape->map_value - 1].codec.class == VALUE_CLASS_TEXT &&
+		!stored_text_is_valid(*bytes))
+		report_damage(shape, "value");
+	return true;
+}

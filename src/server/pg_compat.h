@@ -1,0 +1,85 @@
+/*
+ * pg_compat.h
+ *		Every difference between the Postgres versions that are supported.
+ *
+ * Include after postgres.h, before PG_MODULE_MAGIC and any PG_FUNCTION_INFO_V1.
+ */
+#ifndef PG_COMPAT_H
+#define PG_COMPAT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#if PG_VERSION_NUM < 150000
+#error "skyvault needs PostgreSQL 15 or later"
+#endif
+
+/*
+ * We compile with -fvisibility=hidden.  Before 16, PGDLLEXPORT is empty on
+ * Unix, and what the server looks up by name would be hidden with the rest.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+
+/* 16's definition: 15's exports the function's record, but not the function. */
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname) \
+extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS); \
+extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, funcname) (void); \
+const Pg_finfo_record * \
+CppConcat(pg_finfo_, funcname) (void) \
+{ \
+	static const Pg_finfo_record my_finfo = {1}; \
+	return &my_finfo; \
+} \
+extern int	no_such_variable
+#endif
+
+/* Needs catalog/pg_database.h and utils/acl.h where it is used. */
+#if PG_VERSION_NUM < 160000
+#define compat_database_ownercheck(dboid, roleid) pg_database_ownercheck(dboid, roleid)
+#else
+#define compat_database_ownercheck(dboid, roleid) \
+	object_ownercheck(DatabaseRelationId, dboid, roleid)
+#endif
+
+/* Needs optimizer/pathnode.h where it is used: a scan of one foreign table. */
+#if PG_VERSION_NUM >= 180000
+#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, pathkeys, outer, \
+							NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, \
+							NULL, NIL, NIL)
+#else
+#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, NULL, NIL)
+#endif
+
+/* Needs optimizer/paths.h where it is used. */
+#if PG_VERSION_NUM >= 160000
+#define compat_build_expression_pathkey(root, expr, opno, relids) \
+	build_expression_pathkey(root, expr, opno, relids, false)
+#else
+#define compat_build_expression_pathkey(root, expr, opno, relids) \
+	build_expression_pathkey(root, expr, NULL, opno, relids, false)
+#endif
+
+/* Needs utils/selfuncs.h where it is used. */
+#if PG_VERSION_NUM >= 170000
+#define compat_estimate_array_length(root, array) estimate_array_length(root, array)
+#else
+#define compat_estimate_array_length(root, array) ((double) estimate_array_length(array))
+#endif
+
+/* Needs utils/pg_locale.h where it is used. */
+#if PG_VERSION_NUM >= 180000
+#define compat_collation_is_c(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define compat_collation_is_c(collation) lc_collate_is_c(collation)
+#endif
+
+#endif							/* PG_COMPAT_H */

@@ -1,0 +1,68 @@
+/*
+ * pg_settings.c
+ *		The settings skyvault.*
+ */
+#include "postgres.h"
+
+#include "server/pg_settings.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+int			setting_flush_size_kb = 64 * 1024;
+int			setting_flush_interval_s = 300;
+int			setting_run_size_kb = 64 * 1024;
+int			setting_compression_level = 1;
+int			setting_retry_max_s = 60;
+
+static void
+define_flush_settings(void)
+{
+	DefineCustomIntVariable("skyvault.flush_size",
+							"Committed writes that start a flush to the object store.",
+							NULL,
+							&setting_flush_size_kb,
+							64 * 1024, 64, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.flush_interval",
+							"Longest time a committed write waits for a flush.",
+							"Zero turns flushes by time off.",
+							&setting_flush_interval_s,
+							300, 0, 24 * 3600,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.retry_max_interval",
+							"Longest pause between tries of a failed job.",
+							NULL,
+							&setting_retry_max_s,
+							60, 1, 3600,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_run_settings(void)
+{
+	DefineCustomIntVariable("skyvault.run_size",
+							"Size before compression at which a run is cut.",
+							NULL,
+							&setting_run_size_kb,
+							64 * 1024, 64, 512 * 1024,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.compression_level",
+							"zstd level of new runs.",
+							"Zero stores blocks as they are.",
+							&setting_compression_level,
+							1, 0, 19,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+void
+pg_settings_define(void)
+{
+	define_flush_settings();
+	define_run_settings();
+	MarkGUCPrefixReserved("skyvault");
+}

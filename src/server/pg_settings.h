@@ -1,0 +1,16 @@
+/*
+ * pg_settings.h
+ *		The settings skyvault.*, defined in one table in pg_settings.c.
+ */
+#ifndef PG_SETTINGS_H
+#define PG_SETTINGS_H
+
+extern int	setting_flush_size_kb;	/* skyvault.flush_size: committed delta bytes that start a flush */
+extern int	setting_flush_interval_s;	/* skyvault.flush_interval: longest time a committed write waits for a flush; 0: no limit */
+extern int	setting_run_size_kb;	/* skyvault.run_size: raw bytes after which a run is cut */
+extern int	setting_compression_level;	/* skyvault.compression_level: zstd level of new runs, 0 stores raw */
+extern int	setting_retry_max_s;	/* skyvault.retry_max_interval: longest pause between tries of a failed job */
+
+extern void pg_settings_define(void);
+
+#endif							/* PG_SETTINGS_H */

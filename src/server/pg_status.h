@@ -1,0 +1,34 @@
+/*
+ * pg_status.h
+ *		The bridge from the server-free layers to Postgres: statuses become
+ *		errors, and palloc becomes an allocator.
+ */
+#ifndef PG_STATUS_H
+#define PG_STATUS_H
+
+#include "postgres.h"
+
+#include "base/sv_alloc.h"
+#include "base/sv_status.h"
+
+/*
+ * Raises err at the given level with the SQLSTATE and hint of its status:
+ * SV_CORRUPT XX001, SV_IO and SV_NOT_FOUND 58030, SV_DENIED 42501... the table
+ * is in pg_status.c.
+ */
+extern void pg_status_report(int elevel, const SvError *err);
+
+/* For calls that may only succeed, as in: PG_STATUS_CHECK(f(..., &err), &err). */
+#define PG_STATUS_CHECK(call, err) \
+	do { \
+		if (unlikely((call) != SV_OK)) \
+			pg_status_report(ERROR, (err)); \
+	} while (0)
+
+/*
+ * An allocator over a memory context.  allocate returns NULL instead of
+ * raising an error, as sv_alloc.h demands.
+ */
+extern SvAlloc pg_status_alloc(MemoryContext context);
+
+#endif							/* PG_STATUS_H */

@@ -1,0 +1,86 @@
+/*
+ * skyvault.c
+ *		Start-up: settings, shared memory, hooks, workers, and nothing else.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "forest/forest_table.h"
+#include "forest/forest_truncate.h"
+#include "forest/forest_xact.h"
+#include "miscadmin.h"
+#include "server/pg_compat.h"
+#include "server/pg_settings.h"
+#include "server/stop_point.h"
+#include "storage/ipc.h"
+#include "worker/worker_ddl.h"
+#include "worker/worker_launcher.h"
+#include "worker/worker_shmem.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+static shmem_request_hook_type previous_shmem_request_hook = NULL;
+static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
+
+static void
+shmem_request(void)
+{
+	if (previous_shmem_request_hook != NULL)
+		previous_shmem_request_hook();
+	worker_shmem_request();
+#ifdef SKYVAULT_STOP_POINTS
+	stop_point_shmem_request();
+#endif
+}
+
+static void
+shmem_startup(void)
+{
+	if (previous_shmem_startup_hook != NULL)
+		previous_shmem_startup_hook();
+	worker_shmem_startup();
+#ifdef SKYVAULT_STOP_POINTS
+	stop_point_shmem_startup();
+#endif
+}
+
+static void
+after_commit(uint64 delta_bytes, bool left_unnumbered)
+{
+	if (delta_bytes > 0)
+		worker_note_committed_bytes(delta_bytes);
+	if (left_unnumbered)
+		worker_wake_scheduler();
+}
+
+/* CREATE FOREIGN TABLE is a use: the identity then commits together with the table. */
+static void
+after_create_foreign_table(Oid relid)
+{
+	if (forest_is_skyvault_relation(relid))
+		(void) forest_table_for_write(relid);
+}
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("skyvault must be loaded via shared_preload_libraries"),
+				 errhint("Add skyvault to shared_preload_libraries in postgresql.conf and restart the server.")));
+
+	pg_settings_define();
+	previous_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = shmem_request;
+	previous_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shmem_startup;
+
+	forest_xact_install(after_commit);
+	forest_truncate_install_hook();
+	worker_ddl_install();
+	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
+	worker_launcher_register();
+}

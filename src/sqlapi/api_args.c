@@ -1,0 +1,118 @@
+/*
+ * api_args.c
+ *		What the SQL functions on maps have in common.
+ */
+#include "postgres.h"
+
+#include "sqlapi/api_args.h"
+
+#include "access/relation.h"
+#include "catalog/pg_type.h"
+#include "forest/forest_write.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+static void
+check_privilege(Relation rel, AclMode privilege)
+{
+	AclResult	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), privilege);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
+}
+
+static void
+check_column(Relation rel, AttrNumber attno, Oid type)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	bool		is_bytea = getBaseType(attribute->atttypid) == BYTEAOID;
+
+	if (is_bytea != (type == BYTEAOID))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of foreign table \"%s\" is of type %s",
+						NameStr(attribute->attname), RelationGetRelationName(rel),
+						format_type_be(attribute->atttypid)),
+				 errhint("Cast the arguments to %s.", is_bytea ? "bytea" : "text")));
+}
+
+void
+api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
+{
+	LOCKMODE	lockmode = privilege == ACL_SELECT ? AccessShareLock : RowExclusiveLock;
+	AttrNumber	key;
+	AttrNumber	value;
+
+	map->rel = relation_open(relid, lockmode);
+	check_privilege(map->rel, privilege);
+	map->table = privilege == ACL_SELECT ? forest_table_for_read(relid) : forest_table_for_write(relid);
+	map->shape = row_shape(map->rel);
+	if (!row_shape_is_map(map->shape, &key, &value))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("foreign table \"%s\" is not a map", RelationGetRelationName(map->rel)),
+				 errdetail("This function needs one key column and one value column, each of type text or bytea."),
+				 errhint("Use SELECT, INSERT, UPDATE and DELETE.")));
+	check_column(map->rel, key, type);
+	check_column(map->rel, value, type);
+}
+
+void
+api_map_close(ApiMap *map)
+{
+	relation_close(map->rel, NoLock);
+}
+
+SvSlice
+api_key(Datum datum, bool isnull)
+{
+	bytea	   *bytes;
+	SvSlice		key;
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key must not be null")));
+	bytes = DatumGetByteaPP(datum);
+	key = sv_slice(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	forest_check_key(key);
+	return key;
+}
+
+SvSlice
+api_value(const ApiMap *map, Datum datum, bool isnull)
+{
+	StringInfoData encoded;
+	SvSlice		bytes = sv_slice(NULL, 0);
+
+	if (!isnull)
+	{
+		bytea	   *value = DatumGetByteaPP(datum);
+
+		bytes = sv_slice(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	}
+	initStringInfo(&encoded);
+	row_encode_map_value(map->shape, bytes, isnull, &encoded);
+	return sv_slice(encoded.data, encoded.len);
+}
+
+Datum
+api_datum(SvSlice bytes)
+{
+	return PointerGetDatum(cstring_to_text_with_len((const char *) bytes.data, bytes.len));
+}
+
+bool
+api_result(const ApiMap *map, SvSlice value, Datum *datum)
+{
+	SvSlice		bytes;
+
+	if (!row_decode_map_value(map->shape, value, &bytes))
+		return false;
+	*datum = api_datum(bytes);
+	return true;
+}

@@ -1,0 +1,51 @@
+/*
+ * api_args.h
+ *		What the SQL functions on maps have in common: opening the table with
+ *		its privilege check, and turning arguments into keys and values.
+ *
+ * The functions work on maps: one text or bytea key column and one text or
+ * bytea value column (row_shape_is_map).  The variant for text serves text and
+ * varchar columns, the one for bytea bytea columns.
+ */
+#ifndef API_ARGS_H
+#define API_ARGS_H
+
+#include "postgres.h"
+
+#include "base/sv_slice.h"
+#include "forest/forest_table.h"
+#include "forest/row_shape.h"
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "utils/relcache.h"
+
+typedef struct ApiMap
+{
+	Relation	rel;
+	const ForestTable *table;
+	const RowShape *shape;
+} ApiMap;
+
+/*
+ * Opens a map, checks the caller's privilege (42501), that it is one (42809),
+ * and that its columns are of the given type, TEXTOID or BYTEAOID (42804).
+ * For ACL_SELECT it is opened for reading, else for writing.
+ */
+extern void api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type);
+
+/* Closes the relation and keeps its lock to the end of the transaction. */
+extern void api_map_close(ApiMap *map);
+
+/* The bytes of a text or bytea datum, detoasted in CurrentMemoryContext; 22004 if isnull. */
+extern SvSlice api_key(Datum datum, bool isnull);
+
+/* Appends nothing and returns the encoded value, palloc'd. */
+extern SvSlice api_value(const ApiMap *map, Datum datum, bool isnull);
+
+/* The value column's datum, text or bytea; false: NULL. */
+extern bool api_result(const ApiMap *map, SvSlice value, Datum *datum);
+
+/* A text or bytea datum of bytes. */
+extern Datum api_datum(SvSlice bytes);
+
+#endif							/* API_ARGS_H */

@@ -1,0 +1,233 @@
+/*
+ * sst_iterator.c
+ *		The entries of an SST in order, either way, between two bounds.
+ *
+ * The iterator stands on a block, loaded or about to be; each block that can
+ * hold an entry of the range is fetched once, all others never.  A failed
+ * fetch moves nothing, so that the next call tries it again.
+ */
+#include "sst/sst_fetch.h"
+#include "sst/sst_format.h"
+
+typedef struct Bound
+{
+	bool		present;
+	SvBuffer	bytes;
+} Bound;
+
+struct SstIterator
+{
+	SstReader  *reader;
+	Bound		low;
+	Bound		high;
+	bool		backward;
+	bool		done;
+	uint32_t	block;			/* fetched if loaded, else the one to fetch next */
+	bool		loaded;
+	bool		entered;		/* an entry of the loaded block was yielded: last_key is its key */
+	SstBlock	parsed;
+	SvBuffer	raw;			/* parsed and last_key point into it */
+	uint32_t	next;			/* position in the block; backward, one more than it */
+	SvSlice		last_key;
+};
+
+static SvStatus
+bound_copy(Bound *bound, const SvSlice *from, SvError *err)
+{
+	if (from == NULL)
+		return SV_OK;
+	bound->present = true;
+	return sv_buffer_append(&bound->bytes, from->data, from->len, err);
+}
+
+static int
+bound_compare(SvSlice key, const Bound *bound)
+{
+	return sv_slice_compare(key, sv_buffer_slice(&bound->bytes));
+}
+
+/* Chooses the first block to fetch; done if there is none. */
+static void
+choose_start(SstIterator *it)
+{
+	const SstIndex *index = sst_reader_index(it->reader);
+	SvSlice		low = sv_buffer_slice(&it->low.bytes);
+	SvSlice		high = sv_buffer_slice(&it->high.bytes);
+	uint32_t	blocks = index->count;
+
+	it->done = true;
+	if (blocks == 0)
+		return;
+	if (it->low.present && it->high.present && sv_slice_compare(low, high) >= 0)
+		return;
+	if (it->low.present && sv_slice_compare(low, sst_index_last_key(index)) > 0)
+		return;
+	if (it->high.present)
+		blocks = sst_index_blocks_below(index, high);
+	if (blocks == 0)
+		return;
+
+	it->done = false;
+	if (it->backward)
+		it->block = blocks - 1;
+	else if (it->low.present)
+	{
+		uint32_t	up_to = sst_index_blocks_up_to(index, low);
+
+		it->block = up_to > 0 ? up_to - 1 : 0;
+	}
+	else
+		it->block = 0;
+}
+
+SvStatus
+sst_iterator_open(SstIterator **it, SstReader *reader, const SvSlice *low, const SvSlice *high,
+				  bool backward, SvError *err)
+{
+	const SvAlloc *alloc = sst_reader_alloc(reader);
+	SstIterator *new_it = sv_allocate(alloc, sizeof(*new_it));
+	SvStatus	status;
+
+	*it = NULL;
+	if (new_it == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory for an iterator");
+	memset(new_it, 0, sizeof(*new_it));
+	new_it->reader = reader;
+	new_it->backward = backward;
+	sv_buffer_init(&new_it->low.bytes, alloc);
+	sv_buffer_init(&new_it->high.bytes, alloc);
+	sv_buffer_init(&new_it->raw, alloc);
+	status = bound_copy(&new_it->low, low, err);
+	if (status == SV_OK)
+		status = bound_copy(&new_it->high, high, err);
+	if (status != SV_OK)
+	{
+		sst_iterator_close(new_it);
+		return status;
+	}
+	choose_start(new_it);
+	*it = new_it;
+	return SV_OK;
+}
+
+void
+sst_iterator_close(SstIterator *it)
+{
+	if (it == NULL)
+		return;
+	sv_buffer_free(&it->low.bytes);
+	sv_buffer_free(&it->high.bytes);
+	sv_buffer_free(&it->raw);
+	sv_release(sst_reader_alloc(it->reader), it);
+}
+
+/* Fetches it->block, and finds where in it the range begins. */
+static SvStatus
+load_block(SstIterator *it, SvError *err)
+{
+	const Bound *start = it->backward ? &it->high : &it->low;
+	SstEntry	entry;
+	bool		exact;
+	const char *problem;
+	SvStatus	status;
+
+	if (it->raw.capacity > SST_KEPT_BUFFER_BYTES)
+		sv_buffer_free(&it->raw);
+	status = sst_reader_fetch(it->reader, it->block, &it->raw, &it->parsed, err);
+	if (status != SV_OK)
+		return status;
+	it->next = it->backward ? it->parsed.count : 0;
+	if (start->present)
+	{
+		problem = sst_block_seek(&it->parsed, sv_buffer_slice(&start->bytes), &it->next,
+								 &exact, &entry);
+		if (problem != NULL)
+			return sst_reader_damaged(it->reader, it->block, problem, err);
+	}
+	it->loaded = true;
+	it->entered = false;
+	return SV_OK;
+}
+
+/* Goes to the following block in the direction; done if it holds nothing of the range. */
+static void
+leave_block(SstIterator *it)
+{
+	const SstIndex *index = sst_reader_index(it->reader);
+
+	it->loaded = false;
+	if (it->backward)
+	{
+		/* What precedes this block is below its low key. */
+		if (it->block == 0 ||
+			(it->low.present &&
+			 bound_compare(sst_index_low_key(index, it->block), &it->low) <= 0))
+			it->done = true;
+		else
+			it->block--;
+	}
+	else
+	{
+		it->block++;
+		if (it->block == index->count ||
+			(it->high.present &&
+			 bound_compare(sst_index_low_key(index, it->block), &it->high) >= 0))
+			it->done = true;
+	}
+}
+
+/* Takes the next entry of the loaded block, which has one, and checks its order. */
+static SvStatus
+take_entry(SstIterator *it, SstEntry *entry, SvError *err)
+{
+	uint32_t	position = it->backward ? it->next - 1 : it->next;
+	const char *problem = sst_block_entry(&it->parsed, position, entry);
+
+	if (problem == NULL && it->entered)
+	{
+		int			c = sv_slice_compare(entry->key, it->last_key);
+
+		if (it->backward ? c >= 0 : c <= 0)
+			problem = "keys do not ascend";
+	}
+	if (problem != NULL)
+		return sst_reader_damaged(it->reader, it->block, problem, err);
+	it->next = it->backward ? position : position + 1;
+	it->last_key = entry->key;
+	it->entered = true;
+	return SV_OK;
+}
+
+static bool
+beyond_range(const SstIterator *it, SvSlice key)
+{
+	if (it->backward)
+		return it->low.present && bound_compare(key, &it->low) < 0;
+	return it->high.present && bound_compare(key, &it->high) >= 0;
+}
+
+SvStatus
+sst_iterator_next(SstIterator *it, SstEntry *entry, SvError *err)
+{
+	while (!it->done)
+	{
+		SvStatus	status = SV_OK;
+
+		if (!it->loaded)
+			status = load_block(it, err);
+		if (status != SV_OK)
+			return status;
+		if (it->next == (it->backward ? 0 : it->parsed.count))
+		{
+			leave_block(it);
+			continue;
+		}
+		status = take_entry(it, entry, err);
+		if (status != SV_OK)
+			return status;
+		if (!beyond_range(it, entry->key))
+			return SV_OK;
+		it->done = true;
+	}
+	return SV_NOT_FOUND;
+}

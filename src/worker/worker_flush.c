@@ -1,0 +1,292 @@
+/*
+ * worker_flush.c
+ *		Flush passes of a scheduler.
+ *
+ * A flush is three steps: read a batch (a transaction), upload it (no
+ * transaction), publish it (a short transaction).  If the process dies
+ *	 - before the upload is complete: nothing has happened; a temporary file or
+ *	   a half-sent request may be left in the store;
+ *	 - between upload and the publish's commit: the object is an orphan, the
+ *	   rows are in the delta;
+ *	 - after the commit: the flush has happened.
+ * In each case the next pass finds the delta and the registry consistent, and
+ * the job row, if it still says "running", is set to "failed".
+ */
+#include "postgres.h"
+
+#include "worker/worker_flush.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_registry.h"
+#include "forest/forest_vault.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "server/pg_status.h"
+#include "server/stop_point.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "worker/flush_batch.h"
+#include "worker/flush_publish.h"
+#include "worker/worker_job.h"
+#include "worker/worker_shmem.h"
+
+/* One vault's pass. */
+typedef struct VaultFlush
+{
+	ForestVault vault;
+	ObjectStore *store;			/* stays open while no transaction looks it up again */
+	FlushCursor cursor;
+	int64		job_id;			/* of the batch under way; 0: none */
+} VaultFlush;
+
+static void
+begin_transaction(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit_transaction(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static bool
+walsender_is_active(void)
+{
+	for (int i = 0; i < max_wal_senders; i++)
+		if (WalSndCtl->walsnds[i].pid != 0)
+			return true;
+	return false;
+}
+
+/*
+ * Runs inside the data directory reach no standby and no base backup, while
+ * the deletion of the delta rows that they replace does.
+ */
+static void
+check_store_is_safe(const ForestVault *vault)
+{
+	if ((walsender_is_active() || XLogArchivingActive()) && forest_vault_is_embedded(vault->server_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("runs of server \"%s\" would not reach standbys and backups",
+						GetForeignServer(vault->server_oid)->servername),
+				 errdetail("Its store lies inside the data directory, and a WAL sender or WAL archiving is active."),
+				 errhint("Use a store that standbys and restored backups can reach, or set the server option \"shared\" to 'on' if they reach this one.")));
+}
+
+/*
+ * Never reused: the vault, its epoch, a number that is random per process, a
+ * counter, and the job, which is the writer.
+ */
+static char *
+new_object_name(const VaultFlush *flush)
+{
+	static uint64 process_random = 0;
+	static uint32 counter = 0;
+	char	   *uuid = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&flush->vault.uuid)));
+
+	if (process_random == 0 && !pg_strong_random(&process_random, sizeof(process_random)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	return psprintf("%s/" INT64_FORMAT "/%016" INT64_MODIFIER "x/%u-j" INT64_FORMAT ".sst",
+					uuid, flush->vault.epoch, process_random, ++counter, flush->job_id);
+}
+
+/* Step 1 and 2 up to the upload.  NULL: the delta has nothing (more) of this vault. */
+static FlushBatch *
+read_batch(VaultFlush *flush)
+{
+	MemoryContext flush_context = CurrentMemoryContext;
+	FlushBatch *batch;
+
+	begin_transaction();
+	flush->job_id = 0;
+	MemoryContextSwitchTo(flush_context);
+	batch = flush_batch_read(&flush->vault, &flush->cursor);
+	if (batch->nrows > 0)
+	{
+		check_store_is_safe(&flush->vault);
+		flush->store = forest_vault_store(flush->vault.server_oid);
+		flush->job_id = job_start(flush->vault.id, JOB_FLUSH);
+	}
+	commit_transaction();
+	MemoryContextSwitchTo(flush_context);
+	return batch->nrows > 0 ? batch : NULL;
+}
+
+static void
+upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
+{
+	SvSlice		bytes = sv_buffer_slice(&batch->file);
+	SvError		err;
+
+	STOP_POINT("flush-before-upload");
+	if (store_put_if_absent(flush->store, object, &bytes, 1, &forest_store_call, &err) != SV_OK)
+	{
+		if (err.status == SV_CANCELLED)
+			CHECK_FOR_INTERRUPTS();
+		pg_status_report(ERROR, &err);
+	}
+	STOP_POINT("flush-uploaded");
+}
+
+static void
+publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
+{
+	MemoryContext flush_context = CurrentMemoryContext;
+	FlushOutcome outcome;
+	JobResult	result = {0};
+
+	begin_transaction();
+	flush_publish(batch, object, &outcome);
+	result.entries = outcome.entries;
+	result.bytes = outcome.run_id != 0 ? (int64) batch->summary.file_bytes : 0;
+	result.run_id = outcome.run_id;
+	result.left_out = outcome.left_out;
+	job_finish(flush->job_id, &result);
+	STOP_POINT("flush-before-commit");
+	commit_transaction();
+	MemoryContextSwitchTo(flush_context);
+	flush->job_id = 0;
+	STOP_POINT("flush-committed");
+
+	/* What was left out or locked has to be looked at again, in time. */
+	if (outcome.kept_rows > 0)
+		worker_note_committed_bytes(1);
+
+	if (object != NULL && outcome.run_id == 0)
+	{
+		SvError		err;
+
+		/* Nobody was told of it; if this fails, it is an orphan like any other. */
+		(void) store_remove(flush->store, object, &forest_store_call, &err);
+	}
+}
+
+/* One batch; false if there was nothing to flush. */
+static bool
+flush_step(VaultFlush *flush)
+{
+	FlushBatch *batch = read_batch(flush);
+	char	   *object = NULL;
+
+	if (batch == NULL)
+		return false;
+	if (batch->summary.entries > 0)
+	{
+		object = new_object_name(flush);
+		upload(flush, batch, object);
+	}
+	publish(flush, batch, object);
+	MemoryContextDelete(batch->context);
+	return true;
+}
+
+/* After an error: cleans up, and records it as the job's. */
+static void
+record_failure(VaultFlush *flush, ErrorData *error)
+{
+	begin_transaction();
+	job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error->message, error->hint);
+	commit_transaction();
+}
+
+/* Flushes one vault; an error is logged and recorded, and does not keep other vaults from their turn. */
+static FlushResult
+flush_vault(const ForestVault *vault)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault flush",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	VaultFlush *flush = palloc0(sizeof(VaultFlush));
+	ErrorData  *volatile error = NULL;
+
+	flush->vault = *vault;
+	PG_TRY();
+	{
+		while (!flush->cursor.at_end && flush_step(flush))
+			CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	if (error != NULL)
+		record_failure(flush, error);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return error == NULL ? FLUSH_DONE : FLUSH_FAILED;
+}
+
+/* The vaults of a pass, in the caller's context. */
+static int
+begin_pass(ForestVault **vaults)
+{
+	MemoryContext old = CurrentMemoryContext;
+	int			n;
+
+	begin_transaction();
+	job_clean_up();
+	MemoryContextSwitchTo(old);
+	n = forest_vault_list(vaults);
+	commit_transaction();
+	MemoryContextSwitchTo(old);
+	return n;
+}
+
+FlushResult
+worker_flush_pass(int32 vault_id)
+{
+	FlushResult result = FLUSH_DONE;
+	ForestVault *vaults;
+	int			n = begin_pass(&vaults);
+
+	for (int i = 0; i < n; i++)
+		if (vault_id == 0 || vaults[i].id == vault_id)
+			if (flush_vault(&vaults[i]) == FLUSH_FAILED)
+				result = FLUSH_FAILED;
+	worker_flush_number_pending();
+	pgstat_report_stat(true);
+	return result;
+}
+
+void
+worker_flush_number_pending(void)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ForestVault *vaults;
+	int			n;
+
+	begin_transaction();
+	MemoryContextSwitchTo(old);
+	n = forest_vault_list(&vaults);
+	commit_transaction();
+
+	for (int i = 0; i < n; i++)
+	{
+		begin_transaction();
+		if (changelog_tip(vaults[i].id, GetActiveSnapshot()).has_unnumbered)
+			(void) changelog_number_and_insert(vaults[i].id, NULL);
+		commit_transaction();
+	}
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,165 @@
+/*
+ * worker_job.c
+ *		Rows of skyvault.job.
+ */
+#include "postgres.h"
+
+#include "worker/worker_job.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "forest/forest_catalog.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+/* Finished jobs kept for people to look at. */
+#define KEPT_JOBS 1000
+
+enum
+{
+	Anum_job_id = 1, Anum_job_vault_id, Anum_job_kind, Anum_job_state, Anum_job_started, Anum_job_ended,
+	Anum_job_entries, Anum_job_bytes, Anum_job_run_id, Anum_job_left_out, Anum_job_error, Anum_job_hint
+};
+
+static void
+execute(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	SPI_connect();
+	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
+	SPI_finish();
+}
+
+int64
+job_start(int32 vault_id, const char *kind)
+{
+	int64		id = catalog_draw(CATALOG_JOB_ID_SEQ);
+	Oid			types[] = {INT8OID, INT4OID, TEXTOID};
+	Datum		values[] = {Int64GetDatum(id), Int32GetDatum(vault_id), CStringGetTextDatum(kind)};
+
+	execute("INSERT INTO skyvault.job (id, vault_id, kind, state, started)"
+			" VALUES ($1, $2, $3, 'running', pg_catalog.clock_timestamp())",
+			3, types, values, NULL);
+	return id;
+}
+
+void
+job_finish(int64 job_id, const JobResult *result)
+{
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID};
+	Datum		values[5] = {
+		Int64GetDatum(job_id), Int64GetDatum(result->entries), Int64GetDatum(result->bytes),
+		Int64GetDatum(result->run_id), (Datum) 0
+	};
+	char		nulls[5] = {' ', ' ', ' ', result->run_id == 0 ? 'n' : ' ', 'n'};
+
+	if (result->left_out != NULL)
+	{
+		values[4] = CStringGetTextDatum(result->left_out);
+		nulls[4] = ' ';
+	}
+	execute("UPDATE skyvault.job SET state = 'done', ended = pg_catalog.clock_timestamp(),"
+			" entries = $2, bytes = $3, run_id = $4, left_out = $5 WHERE id = $1",
+			5, types, values, nulls);
+}
+
+void
+job_fail(int64 job_id, int32 vault_id, const char *kind, const char *message, const char *hint)
+{
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID};
+	Datum		values[3];
+	char		nulls[3] = {' ', ' ', ' '};
+
+	if (job_id == 0)
+		job_id = job_start(vault_id, kind);
+	values[0] = Int64GetDatum(job_id);
+	values[1] = CStringGetTextDatum(message);
+	values[2] = hint != NULL ? CStringGetTextDatum(hint) : (Datum) 0;
+	if (hint == NULL)
+		nulls[2] = 'n';
+	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
+			" error = $2, hint = $3 WHERE id = $1",
+			3, types, values, nulls);
+}
+
+void
+job_clean_up(void)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
+
+	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
+			" error = 'the worker ended before the job did' WHERE state = 'running'",
+			0, NULL, NULL, NULL);
+	execute("DELETE FROM skyvault.job WHERE id <="
+			" (SELECT id FROM skyvault.job ORDER BY id DESC OFFSET $1 LIMIT 1)",
+			1, types, values, NULL);
+	execute("DELETE FROM skyvault.run AS r WHERE NOT EXISTS"
+			" (SELECT FROM skyvault.vault AS v WHERE v.id = r.vault_id)",
+			0, NULL, NULL, NULL);
+	execute("DELETE FROM skyvault.changelog AS c WHERE NOT EXISTS"
+			" (SELECT FROM skyvault.vault AS v WHERE v.id = c.vault_id)",
+			0, NULL, NULL, NULL);
+	execute("DELETE FROM skyvault.garbage AS g WHERE NOT EXISTS"
+			" (SELECT FROM skyvault.vault AS v WHERE v.id = g.vault_id)",
+			0, NULL, NULL, NULL);
+}
+
+static char *
+text_column(HeapTuple tuple, TupleDesc desc, AttrNumber column)
+{
+	bool		isnull;
+	Datum		datum = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(datum);
+}
+
+static void
+add_outcome(HeapTuple tuple, TupleDesc desc, JobOutcome *outcome)
+{
+	char	   *left_out = text_column(tuple, desc, Anum_job_left_out);
+	char	   *error = text_column(tuple, desc, Anum_job_error);
+	bool		isnull;
+	Datum		entries = heap_getattr(tuple, Anum_job_entries, desc, &isnull);
+
+	if (!isnull)
+		outcome->entries += DatumGetInt64(entries);
+	if (left_out != NULL)
+		outcome->left_out = outcome->left_out == NULL ? left_out :
+			psprintf("%s, %s", outcome->left_out, left_out);
+	if (error != NULL && outcome->error == NULL)
+	{
+		outcome->error = error;
+		outcome->hint = text_column(tuple, desc, Anum_job_hint);
+	}
+}
+
+void
+job_outcome_since(int64 marker, int32 vault_id, JobOutcome *outcome)
+{
+	Relation	rel = catalog_open(CATALOG_JOB, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	memset(outcome, 0, sizeof(JobOutcome));
+	ScanKeyInit(&key, Anum_job_id, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(marker));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int32		vault = DatumGetInt32(heap_getattr(tuple, Anum_job_vault_id, desc, &isnull));
+		char	   *kind = text_column(tuple, desc, Anum_job_kind);
+
+		if (strcmp(kind, JOB_FLUSH) == 0 && (vault_id == 0 || vault == vault_id))
+			add_outcome(tuple, desc, outcome);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}

@@ -1,0 +1,47 @@
+/*
+ * worker_job.h
+ *		Rows of skyvault.job: what workers did, for people and for those who
+ *		asked for it.
+ */
+#ifndef WORKER_JOB_H
+#define WORKER_JOB_H
+
+#include "postgres.h"
+
+#define JOB_FLUSH "flush"
+
+/* What a finished job has to say. */
+typedef struct JobResult
+{
+	int64		entries;		/* written to the store */
+	int64		bytes;			/* of the object */
+	int64		run_id;			/* 0: no run was made */
+	const char *left_out;		/* tables that were left out and why, or NULL */
+} JobResult;
+
+/* These run in the caller's transaction. */
+extern int64 job_start(int32 vault_id, const char *kind);
+extern void job_finish(int64 job_id, const JobResult *result);
+
+/* For a job that may not have started: job_id 0 makes a row. */
+extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const char *message, const char *hint);
+
+/* Jobs whose worker died, old jobs, and what dropped vaults left in the registry. */
+extern void job_clean_up(void);
+
+/*
+ * Outcome of the flush jobs that started after `marker` was drawn from
+ * job_id_seq, of one vault or, if vault_id is 0, of all; read with the latest
+ * snapshot.  Strings are palloc'd.
+ */
+typedef struct JobOutcome
+{
+	int64		entries;
+	char	   *error;			/* of the first failed job, or NULL */
+	char	   *hint;
+	char	   *left_out;		/* of all jobs, or NULL */
+} JobOutcome;
+
+extern void job_outcome_since(int64 marker, int32 vault_id, JobOutcome *outcome);
+
+#endif							/* WORKER_JOB_H */

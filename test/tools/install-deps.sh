@@ -1,0 +1,83 @@
+#!/bin/bash
+# Installs with apt what a build or the tests need, and only what is missing.
+#
+#   install-deps.sh build    compiler, server and its development files, libraries
+#   install-deps.sh test     that, and what the test suites run on
+#
+# PG_CONFIG names the server to work with, if there is one; PG_MAJOR the version
+# to install if there is none.
+set -euo pipefail
+
+purpose=${1:-}
+case $purpose in
+	build|test) ;;
+	*) echo "usage: $0 {build|test}" >&2; exit 2 ;;
+esac
+
+pg_config=${PG_CONFIG:-pg_config}
+if version=$("$pg_config" --version 2>/dev/null); then
+	version=${version#PostgreSQL }
+	major=${version%%[!0-9]*}
+	bindir=$("$pg_config" --bindir)
+	sharedir=$("$pg_config" --sharedir)
+	pgxs=$("$pg_config" --pgxs)
+fi
+
+# A client's pg_config without the server's development files decides nothing.
+if [ ! -f "${pgxs:-}" ]; then
+	major=${PG_MAJOR:-15}
+	bindir=/usr/lib/postgresql/$major/bin
+	sharedir=/usr/share/postgresql/$major
+	pgxs=/usr/lib/postgresql/$major/lib/pgxs/src/makefiles/pgxs.mk
+fi
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_header() { echo "#include <$1>" | cc -E -x c - >/dev/null 2>&1; }
+has_perl_module() { perl -M"$1" -e 1 >/dev/null 2>&1; }
+
+missing=()
+need() {
+	local package=$1
+	shift
+	"$@" || missing+=("$package")
+}
+
+need gcc has_command cc
+need libc6-dev has_header stdlib.h
+need make has_command make
+need "postgresql-$major" test -x "$bindir/postgres"
+need "postgresql-server-dev-$major" test -f "$pgxs"
+need libzstd-dev has_header zstd.h
+need libxxhash-dev has_header xxhash.h
+if [ "$purpose" = test ]; then
+	need perl has_command prove
+	need libipc-run-perl has_perl_module IPC::Run
+	need "postgresql-$major-pgtap" test -f "$sharedir/extension/pgtap.control"
+	need libtap-parser-sourcehandler-pgtap-perl has_perl_module TAP::Parser::SourceHandler::pgTAP
+fi
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "missing: ${missing[*]}"
+if ! has_command apt-get; then
+	echo "$0: this is no Debian system: please install what these packages hold" >&2
+	exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	if ! has_command sudo; then
+		echo "$0: installing them needs root or sudo" >&2
+		exit 1
+	fi
+	as_root=(sudo)
+fi
+
+# A server package makes a cluster "main" and starts it, unless told otherwise.
+no_cluster=/etc/postgresql-common/createcluster.d/skyvault-build.conf
+trap '"${as_root[@]}" rm -f "$no_cluster"' EXIT
+"${as_root[@]}" mkdir -p "${no_cluster%/*}"
+echo "create_main_cluster = false" | "${as_root[@]}" tee "$no_cluster" >/dev/null
+
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -q -y --no-install-recommends "${missing[@]}"

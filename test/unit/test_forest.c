@@ -1,0 +1,684 @@
+/*
+ * test_forest.c
+ *		Lookup order, what finish refuses, and a model check: whatever history
+ *		of writes, flushes, loads, merges and truncations made the runs, the
+ *		first entry met in lookup order is the newest.
+ *
+ * Usage: test_forest [seed]
+ */
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lsm/lsm_forest.h"
+#include "lsm/lsm_walkey.h"
+
+/* A run as a test writes it; up to three tables, ends with table 0. */
+typedef struct PartCase
+{
+	int			table;
+	const char *min_key;
+	const char *max_key;
+} PartCase;
+
+typedef struct RunCase
+{
+	int			id;
+	char		tier;
+	int			level;
+	int			seq_lo;
+	int			seq_hi;
+	PartCase	parts[3];
+} RunCase;
+
+#define MAX_RUNS 8
+
+typedef struct OrderCase
+{
+	const char *name;
+	RunCase		runs[MAX_RUNS]; /* ends with id 0 */
+	LsmFloor	floors[3];		/* ends with table 0 */
+	int			table;
+	int			expected[MAX_RUNS]; /* run ids, ends with 0 */
+} OrderCase;
+
+static SvSlice
+text(const char *s)
+{
+	return sv_slice(s, strlen(s));
+}
+
+static SvStatus
+add_case(LsmForest *forest, const RunCase *c, SvError *err)
+{
+	char		object[32];
+	LsmPart		parts[3];
+	LsmRun		run = {.id = c->id, .tier = (LsmTier) c->tier, .level = c->level,
+	.seq_lo = c->seq_lo, .seq_hi = c->seq_hi, .object = object, .parts = parts};
+	SvStatus	status;
+
+	snprintf(object, sizeof(object), "run-%d", c->id);
+	memset(parts, 0, sizeof(parts));
+	for (; run.nparts < 3 && c->parts[run.nparts].table != 0; run.nparts++)
+	{
+		parts[run.nparts].table_id = c->parts[run.nparts].table;
+		parts[run.nparts].min_key = text(c->parts[run.nparts].min_key);
+		parts[run.nparts].max_key = text(c->parts[run.nparts].max_key);
+	}
+	status = lsm_forest_add_run(forest, &run, err);
+
+	/* The forest must have copied all of it. */
+	memset(object, '#', sizeof(object));
+	memset(parts, '#', sizeof(parts));
+	return status;
+}
+
+/* Builds a forest of cases; the status of the first call that failed. */
+static SvStatus
+build(LsmForest **forest, const RunCase *runs, const LsmFloor *floors, SvError *err)
+{
+	SvStatus	status = lsm_forest_create(forest, &sv_malloc_alloc, err);
+
+	for (int i = 0; status == SV_OK && i < MAX_RUNS && runs[i].id != 0; i++)
+		status = add_case(*forest, &runs[i], err);
+	for (int i = 0; status == SV_OK && floors != NULL && i < 3 && floors[i].table_id != 0; i++)
+		status = lsm_forest_add_floor(*forest, &floors[i], err);
+	if (status == SV_OK)
+		status = lsm_forest_finish(*forest, err);
+	return status;
+}
+
+static const OrderCase order_cases[] = {
+	{
+		"no runs, no sources",
+		{{0}}, {{0}}, 1, {0}
+	},
+	{
+		"a table that no run speaks for",
+		{{1, 'w', 0, 1, 1, {{2, "a", "z"}}}}, {{0}}, 1, {0}
+	},
+	{
+		"level 0 by sequence, newest first, whatever the ids",
+		{{9, 'w', 0, 1, 1, {{1, "a", "z"}}}, {3, 'w', 0, 3, 3, {{1, "a", "z"}}},
+		{7, 'b', 0, 2, 2, {{1, "a", "z"}}}},
+		{{0}}, 1, {3, 7, 9}
+	},
+	{
+		"levels behind level 0, in order, each by key",
+		{{1, 'l', 2, 1, 1, {{1, "a", "z"}}}, {2, 'l', 1, 2, 2, {{1, "m", "z"}}},
+		{3, 'l', 1, 2, 3, {{1, "a", "l"}}}, {4, 'w', 0, 4, 4, {{1, "c", "c"}}}},
+		{{0}}, 1, {4, 3, 2, 1}
+	},
+	{
+		"a level's sequences say nothing: level 1 before level 2 even if older",
+		{{1, 'l', 2, 1, 9, {{1, "a", "z"}}}, {2, 'l', 1, 3, 4, {{1, "a", "z"}}}},
+		{{0}}, 1, {2, 1}
+	},
+	{
+		"WAL runs speak only for the tables they list: the table itself",
+		{{1, 'w', 0, 1, 1, {{1, "a", "z"}, {2, "a", "z"}}}, {2, 'w', 0, 2, 2, {{2, "a", "z"}}},
+		{3, 'w', 0, 3, 3, {{1, "b", "c"}, {3, "a", "b"}}}},
+		{{0}}, 1, {3, 1}
+	},
+	{
+		"WAL runs speak only for the tables they list: another one",
+		{{1, 'w', 0, 1, 1, {{1, "a", "z"}, {2, "a", "z"}}}, {2, 'w', 0, 2, 2, {{2, "a", "z"}}},
+		{3, 'w', 0, 3, 3, {{1, "b", "c"}, {3, "a", "b"}}}},
+		{{0}}, 2, {2, 1}
+	},
+	{
+		"WAL runs 1, 2 and 4 merged around a load at 3: the table with the load",
+		{{10, 'b', 0, 3, 3, {{1, "a", "z"}}}, {11, 'b', 0, 1, 2, {{1, "a", "z"}}},
+		{12, 'b', 0, 4, 4, {{1, "a", "z"}}}, {13, 'b', 0, 1, 4, {{2, "a", "z"}}}},
+		{{0}}, 1, {12, 10, 11}
+	},
+	{
+		"WAL runs 1, 2 and 4 merged around a load at 3: the other table",
+		{{10, 'b', 0, 3, 3, {{1, "a", "z"}}}, {11, 'b', 0, 1, 2, {{1, "a", "z"}}},
+		{12, 'b', 0, 4, 4, {{1, "a", "z"}}}, {13, 'b', 0, 1, 4, {{2, "a", "z"}}}},
+		{{0}}, 2, {13}
+	},
+	{
+		"the files of one load share a sequence and come by key",
+		{{1, 'b', 0, 5, 5, {{1, "p", "z"}}}, {2, 'b', 0, 5, 5, {{1, "a", "f"}}},
+		{3, 'b', 0, 5, 5, {{1, "g", "o"}}}, {4, 'w', 0, 6, 6, {{1, "a", "z"}}}},
+		{{0}}, 1, {4, 2, 3, 1}
+	},
+	{
+		"a floor hides runs whose highest sequence it reaches, in every tier",
+		{{1, 'l', 1, 1, 2, {{1, "a", "z"}}}, {2, 'w', 0, 5, 5, {{1, "a", "z"}, {2, "a", "z"}}},
+		{3, 'w', 0, 6, 6, {{1, "a", "z"}}}, {4, 'b', 0, 3, 4, {{1, "a", "z"}}},
+		{5, 'l', 2, 1, 7, {{1, "a", "z"}}}},
+		{{1, 5, false}}, 1, {3, 5}
+	},
+	{
+		"a floor leaves other tables alone",
+		{{2, 'w', 0, 5, 5, {{1, "a", "z"}, {2, "a", "z"}}}},
+		{{1, 5, false}, {3, 9, true}}, 2, {2}
+	},
+	{
+		"runs that a floor hides may overlap: they hold nothing of the table",
+		{{1, 'w', 0, 1, 3, {{1, "a", "z"}, {2, "a", "b"}}}, {2, 'b', 0, 2, 2, {{1, "a", "z"}}},
+		{3, 'w', 0, 4, 4, {{1, "a", "z"}}}},
+		{{1, 3, false}}, 1, {3}
+	},
+};
+
+static void
+test_order(void)
+{
+	for (size_t i = 0; i < sizeof(order_cases) / sizeof(order_cases[0]); i++)
+	{
+		const OrderCase *c = &order_cases[i];
+		LsmForest  *forest;
+		SvError		err;
+		bool		same = build(&forest, c->runs, c->floors, &err) == SV_OK;
+		int			count = 0;
+		const LsmSourceRun *sources = same ? lsm_forest_sources(forest, c->table, &count) : NULL;
+
+		for (int s = 0; s < count && same; s++)
+			same = s < MAX_RUNS && sources[s].run->id == c->expected[s] &&
+				sources[s].part->table_id == c->table;
+		CHECK(same && c->expected[count] == 0, c->name);
+		lsm_forest_free(forest);
+	}
+}
+
+typedef struct RefusalCase
+{
+	const char *name;
+	RunCase		runs[MAX_RUNS];
+	LsmFloor	floors[3];
+	SvStatus	status;
+} RefusalCase;
+
+static const RefusalCase refusal_cases[] = {
+	{
+		"level-0 runs with crossing sequences",
+		{{1, 'w', 0, 1, 3, {{1, "a", "b"}}}, {2, 'b', 0, 3, 4, {{1, "c", "d"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"a level-0 run inside another's sequences",
+		{{1, 'b', 0, 1, 4, {{1, "a", "z"}}}, {2, 'b', 0, 3, 3, {{1, "a", "z"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"the same highest sequence, another lowest",
+		{{1, 'b', 0, 1, 4, {{1, "a", "b"}}}, {2, 'b', 0, 4, 4, {{1, "c", "d"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"a neighbour's neighbour inside the sequences",
+		{{1, 'b', 0, 1, 9, {{1, "a", "z"}}}, {2, 'b', 0, 8, 8, {{1, "a", "z"}}},
+		{3, 'b', 0, 2, 2, {{1, "a", "z"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"files of one load that share a key",
+		{{1, 'b', 0, 5, 5, {{1, "a", "m"}}}, {2, 'b', 0, 5, 5, {{1, "m", "z"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"runs of a level that share a key",
+		{{1, 'l', 1, 1, 1, {{1, "a", "m"}}}, {2, 'l', 1, 2, 2, {{1, "m", "z"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"a run of a level inside another's keys",
+		{{1, 'l', 3, 1, 1, {{1, "a", "z"}}}, {2, 'l', 3, 2, 2, {{1, "c", "d"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"an overlap only above the floor's reach",
+		{{1, 'b', 0, 1, 4, {{1, "a", "z"}}}, {2, 'b', 0, 4, 4, {{1, "a", "z"}}}},
+		{{1, 3, false}}, SV_CORRUPT
+	},
+	{
+		"one id twice",
+		{{1, 'b', 0, 1, 1, {{1, "a", "b"}}}, {1, 'b', 0, 2, 2, {{1, "a", "b"}}}}, {{0}}, SV_CORRUPT
+	},
+	{"two floors of a table", {{0}}, {{1, 2, false}, {1, 3, true}}, SV_CORRUPT},
+	{"an unknown tier", {{1, 'x', 0, 1, 1, {{1, "a", "b"}}}}, {{0}}, SV_UNSUPPORTED},
+	{"a WAL run above level 0", {{1, 'w', 1, 1, 1, {{1, "a", "b"}}}}, {{0}}, SV_CORRUPT},
+	{"a level run on level 0", {{1, 'l', 0, 1, 1, {{1, "a", "b"}}}}, {{0}}, SV_CORRUPT},
+	{"a negative level", {{1, 'l', -1, 1, 1, {{1, "a", "b"}}}}, {{0}}, SV_CORRUPT},
+	{"sequences the wrong way round", {{1, 'w', 0, 2, 1, {{1, "a", "b"}}}}, {{0}}, SV_CORRUPT},
+	{"keys the wrong way round", {{1, 'w', 0, 1, 1, {{1, "b", "a"}}}}, {{0}}, SV_CORRUPT},
+	{"a buffer run of no table", {{1, 'b', 0, 1, 1, {{0}}}}, {{0}}, SV_CORRUPT},
+	{
+		"a buffer run of two tables",
+		{{1, 'b', 0, 1, 1, {{1, "a", "b"}, {2, "a", "b"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"tables out of order",
+		{{1, 'w', 0, 1, 1, {{2, "a", "b"}, {1, "a", "b"}}}}, {{0}}, SV_CORRUPT
+	},
+	{
+		"a table listed twice",
+		{{1, 'w', 0, 1, 1, {{2, "a", "b"}, {2, "c", "d"}}}}, {{0}}, SV_CORRUPT
+	},
+};
+
+static void
+test_refusals(void)
+{
+	for (size_t i = 0; i < sizeof(refusal_cases) / sizeof(refusal_cases[0]); i++)
+	{
+		const RefusalCase *c = &refusal_cases[i];
+		LsmForest  *forest;
+		SvError		err = {0};
+
+		CHECK(build(&forest, c->runs, c->floors, &err) == c->status && err.status == c->status &&
+			  err.message[0] != '\0', c->name);
+		lsm_forest_free(forest);
+	}
+}
+
+static void
+test_lookups(void)
+{
+	static const RunCase runs[MAX_RUNS] = {
+		{30, 'w', 0, 4, 4, {{1, "", "m"}}}, {10, 'l', 1, 1, 7, {{1, "a", "b"}}},
+		{20, 'b', 0, 5, 5, {{2, "a", "b"}}}
+	};
+	static const LsmFloor floors[3] = {{2, 1, true}, {1, 2, false}};
+	LsmForest  *forest;
+	SvError		err;
+	const LsmRun *run;
+
+	CHECK(build(&forest, runs, floors, &err) == SV_OK, "a forest for lookups");
+	CHECK(lsm_forest_run_count(forest) == 3, "run count");
+	CHECK(lsm_forest_run(forest, 0)->id == 10 && lsm_forest_run(forest, 2)->id == 30, "runs by id");
+	run = lsm_forest_find_run(forest, 30);
+	CHECK(run != NULL && run->id == 30 && strcmp(run->object, "run-30") == 0 &&
+		  run->parts[0].min_key.len == 0 && sv_slice_equal(run->parts[0].max_key, text("m")),
+		  "a run is found with all it holds");
+	CHECK(lsm_forest_find_run(forest, 10) != NULL && lsm_forest_find_run(forest, 20) != NULL,
+		  "all runs are found");
+	CHECK(lsm_forest_find_run(forest, 5) == NULL && lsm_forest_find_run(forest, 25) == NULL &&
+		  lsm_forest_find_run(forest, 31) == NULL, "other ids are not");
+	CHECK(lsm_forest_newest_seq(forest) == 7, "newest sequence");
+	CHECK(lsm_forest_floor(forest, 1)->floor_seq == 2 && !lsm_forest_floor(forest, 1)->is_own &&
+		  lsm_forest_floor(forest, 2)->is_own, "floors");
+	CHECK(lsm_forest_floor(forest, 3) == NULL, "no floor");
+	CHECK(lsm_forest_add_run(forest, run, &err) == SV_INVALID &&
+		  lsm_forest_add_floor(forest, floors, &err) == SV_INVALID &&
+		  lsm_forest_finish(forest, &err) == SV_INVALID, "a finished forest does not change");
+	lsm_forest_free(forest);
+
+	CHECK(build(&forest, order_cases[0].runs, NULL, &err) == SV_OK &&
+		  lsm_forest_newest_seq(forest) == 0 && lsm_forest_find_run(forest, 1) == NULL &&
+		  lsm_forest_floor(forest, 1) == NULL, "an empty forest");
+	lsm_forest_free(forest);
+	lsm_forest_free(NULL);
+}
+
+static void
+test_parts(void)
+{
+	LsmPart		part = {.min_key = text("b"), .max_key = text("d")};
+	SvSlice		a = text("a");
+	SvSlice		b = text("b");
+	SvSlice		c = text("c");
+	SvSlice		d = text("d");
+	SvSlice		da = text("da");
+
+	CHECK(lsm_part_has_key(&part, b) && lsm_part_has_key(&part, c) && lsm_part_has_key(&part, d),
+		  "a part has its ends and what is between");
+	CHECK(!lsm_part_has_key(&part, a) && !lsm_part_has_key(&part, da), "and nothing beyond");
+	CHECK(lsm_part_overlaps(&part, NULL, NULL), "open bounds touch everything");
+	CHECK(!lsm_part_overlaps(&part, NULL, &b), "the upper bound is outside its range");
+	CHECK(lsm_part_overlaps(&part, NULL, &c) && lsm_part_overlaps(&part, &a, &da), "ranges across");
+	CHECK(lsm_part_overlaps(&part, &d, NULL), "the lower bound is inside its range");
+	CHECK(!lsm_part_overlaps(&part, &da, NULL), "a range behind");
+}
+
+static void
+test_walkey(void)
+{
+	uint8_t		low[5] = {0, 0, 0, 0, 'x'};
+	uint8_t		high[5] = {0, 0, 0, 0, 'a'};
+
+	lsm_walkey_prefix(low, 255);
+	lsm_walkey_prefix(high, 256);
+	CHECK(lsm_walkey_table(sv_slice(low, 5)) == 255 && lsm_walkey_table(sv_slice(high, 5)) == 256,
+		  "a WAL key tells its table");
+	CHECK(sv_slice_equal(lsm_walkey_key(sv_slice(low, 5)), text("x")), "and its key");
+	CHECK(sv_slice_compare(sv_slice(low, 5), sv_slice(high, 5)) < 0, "WAL keys sort by table first");
+}
+
+/* -------------------------------------------------------------------------
+ * Model check
+ * ------------------------------------------------------------------------- */
+
+#define TABLES 3
+#define MODEL_KEYS 12
+#define SIM_RUNS 400
+#define LEVELS 3
+
+/* A simulated run: versions of its entries, 0 for none. */
+typedef struct SimRun
+{
+	bool		live;
+	LsmTier		tier;
+	int			level;
+	int			seq_lo;
+	int			seq_hi;
+	int			version[TABLES][MODEL_KEYS];
+} SimRun;
+
+typedef struct Sim
+{
+	int			next_seq;
+	int			next_version;
+	int			nruns;
+	SimRun		runs[SIM_RUNS];
+	int			delta[TABLES][MODEL_KEYS];
+	int			newest[TABLES][MODEL_KEYS]; /* the model: the newest version in a run, or 0 */
+	int			floor[TABLES];
+} Sim;
+
+static SimRun *
+sim_add_run(Sim *sim, LsmTier tier, int level, int seq_lo, int seq_hi)
+{
+	SimRun	   *run = &sim->runs[sim->nruns++];
+
+	memset(run, 0, sizeof(*run));
+	run->live = true;
+	run->tier = tier;
+	run->level = level;
+	run->seq_lo = seq_lo;
+	run->seq_hi = seq_hi;
+	return run;
+}
+
+static bool
+sim_speaks(const Sim *sim, const SimRun *run, int table)
+{
+	if (!run->live || (sim->floor[table] != 0 && run->seq_hi <= sim->floor[table]))
+		return false;
+	for (int k = 0; k < MODEL_KEYS; k++)
+	{
+		if (run->version[table][k] != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+sim_write(Sim *sim)
+{
+	for (int n = rand() % 6; n >= 0; n--)
+		sim->delta[rand() % TABLES][rand() % MODEL_KEYS] = ++sim->next_version;
+}
+
+/* One WAL run of the delta; now and then a table is locked and left out. */
+static void
+sim_flush(Sim *sim)
+{
+	int			seq = ++sim->next_seq;
+	SimRun	   *run = sim_add_run(sim, LSM_WAL, 0, seq, seq);
+
+	for (int t = 0; t < TABLES; t++)
+	{
+		if (rand() % 5 == 0)
+			continue;
+		for (int k = 0; k < MODEL_KEYS; k++)
+		{
+			if (sim->delta[t][k] == 0)
+				continue;
+			run->version[t][k] = sim->newest[t][k] = sim->delta[t][k];
+			sim->delta[t][k] = 0;
+		}
+	}
+}
+
+/* A load of one table, in two files that share a sequence; it replaces delta rows. */
+static void
+sim_load(Sim *sim)
+{
+	int			t = rand() % TABLES;
+	int			cut = rand() % MODEL_KEYS;
+	int			seq = ++sim->next_seq;
+	SimRun	   *files[2];
+
+	files[0] = sim_add_run(sim, LSM_BUFFER, 0, seq, seq);
+	files[1] = sim_add_run(sim, LSM_BUFFER, 0, seq, seq);
+	for (int k = 0; k < MODEL_KEYS; k++)
+	{
+		if (rand() % 2 == 0)
+			continue;
+		files[k >= cut]->version[t][k] = sim->newest[t][k] = ++sim->next_version;
+		sim->delta[t][k] = 0;
+	}
+}
+
+static void
+sim_truncate(Sim *sim)
+{
+	int			t = rand() % TABLES;
+
+	for (int r = 0; r < sim->nruns; r++)
+	{
+		if (sim->runs[r].tier != LSM_WAL && sim_speaks(sim, &sim->runs[r], t))
+			sim->runs[r].live = false;
+	}
+	sim->floor[t] = ++sim->next_seq;
+	for (int k = 0; k < MODEL_KEYS; k++)
+		sim->delta[t][k] = sim->newest[t][k] = 0;
+}
+
+/* Takes the newest of both for each key of one table out of `from`. */
+static void
+sim_absorb(SimRun *into, SimRun *from, int table)
+{
+	for (int k = 0; k < MODEL_KEYS; k++)
+	{
+		if (from->version[table][k] > into->version[table][k])
+			into->version[table][k] = from->version[table][k];
+		from->version[table][k] = 0;
+	}
+}
+
+/*
+ * Merges, per table, stretches of level-0 runs that are neighbours in sequence
+ * into buffer runs: a load that stays out of the job splits the stretch.
+ */
+static void
+sim_merge_level0(Sim *sim)
+{
+	bool		in_job[SIM_RUNS];
+	int			existing = sim->nruns;
+
+	for (int r = 0; r < existing; r++)
+		in_job[r] = sim->runs[r].live && sim->runs[r].tier == LSM_WAL && rand() % 4 != 0;
+	for (int t = 0; t < TABLES; t++)
+	{
+		SimRun	   *output = NULL;
+
+		for (int seq = 1; seq <= sim->next_seq; seq++)
+		{
+			for (int r = 0; r < existing; r++)
+			{
+				SimRun	   *run = &sim->runs[r];
+
+				if (run->level != 0 || run->seq_lo != seq || !sim_speaks(sim, run, t))
+					continue;
+				if (!in_job[r])
+					output = NULL;
+				else
+				{
+					if (output == NULL)
+						output = sim_add_run(sim, LSM_BUFFER, 0, run->seq_lo, run->seq_hi);
+					output->seq_hi = run->seq_hi;
+					sim_absorb(output, run, t);
+				}
+			}
+		}
+	}
+}
+
+/* Moves all of one table's level n to level n + 1, which it overlaps or may. */
+static void
+sim_move_down(Sim *sim)
+{
+	int			t = rand() % TABLES;
+	int			level = rand() % LEVELS;
+	SimRun		merged;
+	int			cut = rand() % MODEL_KEYS;
+	SimRun	   *outputs[2];
+
+	memset(&merged, 0, sizeof(merged));
+	merged.seq_lo = sim->next_seq;
+	for (int r = 0; r < sim->nruns; r++)
+	{
+		SimRun	   *run = &sim->runs[r];
+
+		if (!sim_speaks(sim, run, t) || (run->level != level && run->level != level + 1))
+			continue;
+		if (run->seq_lo < merged.seq_lo)
+			merged.seq_lo = run->seq_lo;
+		if (run->seq_hi > merged.seq_hi)
+			merged.seq_hi = run->seq_hi;
+		sim_absorb(&merged, run, t);
+	}
+	if (merged.seq_hi == 0)
+		return;
+	for (int i = 0; i < 2; i++)
+		outputs[i] = sim_add_run(sim, LSM_LEVEL, level + 1, merged.seq_lo, merged.seq_hi);
+	for (int k = 0; k < MODEL_KEYS; k++)
+		outputs[k >= cut]->version[t][k] = merged.version[t][k];
+}
+
+/* Two digits: keys sort as their numbers do. */
+static SvSlice
+sim_key(char *buf, int key)
+{
+	return sv_slice(buf, (size_t) sprintf(buf, "%02d", key));
+}
+
+static SvStatus
+sim_register(const Sim *sim, LsmForest *forest, int index, SvError *err)
+{
+	const SimRun *sim_run = &sim->runs[index];
+	char		keys[TABLES][2][16];
+	LsmPart		parts[TABLES];
+	LsmRun		run = {.id = index + 1, .tier = sim_run->tier, .level = sim_run->level,
+	.seq_lo = sim_run->seq_lo, .seq_hi = sim_run->seq_hi, .object = "o", .parts = parts};
+
+	memset(parts, 0, sizeof(parts));
+	for (int t = 0; t < TABLES; t++)
+	{
+		int			low = -1;
+		int			high = -1;
+
+		for (int k = 0; k < MODEL_KEYS; k++)
+		{
+			if (sim_run->version[t][k] == 0)
+				continue;
+			low = low < 0 ? k : low;
+			high = k;
+		}
+		if (low < 0)
+			continue;
+		parts[run.nparts].table_id = t;
+		parts[run.nparts].min_key = sim_key(keys[t][0], low);
+		parts[run.nparts].max_key = sim_key(keys[t][1], high);
+		run.nparts++;
+	}
+	return run.nparts == 0 ? SV_OK : lsm_forest_add_run(forest, &run, err);
+}
+
+/* Whether the first entry met for every key is the newest. */
+static bool
+sim_agrees(const Sim *sim, const LsmForest *forest)
+{
+	for (int t = 0; t < TABLES; t++)
+	{
+		int			count;
+		const LsmSourceRun *sources = lsm_forest_sources(forest, t, &count);
+
+		for (int k = 0; k < MODEL_KEYS; k++)
+		{
+			char		buf[16];
+			SvSlice		key = sim_key(buf, k);
+			int			found = 0;
+
+			for (int s = 0; s < count && found == 0; s++)
+			{
+				if (lsm_part_has_key(sources[s].part, key))
+					found = sim->runs[sources[s].run->id - 1].version[t][k];
+			}
+			if (found != sim->newest[t][k])
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool
+sim_check(const Sim *sim)
+{
+	LsmForest  *forest;
+	SvError		err = {0};
+	bool		ok = lsm_forest_create(&forest, &sv_malloc_alloc, &err) == SV_OK;
+
+	for (int r = 0; r < sim->nruns && ok; r++)
+		ok = !sim->runs[r].live || sim_register(sim, forest, r, &err) == SV_OK;
+	for (int t = 0; t < TABLES && ok; t++)
+	{
+		LsmFloor	floor = {.table_id = t, .floor_seq = sim->floor[t]};
+
+		ok = sim->floor[t] == 0 || lsm_forest_add_floor(forest, &floor, &err) == SV_OK;
+	}
+	ok = ok && lsm_forest_finish(forest, &err) == SV_OK;
+	if (!ok)
+		printf("# %s\n", err.message);
+	ok = ok && sim_agrees(sim, forest);
+	lsm_forest_free(forest);
+	return ok;
+}
+
+static void
+test_model(void)
+{
+	static Sim	sim;
+	bool		agrees = true;
+	int			merges = 0;
+
+	for (int history = 0; history < 100 && agrees; history++)
+	{
+		memset(&sim, 0, sizeof(sim));
+		while (sim.nruns < SIM_RUNS - 100 && sim.next_seq < 60 && agrees)
+		{
+			int			dice = rand() % 20;
+
+			sim_write(&sim);
+			if (dice < 8)
+				sim_flush(&sim);
+			else if (dice < 11)
+				sim_load(&sim);
+			else if (dice < 12)
+				sim_truncate(&sim);
+			else if (dice < 15)
+				sim_merge_level0(&sim);
+			else
+				sim_move_down(&sim);
+			merges += dice >= 12;
+			agrees = sim_check(&sim);
+		}
+	}
+	CHECK(agrees && merges > 100, "lookup order finds the newest entry after every step");
+}
+
+int
+main(int argc, char **argv)
+{
+	unsigned	seed = argc > 1 ? (unsigned) strtoul(argv[1], NULL, 10) : (unsigned) time(NULL);
+
+	printf("# seed %u\n", seed);
+	srand(seed);
+	test_order();
+	test_refusals();
+	test_lookups();
+	test_parts();
+	test_walkey();
+	test_model();
+	return unit_done();
+}
