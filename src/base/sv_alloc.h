@@ -14,7 +14,8 @@
 typedef struct SvAlloc
 {
 	void	   *(*allocate) (void *state, size_t bytes);
-	void	   *(*resize) (void *state, void *ptr, size_t bytes);	/* ptr may be NULL; on NULL result ptr is untouched */
+	/* ptr may be NULL; if the result is NULL, ptr is untouched */
+	void	   *(*resize) (void *state, void *ptr, size_t bytes);
 	void		(*release) (void *state, void *ptr);
 	void	   *state;
 } SvAlloc;

@@ -67,7 +67,8 @@ check_url(const char *name, const char *value)
 	if (strncmp(value, FILE_SCHEME, strlen(FILE_SCHEME)) != 0 ||
 		value[strlen(FILE_SCHEME)] == '\0')
 		report_bad_value(name, value,
-						 "The value is \"file:\" and a directory, which is below the data directory unless it begins with a slash.");
+						 "The value is \"file:\" and a directory, which is below the data directory "
+						 "unless it begins with a slash.");
 	path = value + strlen(FILE_SCHEME);
 	if (has_parent_step(path))
 		report_bad_value(name, value, "The directory must not contain \"..\".");

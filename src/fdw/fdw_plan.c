@@ -32,8 +32,11 @@
 /* Merging and decoding a row, on top of what every row costs. */
 #define ROW_COST (2 * cpu_operator_cost)
 
-/* Assumed where there is no snapshot to count under. */
-#define DEFAULT_ENTRIES 1000
+/*
+ * Assumed at least: counts of fresh rows come late, and a plan made for an
+ * empty table is bad for any other.
+ */
+#define LEAST_ENTRIES 1000
 
 typedef struct FdwRel
 {
@@ -90,9 +93,10 @@ fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	info->columns = fdw_quals_key_columns(relation, &info->nkeys);
 	table_close(relation, NoLock);
 
-	rel->tuples = ActiveSnapshotSet() ?
-		forest_estimate_entries(forest_table_for_read(relid), GetActiveSnapshot()) :
-		DEFAULT_ENTRIES;
+	rel->tuples = LEAST_ENTRIES;
+	if (ActiveSnapshotSet())
+		rel->tuples = Max(rel->tuples, forest_estimate_entries(forest_table_for_read(relid),
+															   GetActiveSnapshot()));
 	info->usable = fdw_quals_usable(root, rel, info->columns, info->nkeys,
 									rel->baserestrictinfo, &info->nequal);
 	set_baserel_size_estimates(root, rel);

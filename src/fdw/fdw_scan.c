@@ -121,8 +121,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	Oid			relid = RelationGetRelid(node->ss.ss_currentRelation);
 	FdwScan    *scan;
 
-	/* EXPLAIN does not run it, and a recheck of a row gets the row handed in. */
-	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) || estate->es_epq_active != NULL)
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
 	scan = palloc0(sizeof(FdwScan));

@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "forest/forest_registry.h"
+#include "forest/forest_changelog.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"

@@ -1,6 +1,7 @@
 /*
  * forest_delta.h
  *		The delta: newest writes of all tables, one heap row per (table, key).
+ *		Here is how it is read and emptied; forest_delta_write.h fills it.
  *
  * A snapshot that is older than the transaction's own writes can see two rows
  * of a key: one that a flush has deleted since, and the transaction's own.
@@ -13,8 +14,8 @@
 #include "postgres.h"
 
 #include "base/sv_slice.h"
+#include "datatype/timestamp.h"
 #include "forest/forest_catalog.h"
-#include "forest/forest_write.h"
 #include "storage/itemptr.h"
 #include "utils/snapshot.h"
 
@@ -59,12 +60,6 @@ extern DeltaScan *delta_scan_begin(int32 table_id, const SvSlice *low, const SvS
 extern DeltaScan *delta_scan_begin_with_claims(int32 table_id, const SvSlice *low, Snapshot snapshot);
 extern bool delta_scan_next(DeltaScan *scan, DeltaRow *row);
 extern void delta_scan_end(DeltaScan *scan);
-
-/* Inserts or replaces rows, which are in ascending key order without repeats; waits for other writers. */
-extern void delta_upsert(int32 table_id, const ForestWrite *writes, int n);
-
-/* Owns the slots of the keys (ascending, no repeats): inserts a claim, or locks the row that is there. */
-extern void delta_claim(int32 table_id, const SvSlice *keys, int n);
 
 /*
  * Deletes the row version at tid if it is exactly the one with this xmin and

@@ -9,12 +9,13 @@
  */
 #include "postgres.h"
 
-#include "forest/forest_delta.h"
+#include "forest/forest_delta_write.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "forest/forest_catalog.h"
 #include "forest/forest_xact.h"
 #include "miscadmin.h"
 #include "utils/array.h"

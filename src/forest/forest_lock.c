@@ -27,7 +27,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "forest/forest_catalog.h"
-#include "forest/forest_delta.h"
+#include "forest/forest_delta_write.h"
 #include "forest/forest_lookup.h"
 #include "forest/forest_write.h"
 #include "utils/memutils.h"

@@ -7,6 +7,7 @@
 #include "forest/forest_snapshot.h"
 
 #include "forest/forest_catalog.h"
+#include "forest/forest_changelog.h"
 #include "forest/forest_registry.h"
 #include "lib/ilist.h"
 #include "utils/memutils.h"

@@ -23,6 +23,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "forest/forest_catalog.h"
+#include "forest/forest_changelog.h"
 #include "forest/forest_delta.h"
 #include "forest/forest_registry.h"
 #include "forest/forest_vault.h"

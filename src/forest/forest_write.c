@@ -8,7 +8,7 @@
 
 #include "access/xact.h"
 #include "forest/forest_catalog.h"
-#include "forest/forest_delta.h"
+#include "forest/forest_delta_write.h"
 #include "forest/forest_lock.h"
 #include "utils/memutils.h"
 

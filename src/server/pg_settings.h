@@ -5,11 +5,20 @@
 #ifndef PG_SETTINGS_H
 #define PG_SETTINGS_H
 
-extern int	setting_flush_size_kb;	/* skyvault.flush_size: committed delta bytes that start a flush */
-extern int	setting_flush_interval_s;	/* skyvault.flush_interval: longest time a committed write waits for a flush; 0: no limit */
-extern int	setting_run_size_kb;	/* skyvault.run_size: raw bytes after which a run is cut */
-extern int	setting_compression_level;	/* skyvault.compression_level: zstd level of new runs, 0 stores raw */
-extern int	setting_retry_max_s;	/* skyvault.retry_max_interval: longest pause between tries of a failed job */
+/* skyvault.flush_size: committed delta bytes that start a flush */
+extern int	setting_flush_size_kb;
+
+/* skyvault.flush_interval: longest time a committed write waits for a flush; 0: no limit */
+extern int	setting_flush_interval_s;
+
+/* skyvault.run_size: raw bytes after which a run is cut */
+extern int	setting_run_size_kb;
+
+/* skyvault.compression_level: zstd level of new runs, 0 stores raw */
+extern int	setting_compression_level;
+
+/* skyvault.retry_max_interval: longest pause between tries of a failed job */
+extern int	setting_retry_max_s;
 
 extern void pg_settings_define(void);
 

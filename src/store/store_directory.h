@@ -19,7 +19,7 @@
 typedef struct StoreDirectoryOptions
 {
 	const char *path;			/* absolute or relative to the working directory; copied */
-	bool		create_root;	/* make the root if it is missing; otherwise that is SV_IO: it may be an unmounted volume */
+	bool		create_root;	/* make a missing root; if not, it is SV_IO: perhaps an unmounted volume */
 	int			max_open_files; /* at least 1 */
 } StoreDirectoryOptions;
 

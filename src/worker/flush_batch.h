@@ -16,8 +16,9 @@
 #include "postgres.h"
 
 #include "base/sv_buffer.h"
-#include "forest/forest_registry.h"
+#include "forest/forest_changelog.h"
 #include "forest/forest_vault.h"
+#include "lsm/lsm_forest.h"
 #include "sst/sst_writer.h"
 #include "storage/itemptr.h"
 

@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_delta.h"
+#include "forest/forest_registry.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "server/stop_point.h"

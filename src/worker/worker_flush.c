@@ -18,8 +18,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "forest/forest_catalog.h"
-#include "forest/forest_registry.h"
+#include "forest/forest_changelog.h"
 #include "forest/forest_vault.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -82,7 +81,8 @@ check_store_is_safe(const ForestVault *vault)
 				 errmsg("runs of server \"%s\" would not reach standbys and backups",
 						GetForeignServer(vault->server_oid)->servername),
 				 errdetail("Its store lies inside the data directory, and a WAL sender or WAL archiving is active."),
-				 errhint("Use a store that standbys and restored backups can reach, or set the server option \"shared\" to 'on' if they reach this one.")));
+				 errhint("Use a store that standbys and restored backups can reach, or set the server option"
+						 " \"shared\" to 'on' if they reach this one.")));
 }
 
 /*

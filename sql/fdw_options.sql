@@ -1,0 +1,84 @@
+--
+-- Options of servers and foreign tables
+--
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS skyvault;
+RESET client_min_messages;
+
+-- servers
+CREATE SERVER fdw_options_a FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:fdw_options', shared 'on');
+ALTER SERVER fdw_options_a OPTIONS (SET shared 'off');
+ALTER SERVER fdw_options_a OPTIONS (SET url 'file:/var/lib/fdw_options/vault');
+ALTER SERVER fdw_options_a OPTIONS (SET shared 'perhaps');
+\echo :LAST_ERROR_SQLSTATE
+ALTER SERVER fdw_options_a OPTIONS (SET url 'http://example.org');
+ALTER SERVER fdw_options_a OPTIONS (SET url 'file:');
+ALTER SERVER fdw_options_a OPTIONS (SET url 'file:a/../../b');
+ALTER SERVER fdw_options_a OPTIONS (SET url 'file:a/..b/c..');
+ALTER SERVER fdw_options_a OPTIONS (ADD secret_access_key 'x');
+\echo :LAST_ERROR_SQLSTATE
+ALTER SERVER fdw_options_a OPTIONS (ADD key 'x');
+SELECT srvname, srvoptions FROM pg_foreign_server WHERE srvname = 'fdw_options_a';
+
+-- absolute paths are for superusers
+CREATE ROLE regress_skyvault_options;
+GRANT USAGE ON FOREIGN DATA WRAPPER skyvault TO regress_skyvault_options;
+SET ROLE regress_skyvault_options;
+CREATE SERVER fdw_options_b FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:/tmp/fdw_options');
+\echo :LAST_ERROR_SQLSTATE
+CREATE SERVER fdw_options_b FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:fdw_options_b');
+DROP SERVER fdw_options_b;
+RESET ROLE;
+REVOKE USAGE ON FOREIGN DATA WRAPPER skyvault FROM regress_skyvault_options;
+DROP ROLE regress_skyvault_options;
+
+-- tables
+CREATE FOREIGN TABLE fdw_options_t (a int, "B b" text, c text) SERVER skyvault
+	OPTIONS (key 'a, "B b"', ttl '30 days', insert 'strict');
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'fdw_options_t'::regclass;
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET key '');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET key 'a,');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET key 'a b');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET key '"a');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl 'soon');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl '');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl '0 s');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl '-1 day');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl '1 mon -30 days');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl '999999999999 years');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET ttl 'PT1H');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET insert 'ignore');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET insert 'Replace');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET insert 'replace');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (ADD url 'file:x');
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (ADD nonsense 'x');
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'fdw_options_t'::regclass;
+
+-- nothing else has options
+ALTER FOREIGN TABLE fdw_options_t ALTER COLUMN c OPTIONS (ADD key 'true');
+CREATE USER MAPPING FOR CURRENT_USER SERVER skyvault OPTIONS (user 'x', password 'y');
+ALTER FOREIGN DATA WRAPPER skyvault OPTIONS (ADD url 'file:x');
+CREATE USER MAPPING FOR CURRENT_USER SERVER fdw_options_a;
+DROP USER MAPPING FOR CURRENT_USER SERVER fdw_options_a;
+
+-- keys that the columns cannot give
+CREATE FOREIGN TABLE fdw_options_nokey (a int) SERVER skyvault;
+SELECT * FROM fdw_options_nokey;
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET key 'a, z');
+SELECT * FROM fdw_options_t;
+ALTER FOREIGN TABLE fdw_options_t OPTIONS (SET key 'a, a');
+SELECT * FROM fdw_options_t;
+DROP FOREIGN TABLE IF EXISTS fdw_options_nokey;
+
+-- time to live
+CREATE FOREIGN TABLE fdw_options_ttl (k int, v text) SERVER skyvault OPTIONS (key 'k', ttl '1 hour');
+INSERT INTO fdw_options_ttl VALUES (1, 'one hour'), (2, 'gone soon');
+ALTER FOREIGN TABLE fdw_options_ttl OPTIONS (SET ttl '1 microsecond');
+SELECT * FROM fdw_options_ttl;
+UPDATE fdw_options_ttl SET v = 'gone' WHERE k = 2;
+SELECT * FROM fdw_options_ttl;
+INSERT INTO fdw_options_ttl VALUES (3, 'never seen');
+SELECT * FROM fdw_options_ttl WHERE k IN (1, 2, 3);
+
+DROP FOREIGN TABLE fdw_options_t, fdw_options_ttl;
+DROP SERVER fdw_options_a;

@@ -1,0 +1,85 @@
+/*
+ * fdw_explain.c
+ *		See fdw_explain.h.
+ */
+#include "postgres.h"
+
+#include "fdw/fdw_explain.h"
+
+#include "fdw/fdw_plan.h"
+#include "fdw/fdw_quals.h"
+#include "foreign/foreign.h"
+#include "forest/forest_table.h"
+#include "forest/row_shape.h"
+#include "nodes/makefuncs.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+static const char *
+lookup_name(ForeignScanState *node, ForeignScan *plan)
+{
+	List	   *kinds = list_nth(plan->fdw_private, FDW_SCAN_KINDS);
+	int			equalities = 0;
+	bool		several = false;
+	ListCell   *cell;
+
+	if (kinds == NIL)
+		return "full scan";
+	foreach(cell, kinds)
+	{
+		FdwKeyKind	kind = (FdwKeyKind) lfirst_int(cell);
+
+		equalities += fdw_key_kind_is_equality(kind) ? 1 : 0;
+		several |= kind == FDW_KEY_ANY;
+	}
+	if (equalities < row_shape_key_count(row_shape(node->ss.ss_currentRelation)))
+		return "range";
+	return several ? "batch" : "point";
+}
+
+static void
+explain_key_condition(ForeignScan *plan, ExplainState *es)
+{
+	List	   *context;
+
+	if (plan->fdw_recheck_quals == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
+	ExplainPropertyText("Key Condition",
+						deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
+										   context, es->verbose, false),
+						es);
+}
+
+static void
+explain_identity(Oid relid, ExplainState *es)
+{
+	const ForestTable *table = forest_table_for_read(relid);
+
+	ExplainPropertyText("Server", GetForeignServer(table->server_oid)->servername, es);
+	if (table->table_id != 0)
+		ExplainPropertyInteger("Table Id", NULL, table->table_id, es);
+}
+
+void
+fdw_explain_scan(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+
+	explain_key_condition(plan, es);
+	ExplainPropertyText("Lookup", lookup_name(node, plan), es);
+	if (es->verbose)
+		explain_identity(RelationGetRelid(node->ss.ss_currentRelation), es);
+}
+
+void
+fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private,
+				   int subplan_index, ExplainState *es)
+{
+	const ForestTable *table;
+
+	if (!es->verbose || mtstate->operation != CMD_INSERT)
+		return;
+	table = forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
+	ExplainPropertyText("Insert Mode", table->strict_insert ? "strict" : "replace", es);
+}

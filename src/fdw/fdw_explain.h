@@ -1,0 +1,21 @@
+/*
+ * fdw_explain.h
+ *		What EXPLAIN says about scans and modifications.
+ *
+ * Key Condition: the conditions that select keys.  Lookup: "point" for one
+ * key, "batch" for several, "range" for key ranges, "full scan" for
+ * everything.
+ */
+#ifndef FDW_EXPLAIN_H
+#define FDW_EXPLAIN_H
+
+#include "postgres.h"
+
+#include "commands/explain.h"
+#include "foreign/fdwapi.h"
+
+extern void fdw_explain_scan(ForeignScanState *node, ExplainState *es);
+extern void fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
+							   List *fdw_private, int subplan_index, ExplainState *es);
+
+#endif							/* FDW_EXPLAIN_H */

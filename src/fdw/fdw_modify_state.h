@@ -1,0 +1,58 @@
+/*
+ * fdw_modify_state.h
+ *		What INSERT, UPDATE and DELETE of one result relation share.
+ */
+#ifndef FDW_MODIFY_STATE_H
+#define FDW_MODIFY_STATE_H
+
+#include "postgres.h"
+
+#include "fdw/fdw_touched.h"
+#include "forest/forest_table.h"
+#include "forest/forest_write.h"
+#include "nodes/execnodes.h"
+
+typedef struct FdwModify
+{
+	ForestTable table;
+	Relation	relation;
+	ModifyTableState *mtstate;
+	TimestampTz expires_at;		/* of every row written */
+	bool		from_copy;		/* called by COPY, not by a plan */
+	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
+	bool		may_repeat;		/* the plan may bring up a row more than once */
+	FdwTouched *touched;		/* NULL: nothing to remember so far */
+	MemoryContext row_context;	/* of one call; reset by the next */
+
+	/* Rows of a COPY that are not written yet. */
+	bool		buffers;
+	MemoryContext buffer_context;
+	ForestWrite *buffer;
+	int			buffered;
+	size_t		buffered_bytes;
+} FdwModify;
+
+/* Makes the state for the result relation, and the table's identity if it has none. */
+extern FdwModify *fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo);
+
+/*
+ * Encodings of a row in CurrentMemoryContext, values by attribute number - 1.
+ * fdw_modify_key raises 54000 for a key that is too long.
+ */
+extern SvSlice fdw_modify_key(FdwModify *state, const Datum *values, const bool *isnull);
+extern SvSlice fdw_modify_value(FdwModify *state, const Datum *values, const bool *isnull);
+
+/* The put of the row in the slot. */
+extern ForestWrite fdw_modify_put(FdwModify *state, TupleTableSlot *slot);
+
+/* Notes what the statement did to the key. */
+extern void fdw_modify_remember(FdwModify *state, SvSlice key, FdwTouch touch);
+
+/* NOT NULL, CHECK and the partition's bounds, which the executor leaves to us. */
+extern void fdw_modify_check_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo,
+								 TupleTableSlot *slot, bool is_insert);
+
+/* 23505 for the row in the slot, with its key as far as the user may see it. */
+extern void fdw_modify_report_duplicate(FdwModify *state, TupleTableSlot *slot);
+
+#endif							/* FDW_MODIFY_STATE_H */

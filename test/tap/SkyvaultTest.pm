@@ -1,0 +1,216 @@
+# What the TAP tests share: servers with the extension, sessions, and
+# comparison of a vault's table with a plain one.
+#
+# Servers here flush only when told to, unless the test says otherwise: so a
+# test decides what is in the delta and what is in runs.
+package SkyvaultTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+use SkyvaultSession;
+
+our @EXPORT = qw(
+  new_server install_skyvault start_again session scheduler_pid await_new_process
+  fails_with same_content make_mirror mirror delta_rows run_objects job_rows
+);
+
+# Settings of every server; later ones win.
+my $base_settings = <<'SETTINGS';
+shared_preload_libraries = 'skyvault'
+restart_after_crash = on
+max_prepared_transactions = 5
+skyvault.flush_interval = 0
+skyvault.retry_max_interval = 1s
+SETTINGS
+
+# A plain table m_NAME goes with each table NAME of a vault.  A row with a NULL
+# value says that the key was deleted: so that whoever deletes a key that does
+# not exist waits for other writers of it in both tables.
+my $mirror_functions = <<'SQL';
+CREATE FUNCTION mirror_of(rel text) RETURNS text LANGUAGE sql IMMUTABLE
+	RETURN quote_ident('m_' || rel);
+
+CREATE FUNCTION mirror_put(rel text, k text, v text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('INSERT INTO %s VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+				   mirror_of(rel)) USING k, v;
+	PERFORM skyvault_put(rel::regclass, k, v);
+END $$;
+
+CREATE FUNCTION mirror_delete(rel text, k text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('INSERT INTO %s VALUES ($1, NULL) ON CONFLICT (key) DO UPDATE SET value = NULL',
+				   mirror_of(rel)) USING k;
+	PERFORM skyvault_delete(rel::regclass, k);
+END $$;
+
+-- Of equal keys the last one wins, in both.
+CREATE FUNCTION mirror_multi_put(rel text, ks text[], vs text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('INSERT INTO %s SELECT DISTINCT ON (k COLLATE "C") k, v'
+				   ' FROM unnest($1, $2) WITH ORDINALITY AS u(k, v, n) ORDER BY k COLLATE "C", n DESC'
+				   ' ON CONFLICT (key) DO UPDATE SET value = excluded.value', mirror_of(rel)) USING ks, vs;
+	PERFORM skyvault_multi_put(rel::regclass, ks, vs);
+END $$;
+
+-- What a scan, gets and a multi_get of the vault's table answer differently
+-- from the plain table.
+CREATE FUNCTION differences(rel text) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	got record;
+BEGIN
+	RETURN QUERY EXECUTE format(
+		'SELECT format(''scan of %%s: key %%s has %%s, not %%s'', $1, coalesce(s.key, p.key),'
+		' coalesce(left(s.value, 20), ''nothing''), coalesce(left(p.value, 20), ''nothing''))'
+		' FROM skyvault_scan($1::regclass) AS s'
+		' FULL JOIN (SELECT * FROM %1$s WHERE value IS NOT NULL) AS p ON s.key = p.key'
+		' WHERE s.value IS DISTINCT FROM p.value'
+		' UNION ALL'
+		' SELECT format(''get of %%s: key %%s'', $1, p.key) FROM %1$s AS p'
+		' WHERE skyvault_get($1::regclass, p.key) IS DISTINCT FROM p.value'
+		' OR skyvault_exists($1::regclass, p.key) <> (p.value IS NOT NULL)'
+		' UNION ALL'
+		' SELECT format(''multi_get of %%s: key %%s'', $1, g.key)'
+		' FROM skyvault_multi_get($1::regclass, ARRAY(SELECT p.key FROM %1$s AS p)) AS g'
+		' JOIN %1$s AS p ON p.key = g.key WHERE g.value IS DISTINCT FROM p.value', mirror_of(rel)) USING rel;
+END $$;
+SQL
+
+# A server named NAME that has the extension, the stop points and the mirror
+# functions in "postgres".  settings: more of postgresql.conf.  streaming: may
+# have standbys.  segment_mb: of WAL.  bare: without anything in "postgres".
+sub new_server
+{
+	my ($name, %params) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(
+		allows_streaming => $params{streaming} ? 1 : 0,
+		extra => defined $params{segment_mb} ? [ '--wal-segsize', $params{segment_mb} ] : []);
+	$node->append_conf('postgresql.conf', $base_settings . ($params{settings} // ''));
+	$node->start;
+	install_skyvault($node, 'postgres') unless $params{bare};
+	return $node;
+}
+
+sub install_skyvault
+{
+	my ($node, $database) = @_;
+
+	$node->safe_psql($database, 'CREATE EXTENSION skyvault');
+	$node->safe_psql($database, slurp_file($ENV{STOP_POINTS_SQL} // die 'STOP_POINTS_SQL is not set'));
+	$node->safe_psql($database, $mirror_functions);
+}
+
+# Starts a server whose postmaster was killed: that fails as long as one of its
+# children is alive.
+sub start_again
+{
+	my ($node) = @_;
+
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if $node->start(fail_ok => 1);
+		usleep(100_000);
+	}
+	die 'the server does not start again';
+}
+
+sub session
+{
+	my ($node, $database) = @_;
+
+	return SkyvaultSession->new($node, $database // 'postgres');
+}
+
+# Empty if there is none.
+sub scheduler_pid
+{
+	my ($node, $database) = @_;
+
+	$database //= 'postgres';
+	return $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'skyvault scheduler' AND datname = '$database'");
+}
+
+# Waits for a process of this type, other than that of the pid.
+sub await_new_process
+{
+	my ($node, $backend_type, $old_pid, $database) = @_;
+	my $of_database = defined $database ? "AND datname = '$database'" : '';
+
+	return $node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity"
+		  . " WHERE backend_type = '$backend_type' AND pid <> $old_pid $of_database");
+}
+
+# One test: the statement fails with this SQLSTATE, and psql's account of it,
+# detail and hint included, matches.
+sub fails_with
+{
+	my ($node, $sql, $sqlstate, $pattern, $test_name, $database) = @_;
+	my ($status, undef, $stderr) =
+	  $node->psql($database // 'postgres', "\\set VERBOSITY verbose\n$sql");
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $passed = $status != 0 && $stderr =~ /^(?:psql:\S+ )?ERROR:  $sqlstate: /m && $stderr =~ $pattern;
+	ok($passed, $test_name)
+	  or diag("expected $sqlstate and $pattern, got status $status and:\n$stderr");
+	return $passed;
+}
+
+# Tables of the default server, or of another, with their mirrors.
+sub make_mirror
+{
+	my ($node, $tables, $server) = @_;
+
+	$server //= 'skyvault';
+	$node->safe_psql('postgres', join('', map {
+		"SELECT skyvault_create_table('$_', server => '$server');"
+		  . "CREATE TABLE m_$_ (key text COLLATE \"C\" PRIMARY KEY, value text);" } @$tables));
+}
+
+# One test: tables and mirrors agree.
+sub same_content
+{
+	my ($node, $tables, $test_name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(
+		$node->safe_psql('postgres', join(';', map { "SELECT * FROM differences('$_') LIMIT 5" } @$tables)),
+		'', $test_name);
+}
+
+sub delta_rows
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', 'SELECT count(*) FROM skyvault.delta');
+}
+
+# Names of the registered objects, in the order of their making.
+sub run_objects
+{
+	my ($node) = @_;
+
+	return split(/\n/, $node->safe_psql('postgres', 'SELECT object FROM skyvault.run ORDER BY id'));
+}
+
+# The newest jobs first, as "state|error".
+sub job_rows
+{
+	my ($node, $limit) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT state, error FROM skyvault.job ORDER BY id DESC LIMIT $limit");
+}
+
+1;
