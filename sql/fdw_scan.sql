@@ -190,7 +190,6 @@ SELECT count(*) FROM fdw_scan_two;
 SELECT tableoid::regclass, t FROM fdw_scan_two t WHERE a = 1 AND b = 'x' AND c = 0;
 SELECT row_to_json(t) FROM fdw_scan_one t WHERE k = 1;
 SELECT 1 AS one FROM fdw_scan_one WHERE k IN (1, 2);
-SELECT ctid FROM fdw_scan_one WHERE k = 1;
 
 -- cursors
 BEGIN;
@@ -231,17 +230,25 @@ CREATE FUNCTION fdw_scan_leaky_eq(int, int) RETURNS boolean LANGUAGE internal IM
 EXPLAIN (COSTS OFF) SELECT * FROM fdw_scan_barrier WHERE fdw_scan_leaky_eq(k, 2);
 
 -- EXPLAIN VERBOSE, and of a table that was never written
-EXPLAIN (COSTS OFF, VERBOSE) SELECT v FROM fdw_scan_two t WHERE a = 1 AND b = 'x' AND c < 2;
+CREATE FUNCTION fdw_scan_explain(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF, VERBOSE) ' || query LOOP
+		RETURN NEXT regexp_replace(line, '(Table Id: )\d+', '\1N');
+	END LOOP;
+END
+$$;
+SELECT * FROM fdw_scan_explain($$SELECT v FROM fdw_scan_two t WHERE a = 1 AND b = 'x' AND c < 2$$);
 CREATE FOREIGN TABLE fdw_scan_new (k int, v text) SERVER skyvault OPTIONS (key 'k', insert 'strict');
-EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM fdw_scan_new WHERE k = 1;
+SELECT * FROM fdw_scan_explain('SELECT * FROM fdw_scan_new WHERE k = 1');
 EXPLAIN (COSTS OFF, VERBOSE) INSERT INTO fdw_scan_new VALUES (1);
 EXPLAIN (COSTS OFF) UPDATE fdw_scan_new SET v = 'x' WHERE k = 1;
 EXPLAIN (COSTS OFF) DELETE FROM fdw_scan_new WHERE k = 1;
 SELECT * FROM fdw_scan_new;
-SELECT count(*) AS registered FROM skyvault."table" WHERE relid = 'fdw_scan_new'::regclass;
 
 DROP VIEW fdw_scan_barrier;
-DROP FUNCTION fdw_scan_leak, fdw_scan_leaky_eq;
+DROP FUNCTION fdw_scan_leak, fdw_scan_leaky_eq, fdw_scan_explain;
 DROP TABLE fdw_scan_outer;
 DROP FOREIGN TABLE fdw_scan_one, fdw_scan_two, fdw_scan_text, fdw_scan_icu, fdw_scan_varchar, fdw_scan_bool, fdw_scan_new;
 DROP COLLATION fdw_scan_blind;

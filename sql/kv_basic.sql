@@ -57,8 +57,8 @@ SELECT skyvault_flush();
 SELECT skyvault_get('kv', 'a'), skyvault_get('kv', 'b'), skyvault_get('kv', 'user:42');
 SELECT * FROM skyvault_scan('kv');
 -- a key that never was; a tombstone with nothing below needs no place in the store
-SELECT skyvault_delete('kv', 'never');
-SELECT skyvault_exists('kv', 'never');
+SELECT skyvault_delete('kv', 'zzz');
+SELECT skyvault_exists('kv', 'zzz');
 SELECT skyvault_flush();
 -- deleted in the store, and there again
 SELECT skyvault_put('kv', 'user:42', 'back');
@@ -109,11 +109,11 @@ SELECT skyvault_multi_put('kv_scan', array_agg('k' || lpad(i::text, 3, '0')), ar
   FROM generate_series(0, 199) AS i;
 SELECT skyvault_flush();
 -- every tenth is changed, every tenth deleted: half of that in a second run, half in the delta
-SELECT skyvault_put('kv_scan', 'k' || lpad(i::text, 3, '0'), 'second ' || i) FROM generate_series(0, 99, 10) AS i;
-SELECT skyvault_delete('kv_scan', 'k' || lpad(i::text, 3, '0')) FROM generate_series(5, 99, 10) AS i;
+SELECT count(skyvault_put('kv_scan', 'k' || lpad(i::text, 3, '0'), 'second ' || i)) FROM generate_series(0, 99, 10) AS i;
+SELECT count(skyvault_delete('kv_scan', 'k' || lpad(i::text, 3, '0'))) FROM generate_series(5, 99, 10) AS i;
 SELECT skyvault_flush();
-SELECT skyvault_put('kv_scan', 'k' || lpad(i::text, 3, '0'), 'delta ' || i) FROM generate_series(100, 199, 10) AS i;
-SELECT skyvault_delete('kv_scan', 'k' || lpad(i::text, 3, '0')) FROM generate_series(105, 199, 10) AS i;
+SELECT count(skyvault_put('kv_scan', 'k' || lpad(i::text, 3, '0'), 'delta ' || i)) FROM generate_series(100, 199, 10) AS i;
+SELECT count(skyvault_delete('kv_scan', 'k' || lpad(i::text, 3, '0'))) FROM generate_series(105, 199, 10) AS i;
 SELECT count(*), min(key), max(key),
        count(*) FILTER (WHERE value LIKE 'run %') AS run,
        count(*) FILTER (WHERE value LIKE 'second %') AS second,
@@ -160,10 +160,11 @@ SELECT * FROM skyvault_multi_get('kv_bytes', ARRAY['\x80', '\x81']::bytea[]);
 
 -- ---------------------------------------------------------------- bytes, not letters
 SELECT skyvault_create_table('kv_order');
-SELECT skyvault_multi_put('kv_order', ARRAY['ä', 'z', 'Z', 'a', 'A', '€', '10', '9'], ARRAY['1', '2', '3', '4', '5', '6', '7', '8']);
-SELECT string_agg(key, ' ') FROM skyvault_scan('kv_order');
+SELECT skyvault_multi_put('kv_order', ARRAY[U&'\00E4', 'z', 'Z', 'a', 'A', U&'\20AC', '10', '9'],
+                          ARRAY['a umlaut', 'z', 'Z', 'a', 'A', 'euro', '10', '9']);
+SELECT string_agg(value, ' ') FROM skyvault_scan('kv_order');
 SELECT skyvault_flush();
-SELECT string_agg(key, ' ') FROM skyvault_scan('kv_order');
+SELECT string_agg(value, ' ') FROM skyvault_scan('kv_order');
 
 -- ---------------------------------------------------------------- longest key, large values
 SELECT skyvault_put('kv', repeat('k', 2000), 'longest key');
@@ -179,7 +180,7 @@ SELECT length(key), length(value) FROM skyvault_scan('kv', 'k', 'm') ORDER BY 1;
 -- ---------------------------------------------------------------- names
 ALTER FOREIGN TABLE kv_order RENAME TO kv_renamed;
 ALTER FOREIGN TABLE kv_renamed SET SCHEMA kv_schema;
-SELECT string_agg(key, ' ') FROM skyvault_scan('kv_schema.kv_renamed');
+SELECT string_agg(value, ' ') FROM skyvault_scan('kv_schema.kv_renamed');
 SELECT skyvault_get('kv_schema.kv_renamed', 'a');
 -- a table that was made anew is empty
 DROP FOREIGN TABLE kv_scan;
@@ -193,12 +194,12 @@ SELECT * FROM skyvault_multi_get('kv_unwritten', ARRAY['a']);
 SELECT * FROM skyvault_scan('kv_unwritten');
 SELECT * FROM skyvault_multi_get(ARRAY['kv', 'kv_unwritten']::regclass[], ARRAY['b', 'b']);
 
--- domains, prepared statements, lateral calls
-PREPARE fetch(text) AS SELECT skyvault_get('kv', $1);
-EXECUTE fetch('b');
+-- prepared statements, lateral calls
+PREPARE get_one(text) AS SELECT skyvault_get('kv', $1);
+EXECUTE get_one('b');
 SELECT skyvault_put('kv', 'b', '2 again');
-EXECUTE fetch('b');
-DEALLOCATE fetch;
+EXECUTE get_one('b');
+DEALLOCATE get_one;
 SELECT k, skyvault_get('kv', k) FROM unnest(ARRAY['a', 'b', 'zzz']) AS k;
 SELECT k, m.value FROM unnest(ARRAY['a', 'b']) AS k, skyvault_multi_get('kv', ARRAY[k, 'zzz']) AS m;
 SELECT m.key, n.value FROM skyvault_scan('kv', 'm', 'n') AS m, skyvault_multi_get('kv', ARRAY[m.key]) AS n;

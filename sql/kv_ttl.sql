@@ -105,7 +105,7 @@ SELECT skyvault_get('kv', 'tick'), skyvault_exists('kv', 'tick');
 SELECT skyvault_put('kv', 'zero', 'v', ttl => '0');
 SELECT skyvault_put('kv', 'negative', 'v', ttl => '-1 second');
 SELECT skyvault_multi_put('kv', ARRAY['zero'], ARRAY['v'], ttl => '0');
-SELECT skyvault_put('kv', 'endless', 'v', ttl => '290000 years');
+SELECT skyvault_put('kv', 'endless', 'v', ttl => '300000 years');
 SELECT skyvault_create_table('kv_zero', ttl => '0');
 SELECT skyvault_create_table('kv_zero', ttl => '-1 day');
 \set VERBOSITY default

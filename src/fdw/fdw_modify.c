@@ -139,7 +139,7 @@ claim_key(FdwModify *state, EState *estate, SvSlice key, TupleTableSlot *slot)
 {
 	ForestValue newest;
 
-	(void) forest_lock_key(&state->table, key, estate->es_snapshot, &newest);
+	(void) forest_lock_key(&state->table, key, fdw_modify_snapshot(estate), &newest);
 	if (!newest.found)
 		return true;
 	if (!state->do_nothing)

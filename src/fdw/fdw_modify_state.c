@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Scans bring up each key once, joins may bring it up again. */
 static bool
@@ -148,6 +149,12 @@ fdw_modify_put(FdwModify *state, TupleTableSlot *slot)
 	put.key = fdw_modify_key(state, slot->tts_values, slot->tts_isnull);
 	put.value = fdw_modify_value(state, slot->tts_values, slot->tts_isnull);
 	return put;
+}
+
+Snapshot
+fdw_modify_snapshot(EState *estate)
+{
+	return estate->es_snapshot != NULL ? estate->es_snapshot : GetActiveSnapshot();
 }
 
 void

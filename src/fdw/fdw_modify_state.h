@@ -45,6 +45,9 @@ extern SvSlice fdw_modify_value(FdwModify *state, const Datum *values, const boo
 /* The put of the row in the slot. */
 extern ForestWrite fdw_modify_put(FdwModify *state, TupleTableSlot *slot);
 
+/* What the statement sees; COPY's executor state does not say. */
+extern Snapshot fdw_modify_snapshot(EState *estate);
+
 /* Notes what the statement did to the key. */
 extern void fdw_modify_remember(FdwModify *state, SvSlice key, FdwTouch touch);
 

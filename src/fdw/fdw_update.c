@@ -38,7 +38,6 @@ typedef struct TargetRow
 	SvSlice		key;			/* under which the snapshot sees the row */
 	RowValues	row;			/* the newest, once locked */
 	bool		was_overwritten;	/* the statement itself has put another row there */
-	TupleTableSlot *plan_slot;	/* after a change, the plan's new result */
 } TargetRow;
 
 static RowValues
@@ -100,37 +99,51 @@ has_before_trigger(FdwModify *state, ResultRelInfo *rinfo)
 }
 
 /*
- * Evaluates the plan on the newest row.  For an UPDATE the slot gets the new
- * row, made of that result.
+ * Evaluates the plan on the newest row; false if it gives no row.  For an
+ * UPDATE the slot gets the new row, made of that result.
  */
-static RowFate
-reevaluate(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *target,
-		   TupleTableSlot *slot)
+static bool
+evaluate_plan(FdwModify *state, EState *estate, ResultRelInfo *rinfo, HeapTuple newest,
+			  TupleTableSlot *slot)
 {
-	TupleDesc	desc = RelationGetDescr(state->relation);
+	TupleConstr *constraints = RelationGetDescr(state->relation)->constr;
 	EPQState   *epqstate = &state->mtstate->mt_epqstate;
-	HeapTuple	newest = heap_form_tuple(desc, target->row.values, target->row.isnull);
-	TupleTableSlot *input = EvalPlanQualSlot(epqstate, state->relation,
-											 rinfo->ri_RangeTableIndex);
+	Index		rti = rinfo->ri_RangeTableIndex;
+	TupleTableSlot *input = EvalPlanQualSlot(epqstate, state->relation, rti);
+	TupleTableSlot *result;
 	TupleTableSlot *new_slot;
 
-	newest->t_tableOid = RelationGetRelid(state->relation);
 	ExecForceStoreHeapTuple(newest, input, false);
-	target->plan_slot = EvalPlanQual(epqstate, state->relation, rinfo->ri_RangeTableIndex,
-									 input);
-	if (TupIsNull(target->plan_slot))
-		return ROW_GONE;
+	result = EvalPlanQual(epqstate, state->relation, rti, input);
+	if (TupIsNull(result))
+		return false;
 	if (state->mtstate->operation == CMD_DELETE)
-		return ROW_CHANGED;
+		return true;
 
 	ExecForceStoreHeapTuple(newest, rinfo->ri_oldTupleSlot, false);
-	new_slot = ExecGetUpdateNewTuple(rinfo, target->plan_slot, rinfo->ri_oldTupleSlot);
+	new_slot = ExecGetUpdateNewTuple(rinfo, result, rinfo->ri_oldTupleSlot);
 	if (new_slot != slot)
 		ExecCopySlot(slot, new_slot);
 	slot->tts_tableOid = RelationGetRelid(state->relation);
-	if (desc->constr != NULL && desc->constr->has_generated_stored)
+	if (constraints != NULL && constraints->has_generated_stored)
 		ExecComputeStoredGenerated(rinfo, estate, slot, CMD_UPDATE);
-	return ROW_CHANGED;
+	return true;
+}
+
+/* The plan's state is made in the current context when it is first needed, and stays. */
+static RowFate
+reevaluate(FdwModify *state, EState *estate, ResultRelInfo *rinfo, RowValues newest,
+		   TupleTableSlot *slot)
+{
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(state->relation), newest.values,
+										newest.isnull);
+	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+	bool		found;
+
+	tuple->t_tableOid = RelationGetRelid(state->relation);
+	found = evaluate_plan(state, estate, rinfo, tuple, slot);
+	MemoryContextSwitchTo(old);
+	return found ? ROW_CHANGED : ROW_GONE;
 }
 
 /*
@@ -154,7 +167,7 @@ lock_target(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *t
 	if (target->was_overwritten)
 		return ROW_UNCHANGED;
 
-	if (!forest_lock_key(&state->table, target->key, estate->es_snapshot, &value))
+	if (!forest_lock_key(&state->table, target->key, fdw_modify_snapshot(estate), &value))
 		return ROW_UNCHANGED;
 	if (!value.found)
 		return ROW_GONE;
@@ -172,7 +185,7 @@ lock_target(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *t
 				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to "
 						 "propagate changes to other rows.")));
 	target->row = newest;
-	return reevaluate(state, estate, rinfo, target, slot);
+	return reevaluate(state, estate, rinfo, newest, slot);
 }
 
 /* Puts the row under its new key and takes the old one away. */
@@ -184,7 +197,7 @@ move_row(FdwModify *state, EState *estate, const TargetRow *target, ForestWrite 
 	int			n = 1;
 	ForestValue present;
 
-	(void) forest_lock_key(&state->table, put.key, estate->es_snapshot, &present);
+	(void) forest_lock_key(&state->table, put.key, fdw_modify_snapshot(estate), &present);
 	if (present.found && state->table.strict_insert)
 		fdw_modify_report_duplicate(state, slot);
 	if (!target->was_overwritten)
@@ -198,7 +211,7 @@ static bool
 update_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlot *slot,
 		   TupleTableSlot *plan_slot)
 {
-	TargetRow	target = {.plan_slot = plan_slot};
+	TargetRow	target;
 	ForestWrite put;
 
 	target.row = old_row(state, rinfo, plan_slot);
@@ -250,7 +263,7 @@ static bool
 delete_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlot *slot,
 		   TupleTableSlot *plan_slot)
 {
-	TargetRow	target = {.plan_slot = plan_slot};
+	TargetRow	target;
 	ForestWrite tombstone = {.is_delete = true};
 
 	target.row = old_row(state, rinfo, plan_slot);

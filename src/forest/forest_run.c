@@ -14,7 +14,7 @@
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
-#include "sst/sst_reader.h"
+#include "sst/sst_iterator.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 

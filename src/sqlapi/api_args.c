@@ -40,6 +40,30 @@ check_column(Relation rel, AttrNumber attno, Oid type)
 				 errhint("Cast the arguments to %s.", is_bytea ? "bytea" : "text")));
 }
 
+/*
+ * A put is not an INSERT: it runs no trigger, checks no CHECK and no partition
+ * bound.  So tables that have them are not for it.
+ */
+static void
+check_writable(Relation rel)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+	const char *obstacle = NULL;
+
+	if (constr != NULL && constr->num_check > 0)
+		obstacle = "CHECK constraints";
+	else if (rel->trigdesc != NULL)
+		obstacle = "triggers";
+	else if (rel->rd_rel->relispartition)
+		obstacle = "a partition bound";
+	if (obstacle != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("foreign table \"%s\" has %s, which this function would pass by",
+						RelationGetRelationName(rel), obstacle),
+				 errhint("Use INSERT, UPDATE and DELETE.")));
+}
+
 void
 api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
 {
@@ -59,6 +83,9 @@ api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
 				 errhint("Use SELECT, INSERT, UPDATE and DELETE.")));
 	check_column(map->rel, key, type);
 	check_column(map->rel, value, type);
+	map->value_attno = value;
+	if (privilege != ACL_SELECT)
+		check_writable(map->rel);
 }
 
 void
@@ -89,6 +116,12 @@ api_value(const ApiMap *map, Datum datum, bool isnull)
 	StringInfoData encoded;
 	SvSlice		bytes = sv_slice(NULL, 0);
 
+	if (isnull && TupleDescAttr(RelationGetDescr(map->rel), map->value_attno - 1)->attnotnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("value must not be null in foreign table \"%s\"",
+						RelationGetRelationName(map->rel)),
+				 errtablecol(map->rel, map->value_attno)));
 	if (!isnull)
 	{
 		bytea	   *value = DatumGetByteaPP(datum);

@@ -24,12 +24,14 @@ typedef struct ApiMap
 	Relation	rel;
 	const ForestTable *table;
 	const RowShape *shape;
+	AttrNumber	value_attno;
 } ApiMap;
 
 /*
  * Opens a map, checks the caller's privilege (42501), that it is one (42809),
  * and that its columns are of the given type, TEXTOID or BYTEAOID (42804).
- * For ACL_SELECT it is opened for reading, else for writing.
+ * For ACL_SELECT it is opened for reading, else for writing: then tables whose
+ * triggers, CHECK constraints or partition bound a put would pass by are 42809.
  */
 extern void api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type);
 
@@ -39,7 +41,7 @@ extern void api_map_close(ApiMap *map);
 /* The bytes of a text or bytea datum, detoasted in CurrentMemoryContext; 22004 if isnull. */
 extern SvSlice api_key(Datum datum, bool isnull);
 
-/* Appends nothing and returns the encoded value, palloc'd. */
+/* The encoding of a value, palloc'd; 23502 if it is null and the column does not allow it. */
 extern SvSlice api_value(const ApiMap *map, Datum datum, bool isnull);
 
 /* The value column's datum, text or bytea; false: NULL. */

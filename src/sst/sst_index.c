@@ -190,7 +190,7 @@ sst_index_parse(SstIndex *index, SvSlice bytes, uint64_t data_bytes, uint64_t en
 
 		if (problem != NULL)
 			return problem;
-		if (info.offset != offset || info.stored_bytes > data_bytes - offset)
+		if (info.offset != offset)
 			return "blocks do not follow one another";
 		offset += info.stored_bytes;
 		counted += info.entries;

@@ -15,7 +15,7 @@
 #include "base/sv_coding.h"
 #include "base/sv_hash.h"
 #include "sst/sst_format.h"
-#include "sst/sst_reader.h"
+#include "sst/sst_iterator.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

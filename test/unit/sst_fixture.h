@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "base/sv_buffer.h"
-#include "sst/sst_reader.h"
+#include "sst/sst_iterator.h"
 #include "sst/sst_writer.h"
 
 static inline void *

@@ -3,6 +3,7 @@
  *		Writer, reader and iterator of SSTs against an array of entries.
  */
 #include "sst/sst_format.h"
+#include "sst/sst_index.h"
 #include "sst_fixture.h"
 #include "unit.h"
 
@@ -180,6 +181,30 @@ summary_matches(const MemFile *file, const Model *model)
 		file->summary.raw_bytes == raw_bytes;
 }
 
+/* No block of several entries is over the size asked for. */
+static bool
+blocks_fit(const MemFile *file, uint32_t block_bytes)
+{
+	uint64_t	tail_offset = file->summary.file_bytes - file->summary.tail_bytes;
+	SvSlice		tail = sv_slice(file->bytes.data + tail_offset, file->summary.tail_bytes);
+	SstFooter	footer;
+	SstIndex	index;
+
+	if (sst_footer_decode(tail, tail_offset, &footer) != NULL ||
+		sst_index_parse(&index, sv_slice(file->bytes.data + footer.block_index.offset,
+										 footer.block_index.length),
+						tail_offset, file->summary.entries) != NULL)
+		return false;
+	for (uint32_t i = 0; i < index.count; i++)
+	{
+		SstBlockInfo info = sst_index_block(&index, i);
+
+		if (info.raw_bytes > block_bytes && info.entries > 1)
+			return false;
+	}
+	return true;
+}
+
 /* Writes the model and reads it back in every way; false also if it cannot be written. */
 static bool
 round_trip(const Model *model, SstWriterOptions options)
@@ -192,6 +217,7 @@ round_trip(const Model *model, SstWriterOptions options)
 	mem_file_init(&file);
 	ok = write_entries(&file, model->entries, model->n, options, &sv_malloc_alloc,
 					   &err) == SV_OK && summary_matches(&file, model) &&
+		blocks_fit(&file, options.block_bytes) &&
 		mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_OK &&
 		file.reads == 1 &&
 		file.last_read_at == file.summary.file_bytes - file.summary.tail_bytes &&
@@ -325,7 +351,10 @@ test_bounds(void)
 		return;
 	bounds[0] = sv_slice(NULL, 0);
 	for (int i = 1; i < 50; i++)
-		bounds[i] = sv_slice(texts[i], (size_t) snprintf(texts[i], MODEL_KEY_BYTES, "%010d", i - 2));
+	{
+		snprintf(texts[i], MODEL_KEY_BYTES, "%010d", i - 2);
+		bounds[i] = sv_slice(texts[i], strlen(texts[i]));
+	}
 	bounds[1] = sv_slice("\xff", 1);
 	for (int low = 0; low < 50; low++)
 	{

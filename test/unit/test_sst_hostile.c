@@ -220,19 +220,30 @@ static void
 read_hostile(MemFile *file, bool *wrong)
 {
 	SstReader  *reader;
-	SstIterator *it;
-	SstEntry	entry;
-	uint64_t	n = 0;
 
 	if (mem_open(&reader, file, &sv_malloc_alloc, NULL) != SV_OK)
 		return;
 	for (int backward = 0; backward < 2; backward++)
 	{
-		n = 0;
+		uint8_t		last[SST_MAX_KEY_BYTES];
+		size_t		last_len = 0;
+		uint64_t	n = 0;
+		SstIterator *it;
+		SstEntry	entry;
+
 		if (sst_iterator_open(&it, reader, NULL, NULL, backward, NULL) != SV_OK)
 			abort();
 		while (sst_iterator_next(it, &entry, NULL) == SV_OK)
-			n++;
+		{
+			int			c = sv_slice_compare(entry.key, sv_slice(last, last_len));
+
+			if (n++ > 0 && (backward ? c >= 0 : c <= 0))
+				*wrong = true;
+			if (entry.key.len > 0)
+				memcpy(last, entry.key.data, entry.key.len);
+			last_len = entry.key.len;
+			(void) sv_hash64(entry.value);	/* touches every byte */
+		}
 		*wrong = *wrong || n > sst_reader_entries(reader);
 		sst_iterator_close(it);
 	}
@@ -293,6 +304,99 @@ test_sealed_blocks(int zstd_level)
 	mem_file_free(&file);
 }
 
+/* A right frame, of which the index says that it makes more than it does. */
+static void
+test_wrong_raw_size(void)
+{
+	MemFile		file;
+	SstReader  *reader;
+	SstEntry	entry;
+	SvBuffer	scratch;
+	SvError		err;
+	uint8_t    *record;
+
+	make_file(&file, 1);
+	sv_buffer_init(&scratch, &sv_malloc_alloc);
+	record = file.bytes.data + file.bytes.len - file.summary.tail_bytes + 8;
+	sv_put_u32(record + 20, sv_get_u32(record + 20) + 1);
+	seal(&file);
+	CHECK(mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_OK &&
+		  sst_reader_get(reader, entries[0].key, &entry, &scratch, &err) == SV_CORRUPT &&
+		  strstr(err.message, "instead of") != NULL,
+		  "a block that decompresses to less than it should");
+	sst_reader_close(reader);
+	sv_buffer_free(&scratch);
+	mem_file_free(&file);
+}
+
+/* The last block, of a raw file, is said to reach into the tail. */
+static void
+test_block_in_tail(void)
+{
+	MemFile		file;
+	SstReader  *reader;
+	SvError		err;
+	uint8_t    *tail;
+	uint8_t    *record;
+
+	make_file(&file, 0);
+	tail = file.bytes.data + file.bytes.len - file.summary.tail_bytes;
+	record = tail + 8 + (sv_get_u32(tail) - 1) * 32;
+	sv_put_u32(record + 16, sv_get_u32(record + 16) + 1);
+	sv_put_u32(record + 20, sv_get_u32(record + 20) + 1);
+	seal(&file);
+	CHECK(mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_CORRUPT,
+		  "a block that reaches into the tail");
+	mem_file_free(&file);
+}
+
+/* A whole block of other keys, with the checksum of its own: the index knows better. */
+static void
+test_swapped_blocks(void)
+{
+	MemFile		file;
+	MemFile		other;
+	SstEntry	shifted[ENTRIES];
+	char		names[ENTRIES][16];
+	SstWriterOptions options = {.block_bytes = 240};
+	SstReader  *reader;
+	SstEntry	entry;
+	SvBuffer	scratch;
+	SvError		err = {0};
+	uint8_t    *record;
+	uint8_t    *other_record;
+
+	make_file(&file, 0);
+	mem_file_init(&other);
+	sv_buffer_init(&scratch, &sv_malloc_alloc);
+	for (int i = 0; i < ENTRIES; i++)
+	{
+		shifted[i] = entries[i];
+		snprintf(names[i], sizeof(names[i]), "kez-%03d", i * 2);
+		shifted[i].key = sv_slice(names[i], strlen(names[i]));
+	}
+	if (write_entries(&other, shifted, ENTRIES, options, &sv_malloc_alloc, NULL) != SV_OK)
+		abort();
+	record = file.bytes.data + file.bytes.len - file.summary.tail_bytes + 8 + 32;
+	other_record = other.bytes.data + other.bytes.len - other.summary.tail_bytes + 8 + 32;
+	memcpy(file.bytes.data + sv_get_u64(record), other.bytes.data + sv_get_u64(other_record),
+		   sv_get_u32(record + 16));
+	memcpy(record + 8, other_record + 8, 8);
+	seal(&file);
+	if (mem_open(&reader, &file, &sv_malloc_alloc, &err) != SV_OK)
+		abort();
+	CHECK(scan_reports(reader, false, &(bool) {false}) &&
+		  scan_reports(reader, true, &(bool) {false}), "a block of keys that are not its own");
+	for (int i = 0; i < ENTRIES; i++)
+		if (sst_reader_get(reader, entries[i].key, &entry, &scratch, &err) != SV_OK)
+			break;
+	CHECK(strstr(err.message, "does not fit the block index") != NULL, "and the message says so");
+	sst_reader_close(reader);
+	sv_buffer_free(&scratch);
+	mem_file_free(&other);
+	mem_file_free(&file);
+}
+
 static void
 test_version(void)
 {
@@ -320,7 +424,7 @@ test_message(void)
 	SstReader  *reader;
 	SstEntry	entry;
 	SvBuffer	scratch;
-	SvError		err;
+	SvError		err = {0};
 	uint64_t	second;
 	char		expected[64];
 
@@ -511,6 +615,9 @@ main(void)
 		test_sealed_blocks(zstd_level);
 	}
 	test_truncations();
+	test_wrong_raw_size();
+	test_block_in_tail();
+	test_swapped_blocks();
 	test_version();
 	test_message();
 	test_no_memory();
