@@ -1,6 +1,6 @@
 # gnuplot -e "data='FILE'; picture='FILE'" plot.gp
 # Draws one bar per line of data: label, ratio.
-set terminal pngcairo size 1000,560 font 'DejaVu Sans,10' background '#ffffff'
+set terminal pngcairo noenhanced size 1000,560 font 'DejaVu Sans,10' background '#ffffff'
 set output picture
 set datafile separator '\t'
 

@@ -3,7 +3,7 @@
 # `make bench` calls it; README.md says what is measured, and how.
 #
 #   BENCH_KEYS       keys in each table, a multiple of 1,000 (200000)
-#   BENCH_SECONDS    length of each measurement (4)
+#   BENCH_SECONDS    length of each measurement (5)
 #   BENCH_RUNS       how often each is repeated (5)
 #   BENCH_INSTALLED  1: measure the library that is installed, whatever it is;
 #                    otherwise an optimized one is built and installed first
@@ -18,7 +18,7 @@ server=$tree/test/tools/private-server.sh
 home=$tree/build/bench
 results=$(realpath -m "${BENCH_RESULTS:-$bench/results}")
 keys=${BENCH_KEYS:-200000}
-seconds=${BENCH_SECONDS:-4}
+seconds=${BENCH_SECONDS:-5}
 runs=${BENCH_RUNS:-5}
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 
@@ -95,7 +95,8 @@ start_server() {
 
 # ------------------------------------------------------------------- facts
 print_facts() {
-	local commit="not a git tree" version
+	local commit="not a git tree" version origin="built for this run"
+	[ -z "${BENCH_INSTALLED:-}" ] || origin="as it was installed"
 	if version=$(git -C "$tree" rev-parse --short=12 HEAD 2>/dev/null); then
 		commit=$version
 		[ -z "$(git -C "$tree" status --porcelain -- src skyvault--0.1.sql Makefile 2>/dev/null)" ] ||
@@ -104,40 +105,43 @@ print_facts() {
 	echo "- date: $(date -u '+%Y-%m-%d %H:%M') UTC; load average before the run: $(cut -d ' ' -f 1-3 /proc/loadavg)"
 	echo "- CPU: $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1), $(nproc) usable;" \
 		"memory: $(awk '/^MemTotal/ { printf "%.1f GiB", $2 / 1048576 }' /proc/meminfo)"
-	echo "- system: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r) $(uname -m);" \
+	echo "- system: $(sed -n 's/^PRETTY_NAME="\(.*\)"$/\1/p' /etc/os-release), Linux $(uname -r) $(uname -m);" \
 		"file system of the data: $(df --output=fstype "$data_directory" | tail -n 1)"
 	echo "- server: $("$bindir/postgres" --version), ${settings[*]}"
-	echo "- skyvault: commit $commit; library: $(kind_of_library); $(cc --version 2>/dev/null | head -n 1 || true)"
+	echo "- skyvault: commit $commit; library: $(kind_of_library), $origin; $(cc --version 2>/dev/null | head -n 1 || true)"
 	echo "- $keys keys of 8 bytes, values of 100 bytes; $runs runs of $seconds s each;" \
 		"one client and its backend are pinned to CPU $cpu"
 }
 
 # ------------------------------------------------------------- measurements
-# Pins the backend of pgbench's session.  pgbench opens one before it, to look
-# around: that one sends no query.
+# Pins the backend of this pgbench's session.  pgbench opens one before it, to
+# look around: that one sends no query.  $1 is the session's application_name.
 pin_backend() {
 	local pid tries
 	for ((tries = 0; tries < 200; tries++)); do
-		pid=$(run_psql -At -c "SELECT pid FROM pg_stat_activity WHERE application_name = 'bench' AND query <> ''")
+		pid=$(run_psql -At -c "SELECT pid FROM pg_stat_activity WHERE application_name = '$1' AND query <> ''")
 		if [ -n "$pid" ]; then
 			taskset -cp "$cpu" "$pid" >/dev/null
 			return
 		fi
-		kill -0 "$pgbench_pid" 2>/dev/null || return 0
+		kill -0 "$pgbench_pid" 2>/dev/null || break
 	done
+	cat "$scratch/pgbench.log" >&2
 	die "found no backend to pin"
 }
 
 # Runs one pgbench script once; sets rate.  Equal rounds draw equal random keys.
 run_pgbench() {
-	local script=$1 clients=$2 sync=$3 round=$4 threads pin=()
+	local script=$1 clients=$2 sync=$3 round=$4 threads name pin=()
 	threads=$((clients < 2 ? 1 : 2))
 	[ "$clients" -ne 1 ] || pin=(taskset -c "$cpu")
-	PGAPPNAME=bench PGOPTIONS="-c synchronous_commit=$sync" "${pin[@]}" "$bindir/pgbench" \
+	# A name of its own for each: the backend before may still be on its way out.
+	name=bench-$((++measurements))
+	PGAPPNAME=$name PGOPTIONS="-c synchronous_commit=$sync" "${pin[@]}" "$bindir/pgbench" \
 		-n -M prepared -c "$clients" -j "$threads" -T "$seconds" --random-seed="$round" \
 		-D "keys=$keys" -D "value=$value" -f "$bench/pgbench/$script.sql" >"$scratch/pgbench.log" 2>&1 &
 	pgbench_pid=$!
-	[ "$clients" -ne 1 ] || pin_backend
+	[ "$clients" -ne 1 ] || pin_backend "$name"
 	if ! wait "$pgbench_pid"; then
 		cat "$scratch/pgbench.log" >&2
 		die "pgbench failed in $script"
@@ -230,6 +234,7 @@ command -v taskset >/dev/null || die "needs taskset (package util-linux)"
 cpu=$(sed -n 's/^Cpus_allowed_list:.*[^0-9]\([0-9]\+\)$/\1/p' /proc/self/status)
 value="\\x$(head -c 50 /dev/urandom | od -An -v -tx1 | tr -d ' \n')$(printf '2a%.0s' {1..50})"
 
+measurements=0
 scratch=$(mktemp -d)
 trap clean_up EXIT
 start_server

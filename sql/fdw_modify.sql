@@ -183,6 +183,13 @@ $$;
 CREATE TRIGGER meddle BEFORE UPDATE ON fdw_modify_fired FOR EACH ROW EXECUTE FUNCTION fdw_modify_meddle();
 UPDATE fdw_modify_fired SET v = 'x' WHERE k = 1;
 \echo :LAST_ERROR_SQLSTATE
+CREATE OR REPLACE FUNCTION fdw_modify_meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM fdw_modify_fired WHERE k = OLD.k;
+	RETURN NEW;
+END
+$$;
+UPDATE fdw_modify_fired SET v = 'x' WHERE k = 1;
 SELECT * FROM fdw_modify_fired;
 
 -- a partitioned parent: foreign and local partitions of different layout

@@ -2,20 +2,20 @@
 -- What the extension is made of: objects, markings, comments.
 --
 \pset null '<null>'
-SELECT pg_describe_object(d.classid, d.objid, d.objsubid) AS object
+SELECT pg_describe_object(d.classid, d.objid, d.objsubid) COLLATE "C" AS object
   FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
  WHERE e.extname = 'skyvault' AND d.deptype = 'e'
- ORDER BY 1 COLLATE "C";
+ ORDER BY 1;
 
 -- Reads are STABLE and may run in parallel workers; what writes, locks or waits is neither.
 SELECT p.oid::regprocedure AS function, p.provolatile AS volatile, p.proparallel AS parallel, p.proisstrict AS strict,
        p.prosecdef AS definer, p.prorettype::regtype AS returns, p.proretset AS set, p.proacl IS NULL AS public
   FROM pg_proc AS p
  WHERE p.proname LIKE 'skyvault\_%'
- ORDER BY 1::text COLLATE "C";
+ ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 -- Nothing without a comment.
-SELECT 'function' AS kind, p.oid::regprocedure::text AS name, obj_description(p.oid, 'pg_proc') AS comment
+SELECT 'function' AS kind, p.oid::regprocedure::text COLLATE "C" AS name, obj_description(p.oid, 'pg_proc') AS comment
   FROM pg_proc AS p WHERE p.proname LIKE 'skyvault\_%'
 UNION ALL
 SELECT 'table', c.oid::regclass::text, obj_description(c.oid, 'pg_class')
@@ -26,10 +26,11 @@ UNION ALL
 SELECT 'server', srvname, obj_description(oid, 'pg_foreign_server') FROM pg_foreign_server WHERE srvname = 'skyvault'
 UNION ALL
 SELECT 'extension', extname, obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'skyvault'
- ORDER BY 1, 2 COLLATE "C";
+ ORDER BY 1, 2;
 
 -- The default server belongs to whoever made the extension, and is not PUBLIC's.
-SELECT s.srvname, s.srvoptions, s.srvowner = e.extowner AS of_extension_owner, s.srvacl
+SELECT s.srvname, s.srvoptions, s.srvowner = e.extowner AS of_extension_owner,
+       EXISTS (SELECT FROM aclexplode(coalesce(s.srvacl, acldefault('S', s.srvowner))) WHERE grantee = 0) AS public
   FROM pg_foreign_server AS s, pg_extension AS e WHERE s.srvname = 'skyvault' AND e.extname = 'skyvault';
 
 -- Settings: none can be changed in a session.

@@ -131,7 +131,7 @@ SELECT failure($$SELECT skyvault_create_table('kv_new', 'text', 'jsonb')$$);
 SELECT failure($$SELECT skyvault_create_table('kv_new', 'no_such_type')$$);
 SELECT failure($$SELECT skyvault_create_table('kv_new', server => 'no_such_server')$$);
 SELECT failure($$SELECT skyvault_create_table('kv_new; DROP TABLE plain')$$, brief => true);
-SELECT failure($$SELECT skyvault_create_table('kv_new', ttl => '0')$$);
+SELECT failure($$SELECT skyvault_create_table('kv_new', ttl => '0')$$, brief => true);
 SELECT to_regclass('kv_new');
 
 -- ---------------------------------------------------------------- flush

@@ -110,8 +110,11 @@ SELECT try($$SELECT skyvault_put('kv_private.kv', 'lent', '1')$$);
 SELECT try($$SELECT kv_private.put_as_owner('1')$$);
 SELECT skyvault_get('kv_private.kv', 'lent');
 -- After an error inside, the caller is who he was.
-SELECT try($$SELECT kv_private.put_as_owner(skyvault_get('no_such_table', 'a'))$$);
+BEGIN READ ONLY;
+SELECT try($$SELECT kv_private.put_as_owner('2')$$);
 SELECT current_user;
+SELECT try('SELECT * FROM skyvault.delta');
+COMMIT;
 RESET ROLE;
 
 -- ---------------------------------------------------------------- flush

@@ -25,14 +25,6 @@ typedef struct RowValues
 	bool	   *isnull;
 } RowValues;
 
-/* What became of the row since the statement's snapshot. */
-typedef enum RowFate
-{
-	ROW_UNCHANGED,
-	ROW_CHANGED,				/* and it still is one for the statement */
-	ROW_GONE					/* deleted, changed out of the statement's reach, or done already */
-} RowFate;
-
 typedef struct TargetRow
 {
 	SvSlice		key;			/* under which the snapshot sees the row */
@@ -130,8 +122,8 @@ evaluate_plan(FdwModify *state, EState *estate, ResultRelInfo *rinfo, HeapTuple 
 	return true;
 }
 
-/* The plan's state is made in the current context when it is first needed, and stays. */
-static RowFate
+/* The executor makes the state of rechecks in the current context, and keeps it. */
+static bool
 reevaluate(FdwModify *state, EState *estate, ResultRelInfo *rinfo, RowValues newest,
 		   TupleTableSlot *slot)
 {
@@ -143,14 +135,16 @@ reevaluate(FdwModify *state, EState *estate, ResultRelInfo *rinfo, RowValues new
 	tuple->t_tableOid = RelationGetRelid(state->relation);
 	found = evaluate_plan(state, estate, rinfo, tuple, slot);
 	MemoryContextSwitchTo(old);
-	return found ? ROW_CHANGED : ROW_GONE;
+	return found;
 }
 
 /*
  * Owns the key of the row that the plan has found, so that nobody else can
- * change what it holds, and brings row and slot up to date.
+ * change what it holds, and brings row and slot up to date.  False if there is
+ * nothing left to do: the row was deleted, does not meet the statement's
+ * conditions any more, or was done already.
  */
-static RowFate
+static bool
 lock_target(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *target,
 			TupleTableSlot *slot)
 {
@@ -160,30 +154,33 @@ lock_target(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *t
 
 	target->key = fdw_modify_key(state, target->row.values, target->row.isnull);
 	if (fdw_touched_has(state->touched, target->key, FDW_TOUCHED_ROW))
-		return ROW_GONE;
+		return false;
 
 	/* Then the key is ours already, and what it holds is another row. */
 	target->was_overwritten = fdw_touched_has(state->touched, target->key, FDW_TOUCHED_BY_MOVE);
 	if (target->was_overwritten)
-		return ROW_UNCHANGED;
+		return true;
 
 	if (!forest_lock_key(&state->table, target->key, fdw_modify_snapshot(estate), &value))
-		return ROW_UNCHANGED;
-	if (!value.found)
-		return ROW_GONE;
+		return true;
 	newest = allocate_row(desc);
-	row_decode(row_shape(state->relation), target->key, value.value, NULL,
-			   newest.values, newest.isnull);
+	if (value.found)
+		row_decode(row_shape(state->relation), target->key, value.value, NULL,
+				   newest.values, newest.isnull);
 
 	/* The scan may have locked the row before us, and returned the newest. */
-	if (same_rows(desc, target->row, newest))
-		return ROW_UNCHANGED;
+	if (value.found && same_rows(desc, target->row, newest))
+		return true;
+
+	/* It has, where there are such triggers: so the change is our transaction's own. */
 	if (has_before_trigger(state, rinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 				 errmsg("row to be changed was already modified by an operation triggered by the current command"),
 				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to "
 						 "propagate changes to other rows.")));
+	if (!value.found)
+		return false;
 	target->row = newest;
 	return reevaluate(state, estate, rinfo, newest, slot);
 }
@@ -215,7 +212,7 @@ update_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlo
 	ForestWrite put;
 
 	target.row = old_row(state, rinfo, plan_slot);
-	if (lock_target(state, estate, rinfo, &target, slot) == ROW_GONE)
+	if (!lock_target(state, estate, rinfo, &target, slot))
 		return false;
 
 	fdw_modify_check_row(state, estate, rinfo, slot, false);
@@ -267,7 +264,7 @@ delete_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlo
 	ForestWrite tombstone = {.is_delete = true};
 
 	target.row = old_row(state, rinfo, plan_slot);
-	if (lock_target(state, estate, rinfo, &target, slot) == ROW_GONE)
+	if (!lock_target(state, estate, rinfo, &target, slot))
 		return false;
 
 	tombstone.key = target.key;

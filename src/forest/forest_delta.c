@@ -24,6 +24,7 @@
 /* An index scan over (table_id, key) with the relations it needs. */
 typedef struct DeltaIndex
 {
+	MemoryContext context;		/* lives as long as the scan, which allocates as it goes */
 	Relation	heap;
 	Relation	index;
 	TupleTableSlot *slot;
@@ -81,10 +82,22 @@ transaction_may_have_own(void)
 static void
 delta_index_open(DeltaIndex *index, Snapshot snapshot, int nkeys)
 {
+	index->context = CurrentMemoryContext;
 	index->heap = catalog_open(CATALOG_DELTA, AccessShareLock);
 	index->index = index_open(catalog_oid(CATALOG_DELTA_PKEY), AccessShareLock);
 	index->slot = table_slot_create(index->heap, NULL);
 	index->scan = index_beginscan(index->heap, index->index, snapshot, nkeys, 0);
+}
+
+/* The next visible row into the index's slot, whatever context is current. */
+static bool
+delta_index_next(DeltaIndex *index, ScanDirection direction)
+{
+	MemoryContext old = MemoryContextSwitchTo(index->context);
+	bool		found = index_getnext_slot(index->scan, direction, index->slot);
+
+	MemoryContextSwitchTo(old);
+	return found;
 }
 
 static void
@@ -160,9 +173,11 @@ delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, Delta
 				Int32GetDatum(table_id));
 	ScanKeyInit(&index->keys[1], Anum_delta_key, BTEqualStrategyNumber, F_BYTEAEQ,
 				PointerGetDatum(bytea_of_slice(key)));
+	MemoryContextSwitchTo(index->context);
 	index_rescan(index->scan, index->keys, 2, NULL, 0);
+	MemoryContextSwitchTo(probe->row_context);
 
-	while (index_getnext_slot(index->scan, ForwardScanDirection, index->slot))
+	while (delta_index_next(index, ForwardScanDirection))
 	{
 		DeltaRow	candidate;
 
@@ -239,7 +254,7 @@ scan_fetch(DeltaScan *scan, MemoryContext context, DeltaRow *row)
 	{
 		MemoryContext old;
 
-		if (!index_getnext_slot(scan->index.scan, scan->direction, scan->index.slot))
+		if (!delta_index_next(&scan->index, scan->direction))
 		{
 			scan->at_end = true;
 			break;
@@ -376,7 +391,7 @@ delta_delete_table(int32 table_id, Snapshot snapshot)
 				Int32GetDatum(table_id));
 	delta_index_open(&index, snapshot, 1);
 	index_rescan(index.scan, index.keys, 1, NULL, 0);
-	while (index_getnext_slot(index.scan, ForwardScanDirection, index.slot))
+	while (delta_index_next(&index, ForwardScanDirection))
 	{
 		CHECK_FOR_INTERRUPTS();
 		simple_table_tuple_delete(heap, &index.slot->tts_tid, snapshot);

@@ -6,6 +6,8 @@
  * hold an entry of the range is fetched once, all others never.  A failed
  * fetch moves nothing, so that the next call tries it again.
  */
+#include "sst/sst_iterator.h"
+
 #include "sst/sst_fetch.h"
 #include "sst/sst_format.h"
 
