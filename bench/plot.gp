@@ -16,9 +16,11 @@ set ytics scale 0
 unset key
 
 # What the plain table does is 1.
-set arrow from 1, graph 0 to 1, graph 1 nohead linewidth 2 linecolor '#444444' front
+set arrow from 1, graph 0 to 1, graph 1 nohead linewidth 2 linecolor '#444444' back
+
+set style textbox opaque noborder fillcolor '#ffffff' margins 0.3, 0.3
 
 height = 0.35
 plot data using (0):0:(0):2:($0 - height):($0 + height):ytic(1) \
-		with boxxyerror fillstyle solid 0.9 linecolor '#3b6ea8', \
-	data using 2:0:(sprintf(' %.2f', $2)) with labels left textcolor '#222222'
+		with boxxyerror fillstyle transparent solid 0.85 linecolor '#3b6ea8', \
+	data using 2:0:(sprintf('%.2f', $2)) with labels left offset 0.9, 0 boxed textcolor '#222222'

@@ -145,11 +145,17 @@ wrapper_is_skyvault(Oid wrapper_oid)
 }
 
 bool
+forest_is_skyvault_server(Oid server_oid)
+{
+	return wrapper_is_skyvault(GetForeignServer(server_oid)->fdwid);
+}
+
+bool
 forest_is_skyvault_relation(Oid relid)
 {
 	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
 		return false;
-	return wrapper_is_skyvault(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid);
+	return forest_is_skyvault_server(GetForeignTable(relid)->serverid);
 }
 
 static void
@@ -214,7 +220,8 @@ table_entry(Oid relid)
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 					 errmsg("\"%s\" is not a foreign table of the wrapper \"skyvault\"",
 							get_rel_name(relid) ? get_rel_name(relid) : "?"),
-					 errhint("Create one with skyvault_create_table() or CREATE FOREIGN TABLE ... SERVER skyvault.")));
+					 errhint("Create one with skyvault_create_table() or CREATE FOREIGN TABLE ... SERVER"
+							 " skyvault.")));
 		entry->valid = true;
 		read_options(&entry->table);
 	}

@@ -42,6 +42,9 @@ extern const ForestTable *forest_table_for_write(Oid relid);
 /* Whether the relation is a foreign table of this wrapper. */
 extern bool forest_is_skyvault_relation(Oid relid);
 
+/* Whether the server is one of this wrapper, by whatever name the wrapper goes. */
+extern bool forest_is_skyvault_server(Oid server_oid);
+
 /* The option's value in a list of DefElems, or NULL. */
 extern const char *forest_option(List *options, const char *name);
 

@@ -24,14 +24,21 @@ forest_check_key(SvSlice key)
 }
 
 static void
-check_value(SvSlice value)
+check_value_bytes(size_t bytes, size_t limit)
 {
-	if (value.len > FOREST_MAX_VALUE_BYTES)
+	if (bytes > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("value of %zu bytes is too long", value.len),
-				 errdetail("An encoded value has at most %d bytes.", FOREST_MAX_VALUE_BYTES),
+				 errmsg("value of %zu bytes is too long", bytes),
+				 errdetail("The columns besides the key have at most %d bytes together.",
+						   FOREST_MAX_VALUE_BYTES),
 				 errhint("Store it in several keys.")));
+}
+
+void
+forest_check_value(SvSlice value)
+{
+	check_value_bytes(value.len, FOREST_MAX_VALUE_BYTES);
 }
 
 /* A write and its place in the caller's order, which decides among equal keys. */
@@ -105,7 +112,7 @@ forest_write(const ForestTable *table, ForestWrite *writes, int n)
 	{
 		forest_check_key(writes[i].key);
 		if (!writes[i].is_delete)
-			check_value(writes[i].value);
+			check_value_bytes(writes[i].value.len, FOREST_MAX_VALUE_BYTES + FOREST_ENCODING_BYTES);
 	}
 	n = sort_writes(writes, n);
 

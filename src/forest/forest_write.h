@@ -21,6 +21,9 @@
 #define FOREST_MAX_KEY_BYTES	2000
 #define FOREST_MAX_VALUE_BYTES	(64 * 1024 * 1024)
 
+/* What a row's encoding may add. */
+#define FOREST_ENCODING_BYTES	4096
+
 typedef struct ForestWrite
 {
 	SvSlice		key;
@@ -35,8 +38,9 @@ typedef struct ForestWrite
  */
 extern void forest_write(const ForestTable *table, ForestWrite *writes, int n);
 
-/* Raises 54000 if the key, or the value, is too long to store. */
+/* Raise 54000 if the key, or a value before its encoding, is too long to store. */
 extern void forest_check_key(SvSlice key);
+extern void forest_check_value(SvSlice value);
 
 /*
  * Locking a key (design: "Locking a key"): owns the key's slot until the end

@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "foreign/foreign.h"
 #include "forest/forest_catalog.h"
+#include "forest/forest_table.h"
 #include "forest/forest_vault.h"
 #include "forest/forest_xact.h"
 #include "lib/stringinfo.h"
@@ -90,6 +91,10 @@ vault_arg(Name server_name)
 	ForeignServer *server = GetForeignServerByName(NameStr(*server_name), false);
 	ForestVault vault;
 
+	if (!forest_is_skyvault_server(server->serverid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not of the wrapper \"skyvault\"", server->servername)));
 	return forest_vault_find(server->serverid, &vault) ? vault.id : 0;
 }
 

@@ -71,7 +71,11 @@ api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
 	AttrNumber	key;
 	AttrNumber	value;
 
-	map->rel = relation_open(relid, lockmode);
+	map->rel = try_relation_open(relid, lockmode);
+	if (map->rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	check_privilege(map->rel, privilege);
 	map->table = privilege == ACL_SELECT ? forest_table_for_read(relid) : forest_table_for_write(relid);
 	map->shape = row_shape(map->rel);
@@ -127,6 +131,7 @@ api_value(const ApiMap *map, Datum datum, bool isnull)
 		bytea	   *value = DatumGetByteaPP(datum);
 
 		bytes = sv_slice(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+		forest_check_value(bytes);
 	}
 	initStringInfo(&encoded);
 	row_encode_map_value(map->shape, bytes, isnull, &encoded);

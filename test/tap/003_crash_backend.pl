@@ -38,19 +38,21 @@ RELEASE a;
 SELECT mirror_delete('two', 'key4'), mirror_put('two', 'key2', 'never ever')
 SQL
 
-# What comes after these lines, if anything, and whether the rest stays.
-my %ends = (
-	'in a transaction' => '',
-	'in a transaction, while it flushes' => "SELECT 1",
-	'after ROLLBACK TO' => 'SAVEPOINT c; SELECT mirror_put(\'one\', \'key5\', \'never\'); ROLLBACK TO c',
-	'after COMMIT' => 'COMMIT');
-foreach my $end (sort keys %ends)
+# When the backend is killed, and what it does last.
+my @ends = (
+	[ 'in a transaction', 'SELECT 1' ],
+	[ 'in a transaction during a flush', 'SELECT 1' ],
+	[ 'after ROLLBACK TO', "SAVEPOINT c; SELECT mirror_put('one', 'key5', 'never'); ROLLBACK TO c" ],
+	[ 'after COMMIT', 'COMMIT' ]);
+foreach (@ends)
 {
+	my ($end, $last) = @$_;
 	my $victim = session($node);
 	my $flusher = session($node);
 
-	$victim->run("$open_transaction; $ends{$end}");
-	if ($end =~ /flushes/)
+	$node->safe_psql('postgres', "SELECT mirror_put('two', 'key60', 'before $end')");
+	$victim->run("$open_transaction; $last");
+	if ($end =~ /flush/)
 	{
 		$flusher->run("SELECT stop_point_arm('flush-uploaded', 'wait')");
 		$flusher->send('SELECT skyvault_flush()');
