@@ -150,7 +150,7 @@ demo: deps-build
 		PG_CONFIG='$(PG_CONFIG)' WERROR='$(WERROR)' CI='$(CI)'
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)demo/demo.sh
 
-bench: all
+bench: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/run.sh
 
 # ------------------------------------------------------------------- checks

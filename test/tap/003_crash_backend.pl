@@ -145,7 +145,7 @@ sub load_until_death
 foreach my $round (1, 2)
 {
 	my %deaths = (
-		'postmaster killed' => sub { $node->kill9; },
+		'postmaster killed' => sub { kill_postmaster($node); },
 		'immediate stop' => sub { $node->stop('immediate'); });
 
 	foreach my $death (sort keys %deaths)
@@ -153,7 +153,7 @@ foreach my $round (1, 2)
 		my $case = "$death under load, round $round";
 
 		load_until_death($case, $deaths{$death});
-		start_again($node);
+		$node->start;
 		same_content($node, \@tables, "$case: tables agree with their mirrors");
 		$node->safe_psql('postgres', 'SELECT skyvault_flush()');
 		is(delta_rows($node), 0, "$case: a flush leaves the delta empty");

@@ -18,7 +18,7 @@ use Time::HiRes qw(usleep);
 use SkyvaultSession;
 
 our @EXPORT = qw(
-  new_server install_skyvault start_again session scheduler_pid await_new_process
+  new_server install_skyvault kill_postmaster session scheduler_pid await_new_process
   fails_with same_content make_mirror mirror delta_rows run_objects job_rows
 );
 
@@ -110,18 +110,28 @@ sub install_skyvault
 	$node->safe_psql($database, $mirror_functions);
 }
 
-# Starts a server whose postmaster was killed: that fails as long as one of its
-# children is alive.
-sub start_again
+# Kills the postmaster and waits for the end of all its children, before which
+# it cannot be started again.
+sub kill_postmaster
 {
 	my ($node) = @_;
+	my @pids = split(/\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity'));
 
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	push @pids, slurp_file($node->data_dir . '/postmaster.pid') =~ /\A(\d+)/;
+	$node->kill9;
+	foreach my $pid (@pids)
 	{
-		return if $node->start(fail_ok => 1);
-		usleep(100_000);
+		usleep(10_000) while kill(0, $pid) && !is_zombie($pid);
 	}
-	die 'the server does not start again';
+}
+
+# Where nobody waits for orphans, they stay in the table of processes.
+sub is_zombie
+{
+	my ($pid) = @_;
+
+	open(my $status, '<', "/proc/$pid/stat") or return 0;
+	return (readline($status) // '') =~ /\) Z /;
 }
 
 sub session
