@@ -59,7 +59,8 @@ after_commit(uint64 delta_bytes, bool left_unnumbered)
 static void
 after_create_foreign_table(Oid relid)
 {
-	if (forest_is_skyvault_relation(relid))
+	/* pg_upgrade brings the catalogue's rows itself, later. */
+	if (!IsBinaryUpgrade && forest_is_skyvault_relation(relid))
 		(void) forest_table_for_write(relid);
 }
 

@@ -7,7 +7,10 @@
 #include "forest/forest_catalog.h"
 
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "commands/extension.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -62,6 +65,16 @@ catalog_invalidate(Datum arg, Oid relid)
 			catalog_oids_valid = false;
 }
 
+/* Anybody may make a schema of that name where the extension is not installed. */
+static bool
+schema_is_ours(Oid namespace)
+{
+	Oid			extension = get_extension_oid(CATALOG_SCHEMA, true);
+
+	return OidIsValid(extension) &&
+		getExtensionOfObject(NamespaceRelationId, namespace) == extension;
+}
+
 bool
 catalog_exists(void)
 {
@@ -77,7 +90,7 @@ catalog_exists(void)
 	}
 
 	namespace = get_namespace_oid(CATALOG_SCHEMA, true);
-	if (!OidIsValid(namespace))
+	if (!OidIsValid(namespace) || !schema_is_ours(namespace))
 		return false;
 	for (int i = 0; i < CATALOG_COUNT; i++)
 	{

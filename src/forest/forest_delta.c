@@ -16,6 +16,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "storage/bufmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -57,6 +58,7 @@ struct DeltaDeleter
 {
 	Relation	heap;
 	TupleTableSlot *slot;
+	BlockNumber nblocks;		/* VACUUM cannot take pages away while we have the relation's lock */
 	Snapshot	snapshot;
 	MemoryContext row_context;
 };
@@ -317,6 +319,7 @@ delta_deleter_begin(Snapshot snapshot)
 	DeltaDeleter *deleter = palloc(sizeof(DeltaDeleter));
 
 	deleter->heap = catalog_open(CATALOG_DELTA, RowExclusiveLock);
+	deleter->nblocks = RelationGetNumberOfBlocks(deleter->heap);
 	deleter->slot = table_slot_create(deleter->heap, NULL);
 	deleter->snapshot = snapshot;
 	deleter->row_context = AllocSetContextCreate(CurrentMemoryContext, "skyvault delta row",
@@ -360,7 +363,8 @@ delta_delete_exactly(DeltaDeleter *deleter, int32 table_id, SvSlice key,
 	TM_Result	result;
 	bool		same;
 
-	if (!table_tuple_fetch_row_version(deleter->heap, tid, deleter->snapshot, deleter->slot))
+	if (ItemPointerGetBlockNumber(tid) >= deleter->nblocks ||
+		!table_tuple_fetch_row_version(deleter->heap, tid, deleter->snapshot, deleter->slot))
 		return false;
 	same = slot_is_row(deleter, table_id, key, raw_xmin);
 	ExecClearTuple(deleter->slot);

@@ -14,7 +14,7 @@
  * that S sees.  It was not, if
  *	 - it is a delta row that S does not see;
  *	 - it is in a run that S does not see and whose sequences reach beyond those
- *	   S knows, unless that run is the flushed form of a delta row that S sees:
+ *	   S knows for the table, unless that run is the flushed form of a delta row that S sees:
  *	   the publish that registered the run is then the one that deleted the row,
  *	   and a flush deletes exactly the row version that it wrote;
  *	 - the table's floor has moved;
@@ -79,11 +79,24 @@ run_is_flushed_row(LockViews *views, int32 table_id, SvSlice key, const LsmRun *
 		entry.row.deleted_by == (TransactionId) run->registered_by;
 }
 
+/* The highest sequence that S knows of for the table; other tables' sequences say nothing about it. */
+static int64
+newest_seen_seq(LockViews *views, int32 table_id)
+{
+	int			n;
+	const LsmSourceRun *runs = lsm_forest_sources(views->seen.forest, table_id, &n);
+	int64		newest = 0;
+
+	for (int i = 0; i < n; i++)
+		newest = Max(newest, runs[i].run->seq_hi);
+	return newest;
+}
+
 static bool
-run_is_seen(LockViews *views, const LsmRun *run)
+run_is_seen(LockViews *views, int32 table_id, const LsmRun *run)
 {
 	return lsm_forest_find_run(views->seen.forest, run->id) != NULL ||
-		run->seq_hi <= lsm_forest_newest_seq(views->seen.forest);
+		run->seq_hi <= newest_seen_seq(views, table_id);
 }
 
 /* Whether the entry that L found was written by a transaction that S sees, as far as its trace tells. */
@@ -95,7 +108,7 @@ entry_is_seen(LockViews *views, int32 table_id, const ForestEntry *entry)
 		case FOUND_IN_DELTA:
 			return row_is_seen(&entry->row, views->seen.snapshot);
 		case FOUND_IN_RUN:
-			return !floor_moved(views, table_id) && run_is_seen(views, entry->run);
+			return !floor_moved(views, table_id) && run_is_seen(views, table_id, entry->run);
 		case FOUND_NOWHERE:
 			break;
 	}

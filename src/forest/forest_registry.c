@@ -155,6 +155,7 @@ read_floors(LsmForest *forest, int32 vault_id, Snapshot snapshot)
 	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	bool		own_seen = false;	/* only then can there be two rows of a table */
 	List	   *floors = NIL;
 	ListCell   *cell;
 	HeapTuple	tuple;
@@ -172,7 +173,8 @@ read_floors(LsmForest *forest, int32 vault_id, Snapshot snapshot)
 			DatumGetInt32(required(tuple, desc, Anum_table_vault_id)) != vault_id)
 			continue;
 
-		foreach(cell, floors)
+		own_seen |= floor->is_own;
+		foreach(cell, own_seen ? floors : NIL)
 		{
 			LsmFloor   *other = lfirst(cell);
 

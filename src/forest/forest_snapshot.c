@@ -103,7 +103,6 @@ build_cached(int32 vault_id, int64 changelog_id, Oid registry, Snapshot snapshot
 	MemoryContextSetParent(context, TopMemoryContext);
 	dlist_push_head(&cached_forests, &cached->node);
 	cached_count++;
-	evict();
 	return cached;
 }
 
@@ -123,5 +122,6 @@ forest_of_snapshot(int32 vault_id, Snapshot snapshot)
 	else
 		dlist_move_head(&cached_forests, &cached->node);
 	pin(cached);
+	evict();
 	return cached->forest;
 }

@@ -44,6 +44,9 @@ typedef struct TableEntry
 
 static HTAB *tables = NULL;
 
+/* Counts what may have made an entry stale, so that one being filled meanwhile is not kept. */
+static uint64 invalidations = 0;
+
 /* An identity made in this transaction goes away if it aborts, without an invalidation message. */
 static bool made_identity = false;
 
@@ -53,6 +56,7 @@ invalidate_all(void)
 	HASH_SEQ_STATUS status;
 	TableEntry *entry;
 
+	invalidations++;
 	hash_seq_init(&status, tables);
 	while ((entry = hash_seq_search(&status)) != NULL)
 		entry->valid = false;
@@ -70,7 +74,10 @@ relcache_callback(Datum arg, Oid relid)
 	}
 	entry = hash_search(tables, &relid, HASH_FIND, NULL);
 	if (entry != NULL)
+	{
+		invalidations++;
 		entry->valid = false;
+	}
 }
 
 static void
@@ -82,7 +89,8 @@ syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 static void
 xact_callback(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT && made_identity)
+	/* After PREPARE it may still go either way, elsewhere. */
+	if ((event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) && made_identity)
 		invalidate_all();
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
 		made_identity = false;
@@ -213,8 +221,9 @@ table_entry(Oid relid)
 		entry->valid = false;
 	if (!entry->valid)
 	{
-		memset(&entry->table, 0, sizeof(ForestTable));
-		entry->table.relid = relid;
+		ForestTable fresh = {.relid = relid};
+		uint64		seen = invalidations;
+
 		if (!forest_is_skyvault_relation(relid))
 			ereport(ERROR,
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -222,8 +231,9 @@ table_entry(Oid relid)
 							get_rel_name(relid) ? get_rel_name(relid) : "?"),
 					 errhint("Create one with skyvault_create_table() or CREATE FOREIGN TABLE ... SERVER"
 							 " skyvault.")));
-		entry->valid = true;
-		read_options(&entry->table);
+		read_options(&fresh);
+		entry->table = fresh;
+		entry->valid = (invalidations == seen);
 	}
 	if (entry->table.table_id == 0)
 		(void) read_identity(&entry->table);

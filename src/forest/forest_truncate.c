@@ -28,6 +28,7 @@
 #include "forest/forest_registry.h"
 #include "forest/forest_vault.h"
 #include "forest/forest_write.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -134,7 +135,7 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 {
 	if (previous_hook != NULL)
 		previous_hook(access, class_id, object_id, sub_id, arg);
-	if (access != OAT_DROP || sub_id != 0)
+	if (access != OAT_DROP || sub_id != 0 || IsBinaryUpgrade)
 		return;
 	if (class_id == RelationRelationId && get_rel_relkind(object_id) == RELKIND_FOREIGN_TABLE)
 	{

@@ -13,9 +13,10 @@ static uint64 delta_bytes = 0;
 static bool left_unnumbered = false;
 
 /*
- * COMMIT PREPARED may run in a backend without our state, so a prepared
- * transaction is reported when it is prepared: the flush that this may start
- * finds its rows uncommitted and leaves them.
+ * COMMIT PREPARED runs in a backend without our state, so a prepared
+ * transaction's bytes are reported when it is prepared.  A flush that this
+ * starts leaves the uncommitted rows; COMMIT PREPARED wakes the scheduler
+ * once more.
  */
 static void
 forest_xact_callback(XactEvent event, void *arg)

@@ -10,7 +10,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
-#include "forest/forest_catalog.h"
 #include "forest/forest_table.h"
 #include "forest/forest_vault.h"
 #include "forest/forest_xact.h"
@@ -134,7 +133,7 @@ skyvault_flush(PG_FUNCTION_ARGS)
 			PG_RETURN_INT64(0);
 	}
 
-	marker = catalog_draw(CATALOG_JOB_ID_SEQ);
+	marker = job_newest();
 	if (!worker_request_flush(vault_id, &why))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

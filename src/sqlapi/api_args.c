@@ -19,8 +19,13 @@
 static void
 check_privilege(Relation rel, AclMode privilege)
 {
-	AclResult	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), privilege);
+	AclResult	result;
 
+	/* A regclass is an oid, so nobody has looked at the schema yet. */
+	result = pg_namespace_aclcheck(RelationGetNamespace(rel), GetUserId(), ACL_USAGE);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(RelationGetNamespace(rel)));
+	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), privilege);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
 }

@@ -27,7 +27,8 @@ typedef struct BatchReader
 	Snapshot	snapshot;
 	const LsmForest *forest;
 	SstWriter  *writer;
-	uint64		raw_bytes;
+	uint64		raw_bytes;		/* of the run, before compression */
+	uint64		kept_bytes;		/* of what is remembered of the rows */
 } BatchReader;
 
 static SvStatus
@@ -87,6 +88,9 @@ list_tables(int32 vault_id, int32 from, Snapshot snapshot, int32 **ids)
 	qsort(*ids, n, sizeof(int32), compare_ids);
 	return n;
 }
+
+/* Tables of a batch: its publish takes a lock for each, and the lock table is finite. */
+#define BATCH_TABLES 256
 
 /*
  * Invariant 7: a tombstone is needed as long as an older entry of its key may
@@ -169,7 +173,8 @@ read_table(BatchReader *reader, int32 table_id, const SvSlice *low, FlushCursor 
 		if (row.kind == DELTA_VALUE ||
 			(row.kind == DELTA_TOMBSTONE && tombstone_is_needed(reader, table_id, row.key)))
 			write_entry(reader, table, remembered, &row);
-		full = reader->raw_bytes >= (uint64) setting_run_size_kb * 1024;
+		reader->kept_bytes += sizeof(FlushRow) + row.key.len;
+		full = Max(reader->raw_bytes, reader->kept_bytes) >= (uint64) setting_run_size_kb * 1024;
 		if (full)
 		{
 			cursor->table_id = table_id;
@@ -205,14 +210,41 @@ read_tables(BatchReader *reader, FlushCursor *cursor)
 	int			n = list_tables(batch->vault_id, cursor->table_id, reader->snapshot, &ids);
 	bool		full = false;
 
-	batch->tables = palloc(Max(n, 1) * sizeof(FlushTable));
+	batch->tables = palloc(BATCH_TABLES * sizeof(FlushTable));
 	for (int i = 0; i < n && !full; i++)
 	{
 		const SvSlice *low = ids[i] == cursor->table_id && cursor->key.len > 0 ? &cursor->key : NULL;
 
 		full = !read_table(reader, ids[i], low, cursor);
+		if (!full && batch->ntables == BATCH_TABLES && i + 1 < n)
+		{
+			full = true;
+			cursor->table_id = ids[i + 1];
+			cursor->key = sv_slice(NULL, 0);
+		}
 	}
 	cursor->at_end = !full;
+}
+
+bool
+flush_batch_is_needed(const ForestVault *vault)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int32	   *ids;
+	int			n = list_tables(vault->id, 0, snapshot, &ids);
+	bool		found = false;
+
+	for (int i = 0; i < n && !found; i++)
+	{
+		DeltaScan  *scan = delta_scan_begin_with_claims(ids[i], NULL, snapshot);
+		DeltaRow	row;
+
+		found = delta_scan_next(scan, &row);
+		delta_scan_end(scan);
+	}
+	pfree(ids);
+	UnregisterSnapshot(snapshot);
+	return found;
 }
 
 FlushBatch *

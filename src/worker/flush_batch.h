@@ -6,9 +6,9 @@
  * A batch is read under one snapshot, in a transaction that changes nothing
  * but the job row, and is complete in memory before that transaction ends: no
  * transaction is open while its bytes go to the store.  Its size is bounded by
- * skyvault.run_size (and one entry), so a flush of a large delta takes
- * several batches, each a flush of its own with a snapshot and a sequence of
- * its own.
+ * skyvault.run_size (and one entry), and in tables, so a flush of a large delta
+ * takes several batches, each a flush of its own with a snapshot and a
+ * sequence of its own.
  */
 #ifndef FLUSH_BATCH_H
 #define FLUSH_BATCH_H
@@ -61,6 +61,9 @@ typedef struct FlushBatch
 	SvBuffer	file;			/* the SST; empty if there is no entry */
 	SstSummary	summary;
 } FlushBatch;
+
+/* Whether the delta has a row of the vault. */
+extern bool flush_batch_is_needed(const ForestVault *vault);
 
 /*
  * Reads a batch from *cursor on, in the current transaction, and moves

@@ -208,7 +208,8 @@ typedef enum Effect
 	EFFECT_NONE,
 	EFFECT_EXTENSION_CREATED,
 	EFFECT_EXTENSION_DROPPED,
-	EFFECT_DATABASES_CHANGED
+	EFFECT_DATABASES_CHANGED,
+	EFFECT_PREPARED_COMMITTED
 } Effect;
 
 /* What may have happened if the statement succeeds. */
@@ -230,6 +231,10 @@ possible_effect(Node *stmt)
 		case T_DropdbStmt:
 		case T_AlterDatabaseStmt:
 			return EFFECT_DATABASES_CHANGED;
+		case T_TransactionStmt:
+			if (castNode(TransactionStmt, stmt)->kind == TRANS_STMT_COMMIT_PREPARED)
+				return EFFECT_PREPARED_COMMITTED;
+			return EFFECT_NONE;
 		default:
 			return EFFECT_NONE;
 	}
@@ -252,6 +257,14 @@ note_effect(Effect effect)
 			break;
 		case EFFECT_DATABASES_CHANGED:
 			databases_changed = true;
+			break;
+		case EFFECT_PREPARED_COMMITTED:
+			/* What it did is not known here: puts want a flush, TRUNCATE a number. */
+			if (OidIsValid(get_extension_oid(SKYVAULT_NAME, true)))
+			{
+				worker_note_committed_bytes(1);
+				worker_wake_scheduler();
+			}
 			break;
 	}
 }

@@ -18,15 +18,18 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_vault.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "replication/slot.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "server/pg_status.h"
 #include "server/stop_point.h"
+#include "storage/lwlock.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -68,6 +71,23 @@ walsender_is_active(void)
 	return false;
 }
 
+/* A standby that is away now comes back and replays what it missed. */
+static bool
+physical_slot_exists(void)
+{
+	bool		exists = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots && !exists; i++)
+	{
+		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
+
+		exists = slot->in_use && SlotIsPhysical(slot);
+	}
+	LWLockRelease(ReplicationSlotControlLock);
+	return exists;
+}
+
 /*
  * Runs inside the data directory reach no standby and no base backup, while
  * the deletion of the delta rows that they replace does.
@@ -75,12 +95,14 @@ walsender_is_active(void)
 static void
 check_store_is_safe(const ForestVault *vault)
 {
-	if ((walsender_is_active() || XLogArchivingActive()) && forest_vault_is_embedded(vault->server_oid))
+	if (forest_vault_is_embedded(vault->server_oid) &&
+		(walsender_is_active() || physical_slot_exists() || XLogArchivingActive()))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("runs of server \"%s\" would not reach standbys and backups",
 						GetForeignServer(vault->server_oid)->servername),
-				 errdetail("Its store lies inside the data directory, and a WAL sender or WAL archiving is active."),
+				 errdetail("Its store lies inside the data directory, and there is a WAL sender, a physical"
+						   " replication slot, or WAL archiving."),
 				 errhint("Use a store that standbys and restored backups can reach, or set the server option"
 						 " \"shared\" to 'on' if they reach this one.")));
 }
@@ -114,10 +136,11 @@ read_batch(VaultFlush *flush)
 	begin_transaction();
 	flush->job_id = 0;
 	MemoryContextSwitchTo(flush_context);
+	if (flush_batch_is_needed(&flush->vault))
+		check_store_is_safe(&flush->vault);
 	batch = flush_batch_read(&flush->vault, &flush->cursor);
 	if (batch->nrows > 0)
 	{
-		check_store_is_safe(&flush->vault);
 		flush->store = forest_vault_store(flush->vault.server_oid);
 		flush->job_id = job_start(flush->vault.id, JOB_FLUSH);
 	}
@@ -150,6 +173,7 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	JobResult	result = {0};
 
 	begin_transaction();
+	check_store_is_safe(&flush->vault);
 	flush_publish(batch, object, &outcome);
 	result.entries = outcome.entries;
 	result.bytes = outcome.run_id != 0 ? (int64) batch->summary.file_bytes : 0;
@@ -194,12 +218,13 @@ flush_step(VaultFlush *flush)
 	return true;
 }
 
-/* After an error: cleans up, and records it as the job's. */
+/* Records an error as the job's, unless the catalogue has gone with the extension. */
 static void
 record_failure(VaultFlush *flush, ErrorData *error)
 {
 	begin_transaction();
-	job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error->message, error->hint);
+	if (catalog_exists())
+		job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error->message, error->hint);
 	commit_transaction();
 }
 
@@ -237,7 +262,7 @@ flush_vault(const ForestVault *vault)
 	return error == NULL ? FLUSH_DONE : FLUSH_FAILED;
 }
 
-/* The vaults of a pass, in the caller's context. */
+/* The vaults of a pass, in the caller's context; none if the extension has just been dropped. */
 static int
 begin_pass(ForestVault **vaults)
 {
@@ -245,6 +270,12 @@ begin_pass(ForestVault **vaults)
 	int			n;
 
 	begin_transaction();
+	if (!catalog_exists())
+	{
+		commit_transaction();
+		MemoryContextSwitchTo(old);
+		return 0;
+	}
 	job_clean_up();
 	MemoryContextSwitchTo(old);
 	n = forest_vault_list(vaults);
@@ -278,7 +309,7 @@ worker_flush_number_pending(void)
 
 	begin_transaction();
 	MemoryContextSwitchTo(old);
-	n = forest_vault_list(&vaults);
+	n = catalog_exists() ? forest_vault_list(&vaults) : 0;
 	commit_transaction();
 
 	for (int i = 0; i < n; i++)

@@ -110,6 +110,26 @@ job_clean_up(void)
 			0, NULL, NULL, NULL);
 }
 
+int64
+job_newest(void)
+{
+	Relation	rel = catalog_open(CATALOG_JOB, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	int64		newest = 0;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		int64		id = DatumGetInt64(heap_getattr(tuple, Anum_job_id, RelationGetDescr(rel), &isnull));
+
+		newest = Max(newest, id);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return newest;
+}
+
 static char *
 text_column(HeapTuple tuple, TupleDesc desc, AttrNumber column)
 {

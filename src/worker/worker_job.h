@@ -30,8 +30,13 @@ extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const char 
 extern void job_clean_up(void);
 
 /*
- * Outcome of the flush jobs that started after `marker` was drawn from
- * job_id_seq, of one vault or, if vault_id is 0, of all; read with the latest
+ * The id of the newest job in sight.  Leaves no lock behind: its caller waits
+ * for a worker, in a way that the deadlock detector does not see.
+ */
+extern int64 job_newest(void);
+
+/*
+ * Outcome of the flush jobs with ids above `marker`, of one vault or, if vault_id is 0, of all; read with the latest
  * snapshot.  Strings are palloc'd.
  */
 typedef struct JobOutcome

@@ -39,7 +39,7 @@ override_settings(void)
 {
 	static const char *const settings[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
-		{"lock_timeout", "0"},
+		{"lock_timeout", "10s"},	/* who asked for a flush may hold a lock that DROP EXTENSION waits for */
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},

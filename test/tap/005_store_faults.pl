@@ -21,7 +21,7 @@ make_mirror($node, ['near']);
 
 my $round = 0;
 
-# Less than one run's worth, in both tables.  Returns how many bytes each has at least.
+# So many keys of about 1 kB in "far", and a few in "near".
 sub write_round
 {
 	my ($keys) = @_;
@@ -30,7 +30,7 @@ sub write_round
 	$node->safe_psql('postgres', <<~SQL);
 		BEGIN;
 		SELECT mirror_multi_put(t, array_agg('key' || n), array_agg('$round' || repeat(sha512(n::text::bytea)::text, 7)))
-			FROM unnest('{far,near}'::text[]) AS t, generate_series(1, $keys) AS n GROUP BY t;
+			FROM (VALUES ('far', $keys), ('near', 20)) AS u(t, keys), generate_series(1, keys) AS n GROUP BY t;
 		SELECT mirror_delete(t, 'key3') FROM unnest('{far,near}'::text[]) AS t;
 		COMMIT;
 		SQL

@@ -123,6 +123,9 @@ sub kill_postmaster
 	{
 		usleep(10_000) while kill(0, $pid) && !is_zombie($pid);
 	}
+
+	# The next postmaster would take a zombie for a live one.
+	unlink($node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock');
 }
 
 # Where nobody waits for orphans, they stay in the table of processes.

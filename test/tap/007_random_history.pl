@@ -1,0 +1,333 @@
+# A random history of writes, transactions, flushes and restarts, in a vault's
+# tables and in plain ones.  Every few steps three sessions compare what both
+# answer: the one that writes, one that sees what is committed, and one that
+# holds an old snapshot, whose answers must not change either.
+#
+# SKYVAULT_SEED repeats a history, SKYVAULT_STEPS makes it longer.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SkyvaultTest;
+use Test::More;
+
+my $seed = $ENV{SKYVAULT_SEED} // int(rand(2**31));
+my $steps = $ENV{SKYVAULT_STEPS} // 400;
+srand($seed);
+diag("SKYVAULT_SEED=$seed");
+
+# Whoever reads a table keeps TRUNCATE waiting: so only "c" is truncated, and
+# the old snapshot looks at it only in the end.
+my @tables = qw(a b c);
+my @settled_tables = qw(a b);
+my $node = new_server('main', settings => "log_statement = none\n");
+make_mirror($node, \@tables);
+
+# Where a vault's table and its mirror answer differently; nothing if nowhere.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION scan_differs(rel text, low text, high text, max_rows bigint, reverse boolean)
+	RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	direction text := CASE WHEN reverse THEN 'DESC' ELSE 'ASC' END;
+	scanned text;
+	selected text;
+	expected text;
+BEGIN
+	EXECUTE 'SELECT string_agg(key || ''='' || md5(value), '','') FROM skyvault_scan($1::regclass, $2, $3, $4, $5)'
+		INTO scanned USING rel, low, high, max_rows, reverse;
+	EXECUTE format('SELECT string_agg(key || ''='' || md5(value), '','') FROM (SELECT * FROM %I'
+				   ' WHERE key >= coalesce($1, '''') AND key < coalesce($2, ''~'') ORDER BY key %s LIMIT $3) AS s',
+				   rel, direction)
+		INTO selected USING low, high, max_rows;
+	EXECUTE format('SELECT string_agg(key || ''='' || md5(value), '','') FROM (SELECT * FROM %s'
+				   ' WHERE value IS NOT NULL AND key >= coalesce($1, '''') AND key < coalesce($2, ''~'')'
+				   ' ORDER BY key %s LIMIT $3) AS s', mirror_of(rel), direction)
+		INTO expected USING low, high, max_rows;
+	IF scanned IS DISTINCT FROM expected THEN
+		RETURN NEXT format('skyvault_scan(%L, %L, %L, %L, %L)', rel, low, high, max_rows, reverse);
+	END IF;
+	IF selected IS DISTINCT FROM expected THEN
+		RETURN NEXT format('SELECT from %s between %L and %L, %s, limit %s', rel, low, high, direction, max_rows);
+	END IF;
+END $$;
+
+CREATE FUNCTION multi_get_differs(rels text[], keys text[]) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	n int := 0;
+	got record;
+	expected text;
+BEGIN
+	FOR got IN SELECT * FROM skyvault_multi_get(rels::regclass[], keys) LOOP
+		n := n + 1;
+		EXECUTE format('SELECT value FROM %s WHERE key = $1', mirror_of(rels[n])) INTO expected USING keys[n];
+		IF got.value IS DISTINCT FROM expected OR got.key <> keys[n] OR got.rel <> rels[n]::regclass THEN
+			RETURN NEXT format('skyvault_multi_get, key %s of %s at position %s', keys[n], rels[n], n);
+		END IF;
+	END LOOP;
+	IF n <> cardinality(keys) THEN
+		RETURN NEXT format('skyvault_multi_get has %s answers to %s keys', n, cardinality(keys));
+	END IF;
+END $$;
+
+CREATE FUNCTION table_digest(rel text) RETURNS text LANGUAGE sql STABLE
+	RETURN (SELECT count(*) || ' ' || coalesce(md5(string_agg(key || value, ',')), '') FROM skyvault_scan(rel::regclass));
+SQL
+
+my ($writer, $watcher) = (session($node), session($node));
+my $old;    # holds a snapshot, if defined
+my $old_digest;
+my @history;
+my @savepoints;
+my $in_transaction = 0;
+my $old_answers = 0;
+
+sub pick { return $_[ int(rand(@_)) ]; }
+sub random_table { return pick(@tables); }
+sub random_key { return sprintf('k%03d', int(rand(200))); }
+sub quoted_array { return 'ARRAY[' . join(',', map { "'$_'" } @_) . ']'; }
+
+sub random_value
+{
+	my $text = 'v' . int(rand(1e9));
+
+	return rand() < 0.05 ? $text x (200 + int(rand(1500))) : $text;
+}
+
+sub range_condition
+{
+	my ($low, $high) = sort(random_key(), random_key());
+
+	return "key >= '$low' AND key < '$high'";
+}
+
+# Statements of the writing session.
+sub do_write
+{
+	my ($sql) = @_;
+
+	push @history, length($sql) > 300 ? substr($sql, 0, 300) . '...' : $sql;
+	return $writer->run($sql);
+}
+
+# The foreign table and the mirror must change the same number of rows.
+sub do_both
+{
+	my ($foreign, $plain) = @_;
+	my ($changed, $expected) = split(/\n/,
+		do_write("WITH w AS ($foreign RETURNING 1) SELECT count(*) FROM w;"
+			  . " WITH w AS ($plain RETURNING 1) SELECT count(*) FROM w"));
+
+	return $changed == $expected ? () : ("$foreign changed $changed rows, not $expected");
+}
+
+sub put { do_write(sprintf("SELECT mirror_put('%s', '%s', '%s')", random_table(), random_key(), random_value())); return; }
+sub delete_key { do_write(sprintf("SELECT mirror_delete('%s', '%s')", random_table(), random_key())); return; }
+
+# With keys that occur twice.
+sub multi_put
+{
+	my @keys = map { random_key() } 1 .. 1 + int(rand(40));
+	my @values = map { random_value() } @keys;
+
+	do_write(sprintf("SELECT mirror_multi_put('%s', %s, %s)", random_table(), quoted_array(@keys), quoted_array(@values)));
+	return;
+}
+
+sub insert_rows
+{
+	my $table = random_table();
+	my %rows = map { random_key() => random_value() } 1 .. 1 + int(rand(10));
+	my $values = join(', ', map { "('$_', '$rows{$_}')" } sort keys %rows);
+
+	return do_both("INSERT INTO $table VALUES $values",
+		"INSERT INTO m_$table VALUES $values ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+}
+
+sub update_rows
+{
+	my $table = random_table();
+	my $condition = rand() < 0.5 ? range_condition() : sprintf("key = '%s'", random_key());
+
+	return do_both("UPDATE $table SET value = left(value, 100) || '+' WHERE $condition",
+		"UPDATE m_$table SET value = left(value, 100) || '+' WHERE $condition AND value IS NOT NULL");
+}
+
+sub delete_rows
+{
+	my $table = random_table();
+	my $condition = range_condition() . " AND key LIKE '%" . int(rand(10)) . "'";
+
+	return do_both("DELETE FROM $table WHERE $condition",
+		"UPDATE m_$table SET value = NULL WHERE $condition AND value IS NOT NULL");
+}
+
+sub truncate_table { do_write('TRUNCATE c; UPDATE m_c SET value = NULL'); return; }
+
+sub begin
+{
+	return if $in_transaction;
+	do_write('BEGIN ISOLATION LEVEL ' . pick('READ COMMITTED', 'REPEATABLE READ'));
+	$in_transaction = 1;
+	return;
+}
+
+sub end_transaction
+{
+	my ($how) = @_;
+
+	return if !$in_transaction;
+	do_write($how);
+	$in_transaction = 0;
+	@savepoints = ();
+	return;
+}
+
+sub savepoint
+{
+	return if !$in_transaction;
+	push @savepoints, 's' . @savepoints;
+	do_write("SAVEPOINT $savepoints[-1]");
+	return;
+}
+
+sub end_savepoint
+{
+	my ($how) = @_;
+
+	return if !@savepoints;
+	my $n = int(rand(@savepoints));
+	do_write("$how $savepoints[$n]");
+	$#savepoints = $how =~ /RELEASE/ ? $n - 1 : $n;
+	return;
+}
+
+sub flush
+{
+	push @history, 'flush';
+	$watcher->run('SELECT skyvault_flush()');
+	return;
+}
+
+sub take_snapshot
+{
+	return if defined $old;
+	push @history, 'old snapshot taken';
+	$old = session($node);
+	$old->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$old_digest = $old->run(digest_sql(@settled_tables));
+	return;
+}
+
+sub release_snapshot
+{
+	return if !defined $old || $in_transaction;
+	push @history, 'old snapshot released';
+	my @differences = old_differs(@tables);
+	$old->quit;
+	undef $old;
+	return @differences;
+}
+
+sub restart_server
+{
+	my $mode = pick('fast', 'immediate');
+
+	push @history, "restart, $mode";
+	$_->quit foreach grep { defined } $writer, $watcher, $old;
+	undef $old;
+	$in_transaction = 0;
+	@savepoints = ();
+	$node->stop($mode);
+	$node->start;
+	($writer, $watcher) = (session($node), session($node));
+	return;
+}
+
+sub digest_sql { return join('; ', map { "SELECT table_digest('$_')" } @_); }
+
+# Random scans and multi_gets, and everything.
+sub comparison_sql
+{
+	my (@of) = @_;
+	my @rels = map { pick(@of) } 1 .. 30;
+	my @sql = sprintf('SELECT * FROM multi_get_differs(%s, %s)', quoted_array(@rels),
+		quoted_array(map { random_key() } @rels));
+
+	foreach my $rel (@of)
+	{
+		my ($low, $high) = map { rand() < 0.2 ? 'NULL' : "'$_'" } sort(random_key(), random_key());
+		my $limit = rand() < 0.5 ? 'NULL' : int(rand(50));
+
+		push @sql, sprintf("SELECT * FROM scan_differs('$rel', $low, $high, $limit, %s)", pick('true', 'false'));
+		push @sql, "SELECT * FROM differences('$rel')";
+	}
+	return join('; ', @sql);
+}
+
+sub old_differs
+{
+	my (@of) = @_;
+	my @differences = split(/\n/, $old->run(comparison_sql(@of)));
+
+	$old_answers++;
+	push @differences, 'the answers have changed' if $old->run(digest_sql(@settled_tables)) ne $old_digest;
+	return map { "in the old snapshot: $_" } @differences;
+}
+
+# While a TRUNCATE is not committed, others wait for it: they leave "c" out.
+sub compare
+{
+	my @differences = map { "for the writer: $_" } split(/\n/, $writer->run(comparison_sql(@tables)));
+
+	push @differences, map { "for others: $_" }
+	  split(/\n/, $watcher->run(comparison_sql($in_transaction ? @settled_tables : @tables)));
+	push @differences, old_differs(@settled_tables) if defined $old;
+	return @differences;
+}
+
+my @weighted = (
+	[ 18, \&put ], [ 12, \&multi_put ], [ 10, \&delete_key ],
+	[ 6, \&insert_rows ], [ 6, \&update_rows ], [ 4, \&delete_rows ], [ 2, \&truncate_table ],
+	[ 7, \&begin ], [ 6, sub { return end_transaction('COMMIT'); } ], [ 3, sub { return end_transaction('ROLLBACK'); } ],
+	[ 6, \&savepoint ], [ 5, sub { return end_savepoint('ROLLBACK TO'); } ], [ 2, sub { return end_savepoint('RELEASE'); } ],
+	[ 8, \&flush ], [ 5, \&take_snapshot ], [ 2, \&release_snapshot ], [ 0.5, \&restart_server ]);
+my $total = 0;
+$total += $_->[0] foreach @weighted;
+
+sub random_operation
+{
+	my $at = rand($total);
+
+	foreach (@weighted)
+	{
+		return $_->[1] if ($at -= $_->[0]) < 0;
+	}
+	return $weighted[-1][1];
+}
+
+# Returns the first differences, if any.
+sub run_history
+{
+	foreach my $step (1 .. $steps)
+	{
+		my @differences = eval { random_operation()->() };
+
+		@differences = ("error: $@") if $@;
+		@differences = eval { compare() } if !@differences && $step % 5 == 0;
+		@differences = ("error: $@") if $@;
+		return @differences if @differences;
+	}
+	end_transaction('COMMIT');
+	return compare(), release_snapshot();
+}
+
+my @differences = run_history();
+is(join("\n", @differences), '', "a random history of $steps steps: all sessions get the plain tables' answers")
+  or diag(join("\n", "SKYVAULT_SEED=$seed, after:", @history[ -(@history < 60 ? @history : 60) .. -1 ]));
+cmp_ok($old_answers, '>', 10, 'old snapshots were asked again and again');
+cmp_ok(scalar(run_objects($node)), '>', 3, 'the history made runs');
+is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE state = 'failed' AND error NOT LIKE 'the worker ended%'"),
+	0, 'no flush has failed');
+
+done_testing();
