@@ -91,6 +91,7 @@ CREATE TABLE skyvault.job (
 	bytes bigint,
 	run_id bigint,
 	left_out text,
+	sqlstate text,
 	error text,
 	hint text
 );

@@ -102,21 +102,32 @@ catalog_exists(void)
 	return true;
 }
 
+static void
+report_not_installed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension \"skyvault\" is not installed in this database"),
+			 errhint("Run CREATE EXTENSION skyvault.")));
+}
+
 Oid
 catalog_oid(CatalogRelation which)
 {
 	if (!catalog_exists())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"skyvault\" is not installed in this database"),
-				 errhint("Run CREATE EXTENSION skyvault.")));
+		report_not_installed();
 	return catalog_oids[which];
 }
 
+/* Who waits for the lock may be waiting for DROP EXTENSION. */
 Relation
 catalog_open(CatalogRelation which, LOCKMODE lockmode)
 {
-	return table_open(catalog_oid(which), lockmode);
+	Relation	rel = try_table_open(catalog_oid(which), lockmode);
+
+	if (rel == NULL)
+		report_not_installed();
+	return rel;
 }
 
 int64

@@ -59,6 +59,11 @@ skyvault_create_table(PG_FUNCTION_ARGS)
 
 	require_args(fcinfo, 4);
 	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0)));
+	if (PG_GETARG_OID(1) != PG_GETARG_OID(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("key and value of a map must be of the same type"),
+				 errhint("Use text or bytea for both, or CREATE FOREIGN TABLE for other columns.")));
 	if (name->catalogname != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -102,7 +107,7 @@ report_outcome(const JobOutcome *outcome)
 {
 	if (outcome->error != NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_IO_ERROR),
+				(errcode(outcome->sqlerrcode),
 				 errmsg("flush failed: %s", outcome->error),
 				 outcome->hint != NULL ? errhint("%s", outcome->hint) : 0));
 	if (outcome->left_out != NULL)

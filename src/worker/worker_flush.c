@@ -33,6 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "worker/flush_batch.h"
 #include "worker/flush_publish.h"
 #include "worker/worker_job.h"
@@ -88,6 +89,13 @@ physical_slot_exists(void)
 	return exists;
 }
 
+/* DROP SERVER takes the vault's tables with it: then there is nothing left to flush. */
+static bool
+server_exists(const ForestVault *vault)
+{
+	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(vault->server_oid));
+}
+
 /*
  * Runs inside the data directory reach no standby and no base backup, while
  * the deletion of the delta rows that they replace does.
@@ -136,6 +144,12 @@ read_batch(VaultFlush *flush)
 	begin_transaction();
 	flush->job_id = 0;
 	MemoryContextSwitchTo(flush_context);
+	if (!server_exists(&flush->vault))
+	{
+		commit_transaction();
+		MemoryContextSwitchTo(flush_context);
+		return NULL;
+	}
 	if (flush_batch_is_needed(&flush->vault))
 		check_store_is_safe(&flush->vault);
 	batch = flush_batch_read(&flush->vault, &flush->cursor);
@@ -173,8 +187,12 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	JobResult	result = {0};
 
 	begin_transaction();
-	check_store_is_safe(&flush->vault);
-	flush_publish(batch, object, &outcome);
+	memset(&outcome, 0, sizeof(FlushOutcome));
+	if (server_exists(&flush->vault))
+	{
+		check_store_is_safe(&flush->vault);
+		flush_publish(batch, object, &outcome);
+	}
 	result.entries = outcome.entries;
 	result.bytes = outcome.run_id != 0 ? (int64) batch->summary.file_bytes : 0;
 	result.run_id = outcome.run_id;
@@ -224,7 +242,7 @@ record_failure(VaultFlush *flush, ErrorData *error)
 {
 	begin_transaction();
 	if (catalog_exists())
-		job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error->message, error->hint);
+		job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error);
 	commit_transaction();
 }
 

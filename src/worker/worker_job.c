@@ -23,7 +23,8 @@
 enum
 {
 	Anum_job_id = 1, Anum_job_vault_id, Anum_job_kind, Anum_job_state, Anum_job_started, Anum_job_ended,
-	Anum_job_entries, Anum_job_bytes, Anum_job_run_id, Anum_job_left_out, Anum_job_error, Anum_job_hint
+	Anum_job_entries, Anum_job_bytes, Anum_job_run_id, Anum_job_left_out, Anum_job_sqlstate,
+	Anum_job_error, Anum_job_hint
 };
 
 static void
@@ -69,22 +70,21 @@ job_finish(int64 job_id, const JobResult *result)
 }
 
 void
-job_fail(int64 job_id, int32 vault_id, const char *kind, const char *message, const char *hint)
+job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error)
 {
-	Oid			types[] = {INT8OID, TEXTOID, TEXTOID};
-	Datum		values[3];
-	char		nulls[3] = {' ', ' ', ' '};
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+	char		nulls[4] = {' ', ' ', ' ', error->hint == NULL ? 'n' : ' '};
 
 	if (job_id == 0)
 		job_id = job_start(vault_id, kind);
 	values[0] = Int64GetDatum(job_id);
-	values[1] = CStringGetTextDatum(message);
-	values[2] = hint != NULL ? CStringGetTextDatum(hint) : (Datum) 0;
-	if (hint == NULL)
-		nulls[2] = 'n';
+	values[1] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	values[2] = CStringGetTextDatum(error->message);
+	values[3] = error->hint != NULL ? CStringGetTextDatum(error->hint) : (Datum) 0;
 	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
-			" error = $2, hint = $3 WHERE id = $1",
-			3, types, values, nulls);
+			" sqlstate = $2, error = $3, hint = $4 WHERE id = $1",
+			4, types, values, nulls);
 }
 
 void
@@ -94,7 +94,7 @@ job_clean_up(void)
 	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
 
 	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
-			" error = 'the worker ended before the job did' WHERE state = 'running'",
+			" sqlstate = '57P01', error = 'the worker ended before the job did' WHERE state = 'running'",
 			0, NULL, NULL, NULL);
 	execute("DELETE FROM skyvault.job WHERE id <="
 			" (SELECT id FROM skyvault.job ORDER BY id DESC OFFSET $1 LIMIT 1)",
@@ -154,6 +154,10 @@ add_outcome(HeapTuple tuple, TupleDesc desc, JobOutcome *outcome)
 			psprintf("%s, %s", outcome->left_out, left_out);
 	if (error != NULL && outcome->error == NULL)
 	{
+		char	   *state = text_column(tuple, desc, Anum_job_sqlstate);
+
+		outcome->sqlerrcode = state == NULL ? ERRCODE_INTERNAL_ERROR :
+			MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
 		outcome->error = error;
 		outcome->hint = text_column(tuple, desc, Anum_job_hint);
 	}

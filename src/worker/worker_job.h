@@ -24,7 +24,7 @@ extern int64 job_start(int32 vault_id, const char *kind);
 extern void job_finish(int64 job_id, const JobResult *result);
 
 /* For a job that may not have started: job_id 0 makes a row. */
-extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const char *message, const char *hint);
+extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error);
 
 /* Jobs whose worker died, old jobs, and what dropped vaults left in the registry. */
 extern void job_clean_up(void);
@@ -42,7 +42,8 @@ extern int64 job_newest(void);
 typedef struct JobOutcome
 {
 	int64		entries;
-	char	   *error;			/* of the first failed job, or NULL */
+	int			sqlerrcode;		/* of the first failed job, if error is not NULL */
+	char	   *error;			/* its message, or NULL */
 	char	   *hint;
 	char	   *left_out;		/* of all jobs, or NULL */
 } JobOutcome;

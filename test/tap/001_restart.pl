@@ -73,6 +73,27 @@ is($node->safe_psql('postgres', "SELECT skyvault_get('users', 'prepared')"),
 	'value', 'and is once it is committed');
 is($node->safe_psql('postgres', 'SELECT skyvault_flush()'), 1, 'a flush takes it then');
 
+# Neither is a prepared TRUNCATE, and it holds up nobody's flush.
+$node->safe_psql('postgres', <<'SQL');
+BEGIN;
+SELECT mirror_put('users', 'gone', 'value');
+TRUNCATE users;
+UPDATE m_users SET value = NULL;
+SELECT mirror_put('users', 'after', 'value');
+PREPARE TRANSACTION 'truncate';
+SELECT mirror_put('orders', 'meanwhile', 'value');
+SQL
+is($node->safe_psql('postgres', 'SELECT skyvault_flush()'), 1, 'a prepared TRUNCATE keeps no other table from flushing');
+$node->stop('immediate');
+$node->start;
+same_content($node, [qw(orders events)], 'a prepared TRUNCATE and a restart: other tables agree with their mirrors');
+$node->safe_psql('postgres', "COMMIT PREPARED 'truncate'");
+same_content($node, \@tables, 'it is committed: all tables agree with their mirrors');
+is($node->safe_psql('postgres', 'SELECT skyvault_flush()'), 1, 'a flush takes the one row that came after it');
+same_content($node, \@tables, 'and all tables agree with their mirrors');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM skyvault.changelog WHERE id IS NULL'), 0,
+	'its changelog row has a number then');
+
 # Many sessions ask for a flush at once, after a write of their own.
 my @sessions = map { session($node) } 1 .. 6;
 foreach my $round (1 .. 5)

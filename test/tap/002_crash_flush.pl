@@ -108,6 +108,35 @@ foreach my $point (@points)
 	next_flush_works($case);
 }
 
+# A flush of several batches dies in its second: the first one stays published.
+$node->append_conf('postgresql.conf', 'skyvault.run_size = 64kB');
+$node->reload;
+foreach my $action (qw(kill error))
+{
+	my $case = "$action in the second batch";
+
+	$node->safe_psql('postgres', <<~SQL);
+		SELECT mirror_multi_put(t, array_agg('big' || n), array_agg('$action' || repeat(sha512(n::text::bytea)::text, 4)))
+			FROM unnest('{one,two}'::text[]) AS t, generate_series(1, 300) AS n GROUP BY t;
+		SQL
+	my ($delta, $runs) = split(/\|/, forest_state());
+	my $client = session($node);
+
+	$client->run("SELECT stop_point_arm('flush-committed', 'wait')");
+	$client->send('SELECT skyvault_flush()');
+	$node->safe_psql('postgres', "CALL stop_point_await('flush-committed')");
+	$node->safe_psql('postgres',
+		"SELECT stop_point_arm('flush-deleted', '$action'); SELECT stop_point_disarm('flush-committed')");
+	is(($client->await_lost)[0], $action eq 'kill' ? 1 : 0, "$case: the server restarts, or not");
+	$client->quit;
+	$node->poll_query_until('postgres', 'SELECT true');
+	my ($delta_after, $runs_after) = split(/\|/, forest_state());
+	is($runs_after, $runs + 1, "$case: the first batch is published");
+	ok($delta_after > 0 && $delta_after < $delta, "$case: and the rest is in the delta");
+	same_content($node, \@tables, "$case: tables agree with their mirrors");
+	next_flush_works($case);
+}
+
 # Tried again without being asked, after an error as after a crash.
 $node->append_conf('postgresql.conf', 'skyvault.flush_interval = 1s');
 $node->reload;

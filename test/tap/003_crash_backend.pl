@@ -43,6 +43,10 @@ my @ends = (
 	[ 'in a transaction', 'SELECT 1' ],
 	[ 'in a transaction during a flush', 'SELECT 1' ],
 	[ 'after ROLLBACK TO', "SAVEPOINT c; SELECT mirror_put('one', 'key5', 'never'); ROLLBACK TO c" ],
+	[
+		'after TRUNCATE',
+		"TRUNCATE one; UPDATE m_one SET value = NULL; SELECT mirror_put('one', 'key6', 'never')"
+	],
 	[ 'after COMMIT', 'COMMIT' ]);
 foreach (@ends)
 {
@@ -72,6 +76,22 @@ foreach (@ends)
 	$node->safe_psql('postgres', 'SELECT skyvault_flush()');
 	same_content($node, \@tables, "backend killed $end: tables agree with their mirrors after a flush");
 }
+
+# A TRUNCATE that is committed while a flush has the table's rows in its hands.
+my ($flusher, $writer) = (session($node), session($node));
+$writer->run("SELECT mirror_put('one', 'key10', 'to be truncated'), mirror_put('two', 'key10', 'to stay')");
+$flusher->run("SELECT stop_point_arm('flush-uploaded', 'wait')");
+$flusher->send('SELECT skyvault_flush()');
+$node->safe_psql('postgres', "CALL stop_point_await('flush-uploaded')");
+$writer->run("BEGIN; TRUNCATE one; UPDATE m_one SET value = NULL; SELECT mirror_put('one', 'key11', 'after'); COMMIT");
+kill('KILL', scheduler_pid($node)) or die $!;
+is(($flusher->await_lost)[0], 1, 'scheduler killed after TRUNCATE: the server restarts');
+$_->quit foreach $flusher, $writer;
+$node->poll_query_until('postgres', 'SELECT true');
+same_content($node, \@tables, 'scheduler killed after TRUNCATE: tables agree with their mirrors');
+$node->safe_psql('postgres', 'SELECT skyvault_flush()');
+same_content($node, \@tables, 'scheduler killed after TRUNCATE: tables agree with their mirrors after a flush');
+is(delta_rows($node), 0, 'scheduler killed after TRUNCATE: that flush leaves the delta empty');
 
 # Who waits for the key of a killed backend gets neither its value nor its lock.
 my ($holder, $waiter) = (session($node), session($node));

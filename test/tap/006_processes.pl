@@ -131,6 +131,57 @@ is($session->run('SELECT count(*) FROM skyvault.delta'), 0, 'the flush itself go
 $session->quit;
 
 #
+# What is being flushed goes away meanwhile.
+#
+my %removals = (
+	'table' => 'DROP FOREIGN TABLE gone.kv',
+	'server' => 'DROP SERVER gone CASCADE',
+	'extension' => 'DROP EXTENSION skyvault CASCADE',
+	'extension, for another' =>
+	  'BEGIN; DROP EXTENSION skyvault CASCADE; CREATE EXTENSION skyvault; COMMIT',
+	'database' => undef);
+# A count or an error for people; not an internal one (XX000, a failed cache lookup).
+my $answer = qr/^\s*(?:flushed \d+$|ERROR:  (?!XX)(?!.*cache lookup))/;
+foreach my $what (sort keys %removals)
+{
+	my $case = "$what dropped during a flush";
+
+	$node->safe_psql('postgres', 'CREATE DATABASE d');
+	$node->safe_psql('d', <<'SQL');
+CREATE SCHEMA gone;
+CREATE EXTENSION skyvault;
+CREATE SERVER gone FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:gone');
+SELECT skyvault_create_table('gone.kv', server => 'gone');
+SELECT skyvault_put('gone.kv', 'key', 'value');
+SQL
+	$node->safe_psql('postgres', "SELECT stop_point_arm('flush-uploaded', 'wait')");
+	my $asker = session($node, 'd');
+	$asker->send('SELECT skyvault_flush()');
+	$node->safe_psql('postgres', "CALL stop_point_await('flush-uploaded')");
+	if (!defined $removals{$what})
+	{
+		$node->safe_psql('postgres', 'DROP DATABASE d WITH (FORCE)');
+		my ($lost, $said) = $asker->await_lost;
+		ok($lost || $said =~ /ERROR:  55000: .*being copied, moved, renamed or dropped/s,
+			"$case: who asked for the flush is told or disconnected")
+		  or diag($said);
+	}
+	else
+	{
+		$node->safe_psql('d', $removals{$what});
+		$node->safe_psql('postgres', "SELECT stop_point_disarm('flush-uploaded')");
+		my ($rows, $asker_errors) = $asker->receive;
+		like($asker_errors // "flushed $rows", $answer, "$case: who asked for the flush gets a clear answer");
+		$node->safe_psql('d', 'DROP EXTENSION IF EXISTS skyvault CASCADE; CREATE EXTENSION skyvault;'
+			  . " SELECT skyvault_create_table('kv')");
+		flushes('d', "$case: a new extension works");
+	}
+	$asker->quit;
+	$node->safe_psql('postgres', "SELECT stop_point_disarm('flush-uploaded'); DROP DATABASE IF EXISTS d");
+	flushes('a', "$case: another database can be flushed");
+}
+
+#
 # When they cannot run.
 #
 $node->append_conf('postgresql.conf', "max_worker_processes = 1\nmax_logical_replication_workers = 0");

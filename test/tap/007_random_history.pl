@@ -13,7 +13,7 @@ use SkyvaultTest;
 use Test::More;
 
 my $seed = $ENV{SKYVAULT_SEED} // int(rand(2**31));
-my $steps = $ENV{SKYVAULT_STEPS} // 400;
+my $steps = $ENV{SKYVAULT_STEPS} // 600;
 srand($seed);
 diag("SKYVAULT_SEED=$seed");
 
@@ -309,6 +309,7 @@ sub random_operation
 # Returns the first differences, if any.
 sub run_history
 {
+	take_snapshot();
 	foreach my $step (1 .. $steps)
 	{
 		my @differences = eval { random_operation()->() };
