@@ -19,7 +19,7 @@ CREATE SEQUENCE skyvault.job_id_seq;
 
 CREATE TABLE skyvault.vault (
 	id integer PRIMARY KEY,
-	server oid NOT NULL UNIQUE,
+	server name NOT NULL UNIQUE,
 	uuid uuid NOT NULL,
 	epoch bigint NOT NULL,
 	incarnation uuid NOT NULL,

@@ -205,5 +205,5 @@ SELECT k, m.value FROM unnest(ARRAY['a', 'b']) AS k, skyvault_multi_get('kv', AR
 SELECT m.key, n.value FROM skyvault_scan('kv', 'm', 'n') AS m, skyvault_multi_get('kv', ARRAY[m.key]) AS n;
 
 DROP SCHEMA kv_schema CASCADE;
-DROP FOREIGN TABLE kv, kv_bytes, kv_mixed, kv_scan, kv_unwritten, "Kv ""quoted""";
+DROP FOREIGN TABLE kv, kv_bytes, kv_scan, kv_unwritten, "Kv ""quoted""";
 SELECT count(*) AS left_in_delta FROM skyvault.delta;

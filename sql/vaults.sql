@@ -28,7 +28,7 @@ SELECT skyvault_flush('regress_vault_3') >= 0 AS flushed;
 SELECT skyvault_flush() >= 0 AS flushed;
 SELECT put_round(20);
 SELECT s.srvname, v.id IS NOT NULL AS has_identity, count(r.id) > 1 AS has_runs
-FROM pg_foreign_server AS s LEFT JOIN skyvault.vault AS v ON v.server = s.oid
+FROM pg_foreign_server AS s LEFT JOIN skyvault.vault AS v ON v.server = s.srvname
 LEFT JOIN skyvault.run AS r ON r.vault_id = v.id
 WHERE s.srvname LIKE 'regress\_vault\_%' GROUP BY 1, 2 ORDER BY 1;
 
@@ -59,6 +59,18 @@ SELECT a.value AS one, h.value AS eight
 FROM in_vault_1 AS a JOIN in_vault_2 AS b USING (key) JOIN in_vault_3 AS c USING (key) JOIN in_vault_4 AS d USING (key)
 JOIN in_vault_5 AS e USING (key) JOIN in_vault_6 AS f USING (key) JOIN in_vault_7 AS g USING (key) JOIN in_vault_8 AS h USING (key)
 WHERE key IN ('key 1', 'key 2', 'key 20') ORDER BY key;
+
+-- ---------------------------------------------------------------- a vault follows its server's name
+SELECT skyvault_put('in_vault_1', 'renamed', 'before');
+BEGIN;
+ALTER SERVER regress_vault_1 RENAME TO regress_vault_none;
+ROLLBACK;
+ALTER SERVER regress_vault_1 RENAME TO regress_vault_moved;
+SELECT skyvault_flush('regress_vault_moved');
+SELECT skyvault_get('in_vault_1', 'renamed'), skyvault_get('in_vault_1', 'key 2');
+SELECT skyvault_create_table('also_in_vault_1', server => 'regress_vault_moved');
+SELECT count(DISTINCT vault_id) AS vaults, count(*) AS tables
+FROM skyvault."table" WHERE relid IN ('in_vault_1'::regclass, 'also_in_vault_1'::regclass);
 
 -- ---------------------------------------------------------------- a cursor on each, fetched by turns
 BEGIN;
@@ -103,7 +115,7 @@ COMMIT;
 DROP VIEW all_vaults;
 DROP FUNCTION make_vaults, put_round;
 SET client_min_messages = warning;
-DROP SERVER regress_vault_1, regress_vault_2, regress_vault_3, regress_vault_4,
+DROP SERVER regress_vault_moved, regress_vault_2, regress_vault_3, regress_vault_4,
 	regress_vault_5, regress_vault_6, regress_vault_7, regress_vault_8 CASCADE;
 RESET client_min_messages;
-SELECT count(*) FROM skyvault.vault AS v WHERE NOT EXISTS (SELECT FROM pg_foreign_server AS s WHERE s.oid = v.server);
+SELECT count(*) FROM skyvault.vault AS v WHERE NOT EXISTS (SELECT FROM pg_foreign_server AS s WHERE s.srvname = v.server);

@@ -33,7 +33,7 @@ typedef enum CatalogRelation
 {
 	CATALOG_VAULT,
 	CATALOG_VAULT_PKEY,
-	CATALOG_VAULT_SERVER,		/* unique index on server */
+	CATALOG_VAULT_SERVER,		/* unique index on server, a name */
 	CATALOG_TABLE,
 	CATALOG_TABLE_PKEY,
 	CATALOG_TABLE_RELID,		/* unique index on relid */

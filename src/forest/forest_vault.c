@@ -37,22 +37,31 @@ vault_from_tuple(HeapTuple tuple, TupleDesc desc, ForestVault *vault)
 	bool		isnull;
 
 	vault->id = DatumGetInt32(heap_getattr(tuple, Anum_vault_id, desc, &isnull));
-	vault->server_oid = DatumGetObjectId(heap_getattr(tuple, Anum_vault_server, desc, &isnull));
+	vault->server_oid =
+		get_foreign_server_oid(NameStr(*DatumGetName(heap_getattr(tuple, Anum_vault_server, desc, &isnull))),
+							   true);
 	vault->uuid = *DatumGetUUIDP(heap_getattr(tuple, Anum_vault_uuid, desc, &isnull));
 	vault->epoch = DatumGetInt64(heap_getattr(tuple, Anum_vault_epoch, desc, &isnull));
+}
+
+static void
+server_key(ScanKey key, NameData *name)
+{
+	ScanKeyInit(key, Anum_vault_server, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(name));
 }
 
 bool
 forest_vault_find(Oid server_oid, ForestVault *vault)
 {
 	Relation	rel = catalog_open(CATALOG_VAULT, AccessShareLock);
+	NameData	name;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
 
-	ScanKeyInit(&key, Anum_vault_server, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(server_oid));
+	namestrcpy(&name, GetForeignServer(server_oid)->servername);
+	server_key(&key, &name);
 	scan = systable_beginscan(rel, catalog_oid(CATALOG_VAULT_SERVER), true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
@@ -80,17 +89,19 @@ vault_insert(Oid server_oid, ForestVault *vault)
 	Relation	rel = catalog_open(CATALOG_VAULT, RowExclusiveLock);
 	Datum		values[Natts_vault];
 	bool		nulls[Natts_vault] = {false};
+	NameData	name;
 	pg_uuid_t	incarnation;
 	HeapTuple	tuple;
 
 	vault->id = (int32) catalog_draw(CATALOG_VAULT_ID_SEQ);
 	vault->server_oid = server_oid;
+	namestrcpy(&name, GetForeignServer(server_oid)->servername);
 	vault->epoch = 1;
 	random_uuid(&vault->uuid);
 	random_uuid(&incarnation);
 
 	values[Anum_vault_id - 1] = Int32GetDatum(vault->id);
-	values[Anum_vault_server - 1] = ObjectIdGetDatum(server_oid);
+	values[Anum_vault_server - 1] = NameGetDatum(&name);
 	values[Anum_vault_uuid - 1] = UUIDPGetDatum(&vault->uuid);
 	values[Anum_vault_epoch - 1] = Int64GetDatum(vault->epoch);
 	values[Anum_vault_incarnation - 1] = UUIDPGetDatum(&incarnation);
@@ -168,6 +179,38 @@ forest_vault_forget(Oid server_oid)
 			(errmsg("objects of the dropped vault stay in the store under \"%s/\"",
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&vault.uuid)))),
 			 errhint("Delete them there once no backup needs them.")));
+}
+
+void
+forest_vault_rename(const char *old_name, const char *new_name)
+{
+	Relation	rel = catalog_open(CATALOG_VAULT, RowExclusiveLock);
+	NameData	old;
+	NameData	new;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	namestrcpy(&old, old_name);
+	namestrcpy(&new, new_name);
+	server_key(&key, &old);
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_VAULT_SERVER), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		values[Natts_vault] = {0};
+		bool		nulls[Natts_vault] = {false};
+		bool		replace[Natts_vault] = {false};
+		HeapTuple	renamed;
+
+		values[Anum_vault_server - 1] = NameGetDatum(&new);
+		replace[Anum_vault_server - 1] = true;
+		renamed = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tuple->t_self, renamed);
+		heap_freetuple(renamed);
+	}
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
 }
 
 /*

@@ -11,10 +11,14 @@
 #include "store/object_store.h"
 #include "utils/uuid.h"
 
+/*
+ * The catalogue names the server, because pg_upgrade keeps names and not the
+ * oids of servers; forest_vault_rename follows ALTER SERVER ... RENAME.
+ */
 typedef struct ForestVault
 {
 	int32		id;
-	Oid			server_oid;
+	Oid			server_oid;		/* InvalidOid: the server is gone */
 	pg_uuid_t	uuid;
 	int64		epoch;
 } ForestVault;
@@ -27,6 +31,9 @@ extern void forest_vault_ensure(Oid server_oid, ForestVault *vault);
 
 /* All vaults, palloc'd; the count. */
 extern int	forest_vault_list(ForestVault **vaults);
+
+/* The server was renamed, in this transaction.  Nothing happens if it is not a vault's. */
+extern void forest_vault_rename(const char *old_name, const char *new_name);
 
 /* The server is being dropped: its row goes, its objects stay, with a NOTICE that names them. */
 extern void forest_vault_forget(Oid server_oid);

@@ -59,11 +59,6 @@ skyvault_create_table(PG_FUNCTION_ARGS)
 
 	require_args(fcinfo, 4);
 	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0)));
-	if (PG_GETARG_OID(1) != PG_GETARG_OID(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("key and value of a map must be of the same type"),
-				 errhint("Use text or bytea for both, or CREATE FOREIGN TABLE for other columns.")));
 	if (name->catalogname != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -75,6 +70,11 @@ skyvault_create_table(PG_FUNCTION_ARGS)
 					 map_type_name(PG_GETARG_OID(1), true),
 					 map_type_name(PG_GETARG_OID(2), false),
 					 quote_identifier(NameStr(*PG_GETARG_NAME(3))));
+	if (PG_GETARG_OID(1) != PG_GETARG_OID(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("key and value of a map must be of the same type"),
+				 errhint("Use text or bytea for both, or CREATE FOREIGN TABLE for other columns.")));
 	if (!PG_ARGISNULL(4))
 		appendStringInfo(&sql, ", ttl %s",
 						 quote_literal_cstr(DatumGetCString(DirectFunctionCall1(interval_out,
@@ -122,6 +122,7 @@ skyvault_flush(PG_FUNCTION_ARGS)
 {
 	int32		vault_id = 0;
 	const char *why;
+	bool		failed;
 	JobOutcome	outcome;
 	int64		marker;
 
@@ -139,7 +140,7 @@ skyvault_flush(PG_FUNCTION_ARGS)
 	}
 
 	marker = job_newest();
-	if (!worker_request_flush(vault_id, &why))
+	if (!worker_request_flush(vault_id, &failed, &why))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no skyvault worker runs in this database"),
@@ -147,5 +148,10 @@ skyvault_flush(PG_FUNCTION_ARGS)
 				 errhint("Check the server log and max_worker_processes.")));
 	job_outcome_since(marker, vault_id, &outcome);
 	report_outcome(&outcome);
+	if (failed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("flush failed"),
+				 errhint("The server log says why; the worker tries again by itself.")));
 	PG_RETURN_INT64(outcome.entries);
 }

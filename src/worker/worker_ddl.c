@@ -19,6 +19,8 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_vault.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
@@ -304,6 +306,30 @@ watch_create_foreign_table(PlannedStmt *pstmt, const char *query_string, bool re
 		after_create_foreign_table(relid);
 }
 
+/* The catalogue names servers. */
+static void
+watch_rename_server(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					ProcessUtilityContext context, ParamListInfo params,
+					QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	RenameStmt *stmt = castNode(RenameStmt, pstmt->utilityStmt);
+	char	   *old_name = pstrdup(strVal(stmt->object));
+	char	   *new_name = pstrdup(stmt->newname);
+
+	call_next(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
+	if (!catalog_exists())
+		return;
+	CommandCounterIncrement();
+	forest_vault_rename(old_name, new_name);
+}
+
+static bool
+renames_server(Node *stmt)
+{
+	return IsA(stmt, RenameStmt) &&
+		castNode(RenameStmt, stmt)->renameType == OBJECT_FOREIGN_SERVER;
+}
+
 static void
 watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params,
@@ -316,6 +342,12 @@ watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	{
 		watch_create_foreign_table(pstmt, query_string, read_only_tree, context, params,
 								   query_env, dest, qc);
+		return;
+	}
+	if (renames_server(pstmt->utilityStmt))
+	{
+		watch_rename_server(pstmt, query_string, read_only_tree, context, params,
+							query_env, dest, qc);
 		return;
 	}
 

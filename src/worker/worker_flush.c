@@ -236,14 +236,42 @@ flush_step(VaultFlush *flush)
 	return true;
 }
 
-/* Records an error as the job's, unless the catalogue has gone with the extension. */
+/* After an error in the flush: logs it and ends the transaction.  The error, in this context. */
+static ErrorData *
+recover(MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	EmitErrorReport();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+/*
+ * Records an error as the job's, unless the catalogue has gone with the
+ * extension.  What keeps the flush from a lock may keep this from it as well.
+ */
 static void
 record_failure(VaultFlush *flush, ErrorData *error)
 {
-	begin_transaction();
-	if (catalog_exists())
-		job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error);
-	commit_transaction();
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		begin_transaction();
+		if (catalog_exists())
+			job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error);
+		commit_transaction();
+	}
+	PG_CATCH();
+	{
+		(void) recover(context);
+	}
+	PG_END_TRY();
 }
 
 /* Flushes one vault; an error is logged and recorded, and does not keep other vaults from their turn. */
@@ -264,11 +292,7 @@ flush_vault(const ForestVault *vault)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		EmitErrorReport();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
+		error = recover(context);
 	}
 	PG_END_TRY();
 
@@ -282,7 +306,7 @@ flush_vault(const ForestVault *vault)
 
 /* The vaults of a pass, in the caller's context; none if the extension has just been dropped. */
 static int
-begin_pass(ForestVault **vaults)
+prepare_pass(ForestVault **vaults)
 {
 	MemoryContext old = CurrentMemoryContext;
 	int			n;
@@ -302,12 +326,35 @@ begin_pass(ForestVault **vaults)
 	return n;
 }
 
+/* The same; -1 if it failed, as with a lock that was not to be had. */
+static int
+begin_pass(ForestVault **vaults)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int n;
+
+	PG_TRY();
+	{
+		n = prepare_pass(vaults);
+	}
+	PG_CATCH();
+	{
+		(void) recover(context);
+		n = -1;
+	}
+	PG_END_TRY();
+	return n;
+}
+
 FlushResult
 worker_flush_pass(int32 vault_id)
 {
 	FlushResult result = FLUSH_DONE;
 	ForestVault *vaults;
 	int			n = begin_pass(&vaults);
+
+	if (n < 0)
+		return FLUSH_FAILED;
 
 	for (int i = 0; i < n; i++)
 		if (vault_id == 0 || vaults[i].id == vault_id)

@@ -39,7 +39,7 @@ override_settings(void)
 {
 	static const char *const settings[][2] = {
 		{"search_path", "pg_catalog, pg_temp"},
-		{"lock_timeout", "10s"},	/* who asked for a flush may hold a lock that DROP EXTENSION waits for */
+		{"lock_timeout", "5s"},	/* who asked for a flush may hold a lock that DROP EXTENSION waits for */
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
@@ -88,7 +88,8 @@ next_own_pass(const Schedule *schedule, const WorkerTask *task)
 	return due;
 }
 
-static void
+/* False if the pass failed. */
+static bool
 flush_all(Schedule *schedule)
 {
 	uint64		bytes = worker_slot_take_bytes();
@@ -97,12 +98,13 @@ flush_all(Schedule *schedule)
 	{
 		schedule->dirty = false;
 		schedule->pause_s = 0;
-		return;
+		return true;
 	}
 	worker_slot_return_bytes(bytes);
 	schedule->pause_s = Min(Max(schedule->pause_s * 2, 1), setting_retry_max_s);
 	schedule->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													 schedule->pause_s * 1000);
+	return false;
 }
 
 /* Returns whether anything was due: then more may have become due meanwhile. */
@@ -110,6 +112,7 @@ static bool
 do_due_work(Schedule *schedule, const WorkerTask *task)
 {
 	bool		own_pass;
+	bool		done = true;
 
 	if (task->committed_bytes > 0 && !schedule->dirty)
 	{
@@ -129,11 +132,11 @@ do_due_work(Schedule *schedule, const WorkerTask *task)
 	 * schedule as it is.
 	 */
 	if (own_pass || (task->request != 0 && task->vault_id == 0))
-		flush_all(schedule);
+		done = flush_all(schedule);
 	else if (task->request != 0)
-		(void) worker_flush_pass(task->vault_id);
+		done = worker_flush_pass(task->vault_id) == FLUSH_DONE;
 	if (task->request != 0)
-		worker_slot_answer(task->request);
+		worker_slot_answer(task->request, !done);
 
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);

@@ -171,6 +171,7 @@ typedef struct FlushRequest
 	uint64		number;
 	uint32		deaths;			/* of the slot, at the start */
 	TimestampTz patience_ends;
+	bool		failed;			/* once it is answered */
 } FlushRequest;
 
 /* Returns false if there is no slot for this database. */
@@ -206,6 +207,7 @@ enter_request(int32 vault_id, FlushRequest *request)
 	request->born = slot->born;
 	request->number = slot->flush_requested;
 	request->deaths = slot->deaths;
+	request->failed = false;
 	LWLockRelease(worker_shared->lock);
 
 	request->patience_ends =
@@ -241,7 +243,7 @@ why_no_scheduler(const FlushRequest *request)
 
 /* Returns whether the wait is over; then *why is NULL if the request was answered. */
 static bool
-request_is_over(const FlushRequest *request, const char **why)
+request_is_over(FlushRequest *request, const char **why)
 {
 	const WorkerSlot *slot = request->slot;
 	bool		answered = false;
@@ -251,7 +253,10 @@ request_is_over(const FlushRequest *request, const char **why)
 	if (slot->born != request->born || slot->dboid != MyDatabaseId)
 		*why = "nothing runs in a database that is a template or allows no connections";
 	else if (slot->flush_done >= request->number)
+	{
 		answered = true;
+		request->failed = request->number > slot->failed_from && request->number <= slot->failed_to;
+	}
 	else if (slot->drainers > 0)
 		*why = "the database is being copied, moved, renamed or dropped";
 	else
@@ -262,10 +267,11 @@ request_is_over(const FlushRequest *request, const char **why)
 }
 
 bool
-worker_request_flush(int32 vault_id, const char **why)
+worker_request_flush(int32 vault_id, bool *failed, const char **why)
 {
-	FlushRequest request;
+	FlushRequest request = {0};
 
+	*failed = false;
 	if (worker_shared == NULL || !IsUnderPostmaster)
 	{
 		*why = "the library was not loaded by shared_preload_libraries";
@@ -286,5 +292,6 @@ worker_request_flush(int32 vault_id, const char **why)
 	while (!request_is_over(&request, why))
 		ConditionVariableTimedSleep(&request.slot->changed, RECHECK_MS, PG_WAIT_EXTENSION);
 	ConditionVariableCancelSleep();
+	*failed = request.failed;
 	return *why == NULL;
 }

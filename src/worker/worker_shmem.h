@@ -30,9 +30,10 @@ extern void worker_note_extension_created(void);
 /*
  * Asks this database's scheduler for a flush pass (of one vault, or of all if
  * vault_id is 0) that begins after this call, and waits for its end,
- * interruptibly.  Returns false if no scheduler runs or can be started, with the reason in *why.
+ * interruptibly.  Returns false if no scheduler runs or can be started, with
+ * the reason in *why; else *failed tells whether the pass failed.
  */
-extern bool worker_request_flush(int32 vault_id, const char **why);
+extern bool worker_request_flush(int32 vault_id, bool *failed, const char **why);
 
 /* Makes the launcher look at all databases now.  Must not fail. */
 extern void worker_wake_launcher(void);

@@ -379,9 +379,14 @@ worker_slot_return_bytes(uint64 bytes)
 }
 
 void
-worker_slot_answer(uint64 request)
+worker_slot_answer(uint64 request, bool failed)
 {
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	if (failed)
+	{
+		held_slot->failed_from = held_slot->flush_done;
+		held_slot->failed_to = request;
+	}
 	held_slot->flush_done = Max(held_slot->flush_done, request);
 	LWLockRelease(worker_shared->lock);
 	ConditionVariableBroadcast(&held_slot->changed);

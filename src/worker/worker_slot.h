@@ -66,6 +66,8 @@ typedef struct WorkerSlot
 	uint64		flush_requested;	/* number of the newest request */
 	uint64		flush_taken;	/* newest request that the scheduler has read */
 	uint64		flush_done;		/* newest request that is answered */
+	uint64		failed_from;	/* requests that the last failed pass answered: from < n <= to */
+	uint64		failed_to;
 	int32		requested_vault;	/* what requests after flush_taken are about, 0: all */
 
 	/* Atomic: backends add to it under the lock in shared mode, the scheduler takes it. */
@@ -167,8 +169,8 @@ extern void worker_slot_read_task(WorkerTask *task);
 extern uint64 worker_slot_take_bytes(void);
 extern void worker_slot_return_bytes(uint64 bytes);
 
-/* Answers all flush requests up to this number, whatever came of them. */
-extern void worker_slot_answer(uint64 request);
+/* Answers all flush requests up to this number; failed: the pass did. */
+extern void worker_slot_answer(uint64 request, bool failed);
 
 /*
  * The extension was not there when looked for after the last
