@@ -34,6 +34,7 @@ CREATE TABLE skyvault."table" (
 	vault_id integer NOT NULL,
 	relid oid NOT NULL UNIQUE,
 	floor_seq bigint NOT NULL,
+	key_signature integer NOT NULL,
 	created timestamptz NOT NULL
 );
 COMMENT ON TABLE skyvault."table" IS 'one row per foreign table in use; runs at or below floor_seq hold nothing of it';

@@ -138,11 +138,7 @@ SELECT fdw_types_check('fdw_types_positive', '{1,2,1000000}');
 
 -- types that cannot be keys
 CREATE FOREIGN TABLE fdw_types_bad (k jsonb, v text) SERVER skyvault OPTIONS (key 'k');
-SELECT * FROM fdw_types_bad;
-DROP FOREIGN TABLE IF EXISTS fdw_types_bad;
 CREATE FOREIGN TABLE fdw_types_bad (k int[], v text) SERVER skyvault OPTIONS (key 'k');
-SELECT * FROM fdw_types_bad;
-DROP FOREIGN TABLE IF EXISTS fdw_types_bad;
 
 -- keys that are too long, or null
 CREATE FOREIGN TABLE fdw_types_long (k text, v text) SERVER skyvault OPTIONS (key 'k');

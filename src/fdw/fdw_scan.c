@@ -36,6 +36,7 @@ typedef struct FdwScan
 	ForestTable table;			/* a copy: a cursor outlives the statement */
 	Snapshot	snapshot;
 	bool		locks;
+	bool		is_target;		/* of the UPDATE or DELETE that it feeds */
 	bool		needs_nothing;	/* no column is looked at */
 	Bitmapset  *needed;			/* attribute numbers, NULL: all */
 	int			nconditions;
@@ -127,6 +128,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	scan = palloc0(sizeof(FdwScan));
 	node->fdw_state = scan;
 	scan->locks = scan_locks(node, plan);
+	scan->is_target = ExecRelationIsTargetRelation(node->ss.ps.state, plan->scan.scanrelid);
 	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
 	scan->snapshot = estate->es_snapshot;
 	begin_conditions(node, plan, scan);
@@ -318,6 +320,10 @@ meets(ForeignScanState *node, ExprState *conditions)
  * Locks the key of the row in the scan's slot, which becomes the newest one
  * under the key.  False if the row does not belong to the result any more; the
  * executor itself tests the local conditions after this.
+ *
+ * What the statement itself has put under the key is not for this scan: a
+ * target row stays as the snapshot sees it (the modification knows what was
+ * done to it), and FOR UPDATE passes it over, as it does in a heap.
  */
 static bool
 lock_row(ForeignScanState *node, FdwScan *scan, SvSlice key)
@@ -326,8 +332,15 @@ lock_row(ForeignScanState *node, FdwScan *scan, SvSlice key)
 
 	if (!meets(node, node->ss.ps.qual))
 		return false;
-	if (!forest_lock_key(&scan->table, key, scan->snapshot, &newest))
-		return true;
+	switch (forest_lock_key(&scan->table, key, scan->snapshot, &newest))
+	{
+		case FOREST_UNCHANGED:
+			return true;
+		case FOREST_CHANGED_BY_SELF:
+			return scan->is_target;
+		case FOREST_CHANGED:
+			break;
+	}
 	if (!newest.found)
 		return false;
 	store_row(node, scan, key, &newest);

@@ -10,7 +10,6 @@
 #include "fdw/fdw_update.h"
 
 #include "access/htup_details.h"
-#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "fdw/fdw_modify_state.h"
@@ -79,15 +78,22 @@ same_rows(TupleDesc desc, RowValues a, RowValues b)
 	return true;
 }
 
+/*
+ * The row was changed since the statement began, by itself but not by this
+ * node of it.  Another WITH query may: only one change of a row takes place,
+ * and the others find nothing to do (false).  A trigger or function may not,
+ * since one of the two changes would be lost.
+ */
 static bool
-has_before_trigger(FdwModify *state, ResultRelInfo *rinfo)
+changed_by_command(EState *estate)
 {
-	TriggerDesc *triggers = rinfo->ri_TrigDesc;
-
-	if (triggers == NULL)
+	if (list_length(estate->es_auxmodifytables) > 0)
 		return false;
-	return state->mtstate->operation == CMD_DELETE ?
-		triggers->trig_delete_before_row : triggers->trig_update_before_row;
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("row to be changed was already modified by an operation triggered by the current command"),
+			 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to "
+					 "propagate changes to other rows.")));
 }
 
 /*
@@ -149,6 +155,7 @@ lock_target(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *t
 			TupleTableSlot *slot)
 {
 	TupleDesc	desc = RelationGetDescr(state->relation);
+	ForestLockResult compared;
 	RowValues	newest;
 	ForestValue value;
 
@@ -161,26 +168,20 @@ lock_target(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TargetRow *t
 	if (target->was_overwritten)
 		return true;
 
-	if (!forest_lock_key(&state->table, target->key, fdw_modify_snapshot(estate), &value))
+	compared = forest_lock_key(&state->table, target->key, fdw_modify_snapshot(estate), &value);
+	if (compared == FOREST_UNCHANGED)
 		return true;
-	newest = allocate_row(desc);
-	if (value.found)
-		row_decode(row_shape(state->relation), target->key, value.value, NULL,
-				   newest.values, newest.isnull);
-
-	/* The scan may have locked the row before us, and returned the newest. */
-	if (value.found && same_rows(desc, target->row, newest))
-		return true;
-
-	/* It has, where there are such triggers: so the change is our transaction's own. */
-	if (has_before_trigger(state, rinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-				 errmsg("row to be changed was already modified by an operation triggered by the current command"),
-				 errhint("Consider using an AFTER trigger instead of a BEFORE trigger to "
-						 "propagate changes to other rows.")));
+	if (compared == FOREST_CHANGED_BY_SELF)
+		return changed_by_command(estate);
 	if (!value.found)
 		return false;
+	newest = allocate_row(desc);
+	row_decode(row_shape(state->relation), target->key, value.value, NULL,
+			   newest.values, newest.isnull);
+
+	/* The scan may have locked the row before us, and returned the newest. */
+	if (same_rows(desc, target->row, newest))
+		return true;
 	target->row = newest;
 	return reevaluate(state, estate, rinfo, newest, slot);
 }

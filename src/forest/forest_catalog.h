@@ -63,7 +63,8 @@ enum
 };
 enum
 {
-	Anum_table_id = 1, Anum_table_vault_id, Anum_table_relid, Anum_table_floor_seq, Anum_table_created,
+	Anum_table_id = 1, Anum_table_vault_id, Anum_table_relid, Anum_table_floor_seq,
+	Anum_table_key_signature, Anum_table_created,
 	Natts_table = Anum_table_created
 };
 enum

@@ -124,6 +124,7 @@ row_from_slot(TupleTableSlot *slot, DeltaRow *row, bool with_key)
 	row->xmin = HeapTupleHeaderGetXmin(header);
 	row->raw_xmin = HeapTupleHeaderGetRawXmin(header);
 	row->is_own = TransactionIdIsCurrentTransactionId(row->xmin);
+	row->own_command = row->is_own ? HeapTupleHeaderGetCmin(header) : FirstCommandId;
 	row->deleted_by = InvalidTransactionId;
 	if (!(header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) &&
 		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))

@@ -26,6 +26,7 @@ typedef struct DeltaRow
 	char		kind;			/* DELTA_VALUE, DELTA_TOMBSTONE or, if asked for, DELTA_CLAIM */
 	TimestampTz expires_at;		/* DT_NOEND: never */
 	bool		is_own;			/* written by this transaction */
+	CommandId	own_command;	/* by which of its commands, if is_own */
 	TransactionId xmin;			/* FrozenTransactionId if frozen */
 	TransactionId raw_xmin;
 	TransactionId deleted_by;	/* raw xmax of a plain delete or update, else InvalidTransactionId */

@@ -199,6 +199,14 @@ forest_lock_for_write(const ForestTable *table, const SvSlice *keys, int n)
 	MemoryContextDelete(scratch);
 }
 
+/* Whether the statement that S belongs to, or what it called, wrote what L finds. */
+static bool
+written_since(const ForestEntry *entry, Snapshot snapshot)
+{
+	return entry->found_in == FOUND_IN_DELTA && entry->row.is_own &&
+		entry->row.own_command >= snapshot->curcid;
+}
+
 /* READ COMMITTED: whether L's content may differ from S's.  *newest already has L's. */
 static bool
 content_changed(LockViews *views, int32 table_id, SvSlice key, const ForestEntry *entry,
@@ -216,16 +224,30 @@ content_changed(LockViews *views, int32 table_id, SvSlice key, const ForestEntry
 	return !same_content(&latest, &seen);
 }
 
-bool
+static ForestLockResult
+compare_views(LockViews *views, int32 table_id, SvSlice key, const ForestEntry *entry,
+			  const ForestValue *newest)
+{
+	if (written_since(entry, views->seen.snapshot))
+		return FOREST_CHANGED_BY_SELF;
+	if (IsolationUsesXactSnapshot())
+	{
+		check_serializable(views, table_id, key, entry);
+		return FOREST_UNCHANGED;
+	}
+	return content_changed(views, table_id, key, entry, newest) ? FOREST_CHANGED : FOREST_UNCHANGED;
+}
+
+ForestLockResult
 forest_lock_key(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue *newest)
 {
 	MemoryContext result = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "skyvault lock",
 												  ALLOCSET_SMALL_SIZES);
+	ForestLockResult compared;
 	Snapshot	latest;
 	LockViews	views;
 	ForestEntry entry;
-	bool		changed = false;
 
 	MemoryContextSwitchTo(scratch);
 	catalog_lock_table(table->table_id, RowExclusiveLock);
@@ -237,15 +259,11 @@ forest_lock_key(const ForestTable *table, SvSlice key, Snapshot snapshot, Forest
 	MemoryContextSwitchTo(result);
 	forest_value_from_entry(&entry, newest);
 	MemoryContextSwitchTo(scratch);
-
-	if (IsolationUsesXactSnapshot())
-		check_serializable(&views, table->table_id, key, &entry);
-	else
-		changed = content_changed(&views, table->table_id, key, &entry, newest);
+	compared = compare_views(&views, table->table_id, key, &entry, newest);
 
 	views_close(&views);
 	UnregisterSnapshot(latest);
 	MemoryContextSwitchTo(result);
 	MemoryContextDelete(scratch);
-	return changed;
+	return compared;
 }

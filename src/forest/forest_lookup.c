@@ -17,6 +17,7 @@ StaticAssertDecl(SST_NEVER_EXPIRES == DT_NOEND, "both mean that an entry does no
 void
 forest_view_open(ForestView *view, const ForestTable *table, Snapshot snapshot)
 {
+	forest_table_check_key(table);
 	view->vault_id = table->vault_id;
 	view->server_oid = table->server_oid;
 	view->snapshot = snapshot;

@@ -194,6 +194,7 @@ forest_scan_begin(const ForestTable *table, Snapshot snapshot,
 	scan->context = context;
 	scan->alloc = pg_status_alloc(context);
 	scan->now = forest_now();
+	forest_table_check_key(table);
 	if (table->table_id != 0 && (low == NULL || high == NULL || sv_slice_compare(*low, *high) < 0))
 		open_sources(scan, table, snapshot, low, high, backward);
 	MemoryContextSwitchTo(old);

@@ -14,6 +14,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
@@ -23,6 +24,7 @@
 #include "foreign/foreign.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_vault.h"
+#include "forest/row_shape.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -182,7 +184,16 @@ read_options(ForestTable *table)
 															Int32GetDatum(-1)));
 }
 
-/* Sets table_id and vault_id if the catalogue has them. */
+static void
+read_key_signature(ForestTable *table)
+{
+	Relation	rel = relation_open(table->relid, NoLock);
+
+	table->key_signature = row_shape_key_signature(row_shape(rel));
+	relation_close(rel, NoLock);
+}
+
+/* Sets what the catalogue has of the table. */
 static bool
 read_identity(ForestTable *table)
 {
@@ -202,6 +213,8 @@ read_identity(ForestTable *table)
 
 		table->table_id = DatumGetInt32(heap_getattr(tuple, Anum_table_id, desc, &isnull));
 		table->vault_id = DatumGetInt32(heap_getattr(tuple, Anum_table_vault_id, desc, &isnull));
+		table->stored_signature =
+			DatumGetInt32(heap_getattr(tuple, Anum_table_key_signature, desc, &isnull));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -232,6 +245,7 @@ table_entry(Oid relid)
 					 errhint("Create one with skyvault_create_table() or CREATE FOREIGN TABLE ... SERVER"
 							 " skyvault.")));
 		read_options(&fresh);
+		read_key_signature(&fresh);
 		entry->table = fresh;
 		entry->valid = (invalidations == seen);
 	}
@@ -265,6 +279,7 @@ make_identity(ForestTable *table)
 	values[Anum_table_vault_id - 1] = Int32GetDatum(vault.id);
 	values[Anum_table_relid - 1] = ObjectIdGetDatum(table->relid);
 	values[Anum_table_floor_seq - 1] = Int64GetDatum(0);
+	values[Anum_table_key_signature - 1] = Int32GetDatum(table->key_signature);
 	values[Anum_table_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleInsert(rel, tuple);
@@ -288,6 +303,18 @@ forest_table_for_write(Oid relid)
 		make_identity(&entry->table);
 	}
 	return &entry->table;
+}
+
+void
+forest_table_check_key(const ForestTable *table)
+{
+	if (likely(table->table_id == 0 || table->stored_signature == table->key_signature))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("the key of foreign table \"%s\" was changed after rows were stored",
+					get_rel_name(table->relid)),
+			 errhint("Set the table option \"key\" and the types of the key columns back, or TRUNCATE the table.")));
 }
 
 TimestampTz

@@ -24,6 +24,8 @@ typedef struct ForestTable
 	Oid			server_oid;
 	int32		table_id;		/* 0: nothing was ever written to it */
 	int32		vault_id;		/* 0: likewise */
+	int32		stored_signature;	/* of the keys of its entries, if it has an identity */
+	int32		key_signature;	/* of the key columns as they are declared now */
 	bool		strict_insert;	/* option insert 'strict' */
 	bool		has_ttl;
 	Interval	ttl;			/* option ttl, if has_ttl */
@@ -38,6 +40,13 @@ extern const ForestTable *forest_table_for_read(Oid relid);
 
 /* The same for writing: makes table and vault identities if need be. */
 extern const ForestTable *forest_table_for_write(Oid relid);
+
+/*
+ * 42804 if the key columns were changed (other columns, other types) after
+ * entries were stored: their keys and new ones do not compare.  Every lookup,
+ * scan and write begins with this.  TRUNCATE makes the table usable again.
+ */
+extern void forest_table_check_key(const ForestTable *table);
 
 /* Whether the relation is a foreign table of this wrapper. */
 extern bool forest_is_skyvault_relation(Oid relid);

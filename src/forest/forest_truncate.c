@@ -30,15 +30,16 @@
 #include "forest/forest_write.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 static object_access_hook_type previous_hook = NULL;
 
-/* The table's row, as the snapshot sees it, gets a floor; with drop, it is deleted. */
+/* The row of a table, as the snapshot sees it, is deleted, or gets a floor and the key it is declared with. */
 static void
-change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, bool drop)
+change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, const ForestTable *declared)
 {
 	Relation	rel = catalog_open(CATALOG_TABLE, RowExclusiveLock);
 	ScanKeyData key;
@@ -50,7 +51,7 @@ change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, bool drop)
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "table %d is not in the catalogue", table_id);
-	if (drop)
+	if (declared == NULL)
 		CatalogTupleDelete(rel, &tuple->t_self);
 	else
 	{
@@ -61,6 +62,8 @@ change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, bool drop)
 
 		values[Anum_table_floor_seq - 1] = Int64GetDatum(floor_seq);
 		replace[Anum_table_floor_seq - 1] = true;
+		values[Anum_table_key_signature - 1] = Int32GetDatum(declared->key_signature);
+		replace[Anum_table_key_signature - 1] = true;
 		changed = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
 		CatalogTupleUpdate(rel, &tuple->t_self, changed);
 		heap_freetuple(changed);
@@ -69,10 +72,15 @@ change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, bool drop)
 	table_close(rel, RowExclusiveLock);
 }
 
+/* declared is NULL for a table that is being dropped. */
 static void
-empty_table(int32 vault_id, int32 table_id, bool drop)
+empty_table(int32 vault_id, int32 table_id, const ForestTable *declared)
 {
-	ChangelogRow row = {.kind = drop ? CHANGE_DROP : CHANGE_TRUNCATE,.ntables = 1,.table_ids = &table_id};
+	ChangelogRow row = {
+		.kind = declared == NULL ? CHANGE_DROP : CHANGE_TRUNCATE,
+		.ntables = 1,
+		.table_ids = &table_id
+	};
 	Snapshot	latest;
 	int64	   *removed;
 
@@ -83,7 +91,7 @@ empty_table(int32 vault_id, int32 table_id, bool drop)
 	delta_delete_table(table_id, latest);
 	row.nremoved = registry_remove_table(vault_id, table_id, latest, &removed);
 	row.removed = removed;
-	change_table_row(table_id, latest, row.floor_seq, drop);
+	change_table_row(table_id, latest, row.floor_seq, declared);
 	changelog_insert_unnumbered(vault_id, &row);
 
 	UnregisterSnapshot(latest);
@@ -93,8 +101,13 @@ empty_table(int32 vault_id, int32 table_id, bool drop)
 void
 forest_truncate(const ForestTable *table)
 {
-	if (table->table_id != 0)
-		empty_table(table->vault_id, table->table_id, false);
+	ForestTable declared = *table;
+
+	if (declared.table_id == 0)
+		return;
+	empty_table(declared.vault_id, declared.table_id, &declared);
+	if (declared.stored_signature != declared.key_signature)
+		CacheInvalidateRelcacheByRelid(declared.relid);
 }
 
 /* The foreign table may be of another wrapper: then it has no row. */
@@ -123,7 +136,7 @@ relation_dropped(Oid relid)
 	table_close(rel, AccessShareLock);
 
 	if (table_id != 0)
-		empty_table(vault_id, table_id, true);
+		empty_table(vault_id, table_id, NULL);
 }
 
 /*

@@ -108,6 +108,7 @@ forest_write(const ForestTable *table, ForestWrite *writes, int n)
 {
 	if (n == 0)
 		return;
+	forest_table_check_key(table);
 	for (int i = 0; i < n; i++)
 	{
 		forest_check_key(writes[i].key);

@@ -48,11 +48,17 @@ extern void forest_check_value(SvSlice value);
  * with what `snapshot` sees.
  *
  * Result: *newest is the content now (own writes included), which nobody else
- * can change any more.  Returns true if it may differ from what the snapshot
- * sees (under READ COMMITTED only: above that, 40001 has been raised).
+ * can change any more; and how it compares with what the snapshot sees.
  */
-extern bool forest_lock_key(const ForestTable *table, SvSlice key, Snapshot snapshot,
-							ForestValue *newest);
+typedef enum ForestLockResult
+{
+	FOREST_UNCHANGED,			/* the content is what the snapshot sees */
+	FOREST_CHANGED,				/* another transaction changed it: READ COMMITTED only, else 40001 was raised */
+	FOREST_CHANGED_BY_SELF		/* this transaction wrote the key after the snapshot's command began */
+} ForestLockResult;
+
+extern ForestLockResult forest_lock_key(const ForestTable *table, SvSlice key, Snapshot snapshot,
+										ForestValue *newest);
 
 /* TRUNCATE: empties the table, in this transaction. */
 extern void forest_truncate(const ForestTable *table);

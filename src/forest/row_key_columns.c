@@ -44,7 +44,8 @@ key_column_of_name(Relation rel, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" named in option \"%s\" of foreign table \"%s\" does not exist",
-						name, KEY_OPTION, RelationGetRelationName(rel))));
+						name, KEY_OPTION, RelationGetRelationName(rel)),
+				 errhint("If the column was renamed, use ALTER FOREIGN TABLE ... OPTIONS (SET key ...).")));
 	if (TupleDescAttr(desc, attno - 1)->attgenerated != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

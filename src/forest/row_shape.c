@@ -294,6 +294,12 @@ row_shape(Relation rel)
 
 /* ---- questions ---- */
 
+uint8
+row_shape_key_signature(const RowShape *shape)
+{
+	return shape->signature;
+}
+
 int
 row_shape_key_count(const RowShape *shape)
 {

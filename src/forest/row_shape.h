@@ -33,6 +33,12 @@ extern const RowShape *row_shape(Relation rel);
 
 extern int	row_shape_key_count(const RowShape *shape);
 
+/*
+ * Which columns make the key, and in what encoding, in one byte: keys of tables with different
+ * signatures do not compare.
+ */
+extern uint8 row_shape_key_signature(const RowShape *shape);
+
 /* Attribute number of key column i, 0 <= i < row_shape_key_count. */
 extern AttrNumber row_shape_key_attribute(const RowShape *shape, int i);
 

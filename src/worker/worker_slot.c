@@ -384,7 +384,8 @@ worker_slot_answer(uint64 request, bool failed)
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	if (failed)
 	{
-		held_slot->failed_from = held_slot->flush_done;
+		if (held_slot->failed_to != held_slot->flush_done)
+			held_slot->failed_from = held_slot->flush_done;
 		held_slot->failed_to = request;
 	}
 	held_slot->flush_done = Max(held_slot->flush_done, request);
