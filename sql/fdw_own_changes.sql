@@ -47,6 +47,12 @@ END $$;
 UPDATE own SET v = change_own(k) WHERE k IN (3, 4);
 TABLE own ORDER BY k;
 
+-- A volatile function sees the rows that were inserted before.
+CREATE FUNCTION count_own() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM own';
+INSERT INTO own SELECT i, count_own() FROM generate_series(101, 103) AS i;
+SELECT * FROM own WHERE k > 100 ORDER BY k;
+DELETE FROM own WHERE k > 100;
+
 -- A FOR UPDATE cursor passes over rows that its transaction has changed since.
 BEGIN;
 DECLARE c CURSOR FOR SELECT * FROM own ORDER BY k FOR UPDATE;
@@ -86,4 +92,4 @@ SELECT * FROM rekeyed WHERE w = 40;
 
 DROP FOREIGN TABLE own, rekeyed;
 DROP TABLE heap;
-DROP FUNCTION nop, change_own;
+DROP FUNCTION nop, change_own, count_own;

@@ -7,12 +7,16 @@
 #include "fdw/fdw_modify.h"
 
 #include "access/sysattr.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "fdw/fdw_modify_state.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/appendinfo.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -46,9 +50,34 @@ fdw_modify_add_targets(PlannerInfo *root, Index rti, RangeTblEntry *rte, Relatio
 						 rti, "wholerow");
 }
 
+static bool
+is_volatile_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId && func_volatile(function) == PROVOLATILE_VOLATILE;
+}
+
+static bool
+calls_volatile_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_volatile_function, context))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, calls_volatile_function, context, 0);
+	return expression_tree_walker(node, calls_volatile_function, context);
+}
+
+/*
+ * A volatile function of the statement may read the table and expect the rows
+ * inserted before; Postgres's own (random(), nextval()) do not.  The private
+ * list is not empty if rows must go to the table one by one.
+ */
 List *
 fdw_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rti, int subplan_index)
 {
+	if (plan->operation == CMD_INSERT && calls_volatile_function((Node *) root->parse, NULL))
+		return list_make1(makeInteger(1));
 	return NIL;
 }
 
@@ -61,6 +90,7 @@ fdw_modify_begin(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_priv
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	rinfo->ri_FdwState = fdw_modify_state_create(mtstate, rinfo);
+	((FdwModify *) rinfo->ri_FdwState)->one_by_one = fdw_private != NIL;
 }
 
 /* A partition that an UPDATE changes may also get rows that the same UPDATE moves into it. */
@@ -107,7 +137,7 @@ fdw_modify_batch_size(ResultRelInfo *rinfo)
 	FdwModify  *state = rinfo->ri_FdwState;
 	TriggerDesc *triggers = rinfo->ri_TrigDesc;
 
-	if (state == NULL || state->table.strict_insert || state->do_nothing ||
+	if (state == NULL || state->one_by_one || state->table.strict_insert || state->do_nothing ||
 		state->mtstate->mt_transition_capture != NULL ||
 		rinfo->ri_projectReturning != NULL || rinfo->ri_WithCheckOptions != NIL ||
 		(triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row)))

@@ -20,6 +20,7 @@ typedef struct FdwModify
 	TimestampTz expires_at;		/* of every row written */
 	bool		from_copy;		/* called by COPY, not by a plan */
 	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
+	bool		one_by_one;		/* a function of the statement may look at what it has inserted */
 	bool		may_repeat;		/* the plan may bring up a row more than once */
 	FdwTouched *touched;		/* NULL: nothing to remember so far */
 	MemoryContext row_context;	/* of one call; reset by the next */
