@@ -14,6 +14,7 @@ set border 3
 set tics nomirror out
 set ytics scale 0
 unset key
+set rmargin 8
 
 # What the plain table does is 1.
 set arrow from 1, graph 0 to 1, graph 1 nohead linewidth 2 linecolor '#444444' back
