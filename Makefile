@@ -82,8 +82,11 @@ UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fvisibility
 	-Wall -Wextra -Wmissing-prototypes -Wdeclaration-after-statement \
 	$(if $(WERROR)$(CI),-Werror) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all \
-	-I$(SRC_DIR)src -I$(SRC_DIR)test/unit -MMD -MP
+	-I$(SRC_DIR)src -I$(SRC_DIR)test/unit -I$(SRC_DIR)bench/engine -MMD -MP
 UNIT_LIBS = -lzstd -lxxhash -lpthread -lm
+
+# What of bench/engine needs nothing that is not ours.
+ENGINE_TESTED = engine_data engine_work engine_rounds peer_skyvault
 
 UNIT_SOURCES := $(sort $(wildcard $(SRC_DIR)test/unit/*.c))
 UNIT_OBJS = $(PURE_SOURCES:$(SRC_DIR)src/%.c=$(UNIT_DIR)/obj/%.o)
@@ -103,15 +106,61 @@ $(UNIT_DIR)/%.o: $(SRC_DIR)test/unit/%.c $(UNIT_DIR)/flags
 $(UNIT_PROGRAMS): $(UNIT_DIR)/%: $(UNIT_DIR)/%.o $(UNIT_OBJS)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(UNIT_LIBS)
 
-.SECONDARY: $(UNIT_OBJS) $(UNIT_PROGRAMS:%=%.o)
+# The engine's benchmark, at a small size, is a test too.
+$(UNIT_DIR)/bench/%.o: $(SRC_DIR)bench/engine/%.c $(UNIT_DIR)/flags
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 
--include $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d)
+$(UNIT_DIR)/test_bench_engine: $(ENGINE_TESTED:%=$(UNIT_DIR)/bench/%.o)
+
+.SECONDARY: $(UNIT_OBJS) $(UNIT_PROGRAMS:%=%.o) $(ENGINE_TESTED:%=$(UNIT_DIR)/bench/%.o)
+
+-include $(UNIT_OBJS:.o=.d) $(UNIT_PROGRAMS:%=%.d) $(ENGINE_TESTED:%=$(UNIT_DIR)/bench/%.d)
 
 .PHONY: unit-programs unit
 unit-programs: $(UNIT_PROGRAMS)
 
 unit: unit-programs
 	BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh unit
+
+# -------------------------------------------------------------- fuzz targets
+# Every test/fuzz/fuzz_*.c is a program of libFuzzer, which comes with clang,
+# linked with all server-free sources.
+FUZZ_DIR = build/fuzz
+FUZZ_CC = clang
+FUZZ_CFLAGS = -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fvisibility=hidden \
+	-Wall -Wextra $(if $(WERROR)$(CI),-Werror) \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -I$(SRC_DIR)src -MMD -MP
+
+FUZZ_SOURCES := $(sort $(wildcard $(SRC_DIR)test/fuzz/fuzz_*.c))
+FUZZ_OBJS = $(PURE_SOURCES:$(SRC_DIR)src/%.c=$(FUZZ_DIR)/obj/%.o)
+FUZZ_PROGRAMS = $(FUZZ_SOURCES:$(SRC_DIR)test/fuzz/%.c=$(FUZZ_DIR)/%)
+
+$(FUZZ_DIR)/flags: FORCE
+	@mkdir -p $(@D)
+	@command -v $(FUZZ_CC) >/dev/null || \
+		{ echo "fuzz targets need $(FUZZ_CC): '$(TOOLS)/install-deps.sh test' installs it" >&2; exit 1; }
+	@printf '%s\n' '$(FUZZ_CC) $(FUZZ_CFLAGS)' | cmp -s - $@ || printf '%s\n' '$(FUZZ_CC) $(FUZZ_CFLAGS)' > $@
+
+$(FUZZ_DIR)/obj/%.o: $(SRC_DIR)src/%.c $(FUZZ_DIR)/flags
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(FUZZ_DIR)/%.o: $(SRC_DIR)test/fuzz/%.c $(FUZZ_DIR)/flags
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(FUZZ_PROGRAMS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/%.o $(FUZZ_OBJS)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(UNIT_LIBS)
+
+.SECONDARY: $(FUZZ_OBJS) $(FUZZ_PROGRAMS:%=%.o)
+
+-include $(FUZZ_OBJS:.o=.d) $(FUZZ_PROGRAMS:%=%.d)
+
+.PHONY: fuzz fuzz-smoke
+fuzz: $(FUZZ_PROGRAMS)
+
+fuzz-smoke: fuzz
+	BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh fuzz
 
 # -------------------------------------------------------------- tests, demo
 # Tests run a build with assertions and stop points, the demo a plain one.
@@ -141,7 +190,7 @@ regress isolation pgtap tap modules: test-install
 	PG_CONFIG='$(PG_CONFIG)' BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh $@
 
 test: test-install
-	$(SELF) unit-programs
+	$(SELF) unit-programs fuzz
 	PG_CONFIG='$(PG_CONFIG)' BUILD_DIR='$(CURDIR)' $(TOOLS)/run-tests.sh all
 
 demo: deps-build
@@ -152,6 +201,63 @@ demo: deps-build
 
 bench: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/run.sh
+
+# ------------------------------------------------- benchmarks without a server
+# Every bench/engine/bench_*.c and .cc is a program, linked with what it needs of
+# the server-free layers and of the rest of bench/engine.  bench/engine/run.sh
+# says in ENGINE_PEERS which of rocksdb, lmdb and absl are there.
+ENGINE_DIR = build/engine
+ENGINE_PEERS =
+ENGINE_FLAGS = -O2 -g -Wall -Wextra $(if $(WERROR)$(CI),-Werror) \
+	-I$(SRC_DIR)src -I$(SRC_DIR)bench/engine -MMD -MP \
+	$(if $(filter rocksdb,$(ENGINE_PEERS)),-DENGINE_ROCKSDB) \
+	$(if $(filter lmdb,$(ENGINE_PEERS)),-DENGINE_LMDB)
+ENGINE_CFLAGS = -std=c11 -D_GNU_SOURCE -fvisibility=hidden $(ENGINE_FLAGS)
+ENGINE_CXXFLAGS = -std=c++17 $(ENGINE_FLAGS)
+ENGINE_LIBS = $(UNIT_LIBS) $(if $(filter rocksdb,$(ENGINE_PEERS)),-lrocksdb) \
+	$(if $(filter lmdb,$(ENGINE_PEERS)),-llmdb) \
+	$(if $(filter absl,$(ENGINE_PEERS)),$(shell pkg-config --libs absl_btree 2>/dev/null))
+
+# What cannot be compiled without a peer is left out without it.
+ENGINE_LEFT_OUT = $(if $(filter rocksdb,$(ENGINE_PEERS)),,peer_rocksdb bench_rocksdb_index) \
+	$(if $(filter lmdb,$(ENGINE_PEERS)),,peer_lmdb) \
+	$(if $(filter absl,$(ENGINE_PEERS)),,bench_index)
+ENGINE_NAMES := $(sort $(basename $(notdir $(wildcard $(SRC_DIR)bench/engine/*.c $(SRC_DIR)bench/engine/*.cc))))
+ENGINE_BUILT = $(filter-out $(ENGINE_LEFT_OUT),$(ENGINE_NAMES))
+ENGINE_PROGRAMS = $(patsubst %,$(ENGINE_DIR)/%,$(filter bench_%,$(ENGINE_BUILT)))
+ENGINE_OBJS = $(patsubst %,$(ENGINE_DIR)/%.o,$(filter-out bench_%,$(ENGINE_BUILT))) \
+	$(PURE_SOURCES:$(SRC_DIR)src/%.c=$(ENGINE_DIR)/obj/%.o)
+
+$(ENGINE_DIR)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(CXX) $(ENGINE_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(CXX) $(ENGINE_FLAGS)' > $@
+
+$(ENGINE_DIR)/obj/%.o: $(SRC_DIR)src/%.c $(ENGINE_DIR)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ENGINE_CFLAGS) -c -o $@ $<
+
+$(ENGINE_DIR)/%.o: $(SRC_DIR)bench/engine/%.c $(ENGINE_DIR)/flags
+	$(CC) $(ENGINE_CFLAGS) -c -o $@ $<
+
+$(ENGINE_DIR)/%.o: $(SRC_DIR)bench/engine/%.cc $(ENGINE_DIR)/flags
+	$(CXX) $(ENGINE_CXXFLAGS) -c -o $@ $<
+
+$(ENGINE_DIR)/libengine.a: $(ENGINE_OBJS)
+	rm -f $@
+	$(AR) rc $@ $^
+
+$(ENGINE_PROGRAMS): $(ENGINE_DIR)/%: $(ENGINE_DIR)/%.o $(ENGINE_DIR)/libengine.a
+	$(CXX) -o $@ $^ $(ENGINE_LIBS)
+
+.SECONDARY: $(ENGINE_OBJS) $(ENGINE_PROGRAMS:%=%.o)
+
+-include $(ENGINE_OBJS:.o=.d) $(ENGINE_PROGRAMS:%=%.d)
+
+.PHONY: engine-programs bench-engine
+engine-programs: $(ENGINE_PROGRAMS)
+
+bench-engine:
+	BUILD_DIR='$(CURDIR)' $(SRC_DIR)bench/engine/run.sh
 
 # ------------------------------------------------------------------- checks
 .PHONY: check-style check-layers format
@@ -180,12 +286,14 @@ help:
 	@echo 'make demo          install what is missing, build, and show it on real data'
 	@echo 'make test          install what is missing, build, and run all tests:'
 	@echo '  make unit        server-free layers, under address and undefined-behaviour sanitizers'
+	@echo '  make fuzz-smoke  decoders on a fixed number of hostile inputs; make fuzz only builds'
 	@echo '  make regress     SQL, sql/ against expected/'
 	@echo '  make isolation   concurrent sessions, test/isolation/'
 	@echo '  make pgtap       test/pgtap/'
 	@echo '  make tap         crashes and restarts, test/tap/'
 	@echo '  make modules     C functions that SQL cannot reach, test/modules/'
 	@echo 'make bench         measurements side by side with a plain table'
+	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make check-layers  who may include whom'
 	@echo 'make clean         remove what was built; make distclean: the demo as well'

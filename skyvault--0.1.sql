@@ -283,3 +283,58 @@ CREATE FUNCTION skyvault_flush(vault name DEFAULT NULL) RETURNS bigint
 COMMENT ON FUNCTION skyvault_flush(name)
 	IS 'moves everything committed before the call to the store; the number of entries written';
 REVOKE EXECUTE ON FUNCTION skyvault_flush(name) FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
+-- what is cached, and how runs are indexed
+
+CREATE FUNCTION skyvault_index(rel regclass, OUT run bigint, OUT tier "char", OUT level integer,
+							   OUT entries bigint, OUT blocks integer, OUT tail_bytes bigint,
+							   OUT filter_bits_per_key double precision,
+							   OUT root text, OUT models integer, OUT leaves integer,
+							   OUT index_bytes_per_key double precision,
+							   OUT mean_error double precision, OUT max_error integer,
+							   OUT fallback_share double precision,
+							   OUT probes double precision) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_index(regclass)
+	IS 'the filter and the learned index of each run of a table, in lookup order; errors in blocks';
+
+CREATE FUNCTION skyvault_prewarm(rel regclass) RETURNS bigint
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_prewarm(regclass)
+	IS 'brings a table into the cache, newest runs first, until it is full; the number of blocks brought';
+
+CREATE FUNCTION skyvault_clear_cache() RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_clear_cache() IS 'empties the caches of all databases, for measurements and tests';
+REVOKE EXECUTE ON FUNCTION skyvault_clear_cache() FROM PUBLIC;
+
+CREATE FUNCTION skyvault_cached_runs(OUT server name, OUT run bigint, OUT tier "char", OUT object text,
+									 OUT blocks bigint, OUT block_bytes bigint, OUT frame_bytes bigint,
+									 OUT tail_bytes bigint, OUT pins integer) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_cached_runs() IS 'what the caches hold of each run, and of all other databases together';
+
+CREATE FUNCTION skyvault_cache_counters(OUT block_hits bigint, OUT block_loads bigint, OUT block_waits bigint,
+										OUT block_bypasses bigint, OUT tail_loads bigint,
+										OUT tail_bypasses bigint, OUT filter_negatives bigint,
+										OUT filter_false_positives bigint, OUT block_evictions bigint,
+										OUT cache_bytes bigint, OUT cache_bytes_used bigint,
+										OUT tail_evictions bigint, OUT tail_cache_bytes bigint,
+										OUT tail_cache_bytes_used bigint) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_cache_counters() IS 'what lookups have met in the caches, since server start';
+
+REVOKE EXECUTE ON FUNCTION skyvault_cached_runs(), skyvault_cache_counters() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_cached_runs(), skyvault_cache_counters() TO pg_monitor;
+
+CREATE VIEW skyvault_cache AS SELECT * FROM skyvault_cached_runs();
+COMMENT ON VIEW skyvault_cache IS 'what the caches hold of each run; the row without a run is for all other databases';
+CREATE VIEW skyvault_stat_cache AS SELECT * FROM skyvault_cache_counters();
+COMMENT ON VIEW skyvault_stat_cache IS 'what lookups have met in the caches, since server start';
+GRANT SELECT ON skyvault_cache, skyvault_stat_cache TO pg_monitor;

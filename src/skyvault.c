@@ -9,6 +9,7 @@
 #include "forest/forest_truncate.h"
 #include "forest/forest_xact.h"
 #include "miscadmin.h"
+#include "server/pg_cache.h"
 #include "server/pg_compat.h"
 #include "server/pg_settings.h"
 #include "server/stop_point.h"
@@ -29,6 +30,7 @@ shmem_request(void)
 {
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
+	pg_cache_shmem_request();
 	worker_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_request();
@@ -40,6 +42,7 @@ shmem_startup(void)
 {
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
+	pg_cache_shmem_startup();
 	worker_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_startup();

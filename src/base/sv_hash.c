@@ -15,3 +15,12 @@ sv_hash64(SvSlice bytes)
 {
 	return XXH3_64bits(bytes.data, bytes.len);
 }
+
+void
+sv_hash128(SvSlice bytes, uint64_t out[2])
+{
+	XXH128_hash_t hash = XXH3_128bits(bytes.data, bytes.len);
+
+	out[0] = hash.low64;
+	out[1] = hash.high64;
+}

@@ -11,6 +11,7 @@
 #include "catalog/pg_foreign_table.h"
 #include "commands/defrem.h"
 #include "datatype/timestamp.h"
+#include "forest/forest_storage.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -24,6 +25,7 @@ static void check_boolean(const char *name, const char *value);
 static void check_key(const char *name, const char *value);
 static void check_ttl(const char *name, const char *value);
 static void check_insert(const char *name, const char *value);
+static void check_storage(const char *name, const char *value);
 
 const FdwOption fdw_options[] = {
 	{"url", ForeignServerRelationId, check_url},
@@ -31,6 +33,9 @@ const FdwOption fdw_options[] = {
 	{"key", ForeignTableRelationId, check_key},
 	{"ttl", ForeignTableRelationId, check_ttl},
 	{"insert", ForeignTableRelationId, check_insert},
+	{"compression_level", ForeignTableRelationId, check_storage},
+	{"dictionary", ForeignTableRelationId, check_storage},
+	{"filter_bits", ForeignTableRelationId, check_storage},
 	{NULL, InvalidOid, NULL}
 };
 
@@ -99,6 +104,21 @@ check_key(const char *name, const char *value)
 		report_bad_value(name, value, "The value is a list of column names, separated by commas.");
 	list_free(columns);
 	pfree(copy);
+}
+
+static void
+check_storage(const char *name, const char *value)
+{
+	int			ignored;
+
+	if (forest_storage_parse(name, value, &ignored))
+		return;
+	if (strcmp(name, "dictionary") == 0)
+		report_bad_value(name, value,
+						 "The value is a size of at most 1 MB, such as \"16kB\"; 0 turns it off.");
+	if (strcmp(name, "filter_bits") == 0)
+		report_bad_value(name, value, "The value is a number of bits from 0 (no filter) to 20.");
+	report_bad_value(name, value, "The value is a zstd level from 1 to 19, or 0 for none.");
 }
 
 /* As interval_in, but without raising its error. */

@@ -18,7 +18,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_targets.h"
-#include "forest/forest_read.h"
+#include "forest/forest_batch.h"
 #include "forest/forest_table.h"
 #include "forest/forest_write.h"
 #include "forest/row_shape.h"

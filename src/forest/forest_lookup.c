@@ -9,8 +9,11 @@
 #include "access/xact.h"
 #include "forest/forest_run.h"
 #include "forest/forest_snapshot.h"
+#include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
+
+#define VALUES_KEPT_BYTES (1024 * 1024)
 
 StaticAssertDecl(SST_NEVER_EXPIRES == DT_NOEND, "both mean that an entry does not expire");
 
@@ -31,48 +34,83 @@ forest_view_close(ForestView *view)
 	delta_probe_end(view->probe);
 }
 
+/* Values found last; what a large one has blown up is not kept. */
+static SvBuffer *
+value_buffer(void)
+{
+	static SvBuffer values = {.alloc = &sv_malloc_alloc};
+
+	if (values.capacity > VALUES_KEPT_BYTES)
+		sv_buffer_free(&values);
+	sv_buffer_reset(&values);
+	return &values;
+}
+
+/* The key as the group's run has it: in WAL runs behind the table id, which walkey has room for. */
+static SvSlice
+key_in_run(const LsmSourceRun *source, SvSlice key, uint8 *walkey)
+{
+	if (source->run->tier != LSM_WAL)
+		return key;
+	lsm_walkey_prefix(walkey, source->part->table_id);
+	memcpy(walkey + LSM_WALKEY_PREFIX_BYTES, key.data, key.len);
+	return sv_slice(walkey, LSM_WALKEY_PREFIX_BYTES + key.len);
+}
+
 static bool
 lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
 {
-	int			n;
-	const LsmSourceRun *sources = lsm_forest_sources(view->forest, table_id, &n);
+	uint8		walkey[LSM_WALKEY_PREFIX_BYTES + SST_MAX_KEY_BYTES];
+	SvBuffer   *values = value_buffer();
+	int			ngroups;
+	const LsmGroup *groups = lsm_forest_groups(view->forest, table_id, &ngroups);
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < ngroups; i++)
 	{
-		SstEntry	found;
+		const LsmSourceRun *source = lsm_group_find(&groups[i], key);
+		RunAnswer	answer;
 
-		if (!lsm_part_has_key(sources[i].part, key) ||
-			!forest_run_get(view->server_oid, &sources[i], key, &found))
+		if (source == NULL)
+			continue;
+		forest_run_get(view->server_oid, source->run, key_in_run(source, key, walkey), values, &answer);
+		if (answer.kind == RUN_ABSENT)
 			continue;
 		entry->found_in = FOUND_IN_RUN;
-		entry->is_tombstone = found.kind == SST_TOMBSTONE;
-		entry->value = found.value;
-		entry->expires_at = found.expires_at;
-		entry->run = sources[i].run;
+		entry->is_tombstone = answer.kind == SST_TOMBSTONE;
+		entry->value = sv_slice(values->data + answer.value_at, answer.value_len);
+		entry->expires_at = answer.expires_at;
+		entry->run = source->run;
 		return true;
 	}
 	return false;
 }
 
-void
-forest_lookup(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
+bool
+forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
 {
 	const LsmFloor *floor = lsm_forest_floor(view->forest, table_id);
 	bool		own_only = floor != NULL && floor->is_own;
 
+	if (!delta_probe(view->probe, table_id, key, own_only, &entry->row))
+		return false;
+	entry->found_in = FOUND_IN_DELTA;
+	entry->is_tombstone = entry->row.kind == DELTA_TOMBSTONE;
+	entry->value = entry->row.value;
+	entry->expires_at = entry->row.expires_at;
+	entry->run = NULL;
+	return true;
+}
+
+void
+forest_lookup(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
+{
 	CHECK_FOR_INTERRUPTS();
+	if (forest_lookup_in_delta(view, table_id, key, entry) ||
+		lookup_in_runs(view, table_id, key, entry))
+		return;
 	entry->found_in = FOUND_NOWHERE;
 	entry->is_tombstone = false;
 	entry->run = NULL;
-	if (delta_probe(view->probe, table_id, key, own_only, &entry->row))
-	{
-		entry->found_in = FOUND_IN_DELTA;
-		entry->is_tombstone = entry->row.kind == DELTA_TOMBSTONE;
-		entry->value = entry->row.value;
-		entry->expires_at = entry->row.expires_at;
-		return;
-	}
-	(void) lookup_in_runs(view, table_id, key, entry);
 }
 
 TimestampTz

@@ -49,6 +49,9 @@ extern void forest_view_close(ForestView *view);
 
 extern void forest_lookup(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry);
 
+/* Only the first part of it: false, with nothing in *entry, if the delta says nothing of the key. */
+extern bool forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry);
+
 /* Whether the entry is a value that has not expired. */
 extern bool forest_entry_is_live(const ForestEntry *entry);
 

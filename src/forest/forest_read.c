@@ -60,91 +60,6 @@ forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue
 	MemoryContextDelete(scratch);
 }
 
-/* One wanted key of a batch. */
-typedef struct BatchKey
-{
-	const ForestTable *table;
-	SvSlice		key;
-	int			position;		/* in the caller's arrays */
-} BatchKey;
-
-static int
-compare_batch_keys(const void *a, const void *b)
-{
-	const BatchKey *left = a;
-	const BatchKey *right = b;
-
-	if (left->table->vault_id != right->table->vault_id)
-		return left->table->vault_id < right->table->vault_id ? -1 : 1;
-	if (left->table->table_id != right->table->table_id)
-		return left->table->table_id < right->table->table_id ? -1 : 1;
-	return sv_slice_compare(left->key, right->key);
-}
-
-static bool
-same_batch_key(const BatchKey *a, const BatchKey *b)
-{
-	return a->table->table_id == b->table->table_id && sv_slice_equal(a->key, b->key);
-}
-
-/* Sorted, so that neighbours in the delta's index and in blocks are met together, and repeats once. */
-static BatchKey *
-sort_batch(const ForestTable *const *tables, const SvSlice *keys, int n)
-{
-	BatchKey   *batch = palloc(n * sizeof(BatchKey));
-
-	for (int i = 0; i < n; i++)
-		batch[i] = (BatchKey) {.table = tables[i],.key = keys[i],.position = i};
-	qsort(batch, n, sizeof(BatchKey), compare_batch_keys);
-	return batch;
-}
-
-void
-forest_multi_get(const ForestTable *const *tables, const SvSlice *keys, int n,
-				 Snapshot snapshot, ForestValue *out)
-{
-	MemoryContext result = CurrentMemoryContext;
-	MemoryContext scratch;
-	BatchKey   *batch;
-	ForestView	view = {0};
-
-	if (n == 0)
-		return;
-	scratch = scratch_context();
-	MemoryContextSwitchTo(scratch);
-	batch = sort_batch(tables, keys, n);
-
-	for (int i = 0; i < n; i++)
-	{
-		BatchKey   *wanted = &batch[i];
-		ForestValue *value = &out[wanted->position];
-		ForestEntry entry;
-
-		if (i > 0 && same_batch_key(&batch[i - 1], wanted))
-		{
-			*value = out[batch[i - 1].position];
-			continue;
-		}
-		value_not_found(value);
-		if (wanted->table->table_id == 0)
-			continue;
-		if (view.probe == NULL || view.vault_id != wanted->table->vault_id)
-		{
-			if (view.probe != NULL)
-				forest_view_close(&view);
-			forest_view_open(&view, wanted->table, snapshot);
-		}
-		forest_lookup(&view, wanted->table->table_id, wanted->key, &entry);
-		MemoryContextSwitchTo(result);
-		forest_value_from_entry(&entry, value);
-		MemoryContextSwitchTo(scratch);
-	}
-	if (view.probe != NULL)
-		forest_view_close(&view);
-	MemoryContextSwitchTo(result);
-	MemoryContextDelete(scratch);
-}
-
 /* An LsmSource over the delta; errors are raised, not returned. */
 static SvStatus
 delta_source_next(void *state, SstEntry *entry, SvError *err)
@@ -166,19 +81,18 @@ open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 {
 	const LsmForest *forest = forest_of_snapshot(table->vault_id, snapshot);
 	const LsmFloor *floor = lsm_forest_floor(forest, table->table_id);
-	int			nruns;
-	const LsmSourceRun *runs = lsm_forest_sources(forest, table->table_id, &nruns);
-	LsmSource  *sources = palloc((nruns + 1) * sizeof(LsmSource));
+	int			ngroups;
+	const LsmGroup *groups = lsm_forest_groups(forest, table->table_id, &ngroups);
+	LsmSource  *sources = palloc((ngroups + 1) * sizeof(LsmSource));
 	int			n = 0;
 	SvError		err;
 
 	scan->delta = delta_scan_begin(table->table_id, low, high, backward,
 								   floor != NULL && floor->is_own, snapshot);
 	sources[n++] = (LsmSource) {.next = delta_source_next,.state = scan->delta};
-	for (int i = 0; i < nruns; i++)
-		if (lsm_part_overlaps(runs[i].part, low, high))
-			sources[n++] = forest_run_source(forest_run_iterate(table->server_oid, &runs[i],
-																low, high, backward));
+	for (int i = 0; i < ngroups; i++)
+		sources[n++] = forest_run_source(forest_run_iterate(table->server_oid, &groups[i],
+															low, high, backward));
 	PG_STATUS_CHECK(lsm_merge_open(&scan->merge, sources, n, backward, &scan->alloc, &err), &err);
 }
 

@@ -31,10 +31,6 @@ typedef struct ForestValue
 /* Looks up one key.  The value is palloc'd in CurrentMemoryContext. */
 extern void forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue *out);
 
-/* Looks up keys[i] in tables[i], for n pairs in any order, repeats allowed. */
-extern void forest_multi_get(const ForestTable *const *tables, const SvSlice *keys, int n,
-							 Snapshot snapshot, ForestValue *out);
-
 typedef struct ForestScan ForestScan;
 
 /*

@@ -14,6 +14,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "forest/forest_catalog.h"
+#include "server/pg_cache.h"
 #include "server/pg_status.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -94,6 +95,15 @@ slice_of_bytea(Datum datum)
 	return sv_slice(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 }
 
+static void
+identify_run(LsmRun *run)
+{
+	CacheRunId	id = pg_cache_run_id(run->object);
+
+	run->identity[0] = id.hi;
+	run->identity[1] = id.lo;
+}
+
 /* Everything in *run points into the tuple or CurrentMemoryContext. */
 static void
 run_from_tuple(HeapTuple tuple, TupleDesc desc, LsmRun *run)
@@ -108,6 +118,7 @@ run_from_tuple(HeapTuple tuple, TupleDesc desc, LsmRun *run)
 	run->file_bytes = DatumGetInt64(required(tuple, desc, Anum_run_file_bytes));
 	run->tail_bytes = DatumGetInt64(required(tuple, desc, Anum_run_tail_bytes));
 	run->object = TextDatumGetCString(required(tuple, desc, Anum_run_object));
+	identify_run(run);
 	run->registered_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	run->nparts = columns.n;
 	run->parts = palloc(columns.n * sizeof(LsmPart));

@@ -1,8 +1,10 @@
 /*
  * forest_run.c
- *		Open runs.
+ *		From a run of the registry to the caches, and to its store.
  *
- * Behind read_range is where the shared block cache will stand.
+ * The layers below must not be left by longjmp while they load something.  So
+ * whatever can raise an error, as opening the store, is done before they are
+ * called, and they are first asked for what is cached, which needs no store.
  */
 #include "postgres.h"
 
@@ -10,229 +12,217 @@
 
 #include "access/xlog.h"
 #include "forest/forest_vault.h"
-#include "lib/ilist.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
+#include "server/pg_cache.h"
 #include "server/pg_status.h"
-#include "sst/sst_iterator.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-/* Readers kept open although nobody uses them. */
-#define OPEN_RUNS 64
-
-/* A lookup's buffer that a large value has blown up is not kept. */
-#define SCRATCH_KEPT_BYTES (1024 * 1024)
-
-typedef struct OpenRun
+/* Where a load reads from: valid for one call of the layers below. */
+typedef struct RunStore
 {
-	dlist_node	node;			/* in open_runs, most recently used first */
-	MemoryContext context;		/* holds this struct and the reader */
-	SvAlloc		alloc;
 	Oid			server_oid;
-	char	   *object;
-	SstSource	source;
-	SstReader  *reader;
-	int			pins;			/* iterators that use it */
-} OpenRun;
+	ObjectStore *store;
+	const char *object;
+} RunStore;
+
+/* A scan and what it reads from, kept until a memory context goes. */
+typedef struct OpenScan
+{
+	RunScan		scan;			/* first: callers see only this */
+	RunStore	store;
+	bool		is_open;
+} OpenScan;
 
 struct ForestRunIterator
 {
-	OpenRun    *run;
-	SstIterator *it;
-	bool		is_wal;			/* keys carry the table id in front */
+	MemoryContext context;
+	SvAlloc		alloc;
+	Oid			server_oid;
+	const LsmGroup *group;
+	int			first;			/* sources of the group that are still to be read, both inclusive */
+	int			last;
+	const SvSlice *low;			/* NULL: open; both copied */
+	const SvSlice *high;
+	bool		backward;
+	OpenScan	open;
+	SstIterator *it;			/* NULL: no run is open */
+	bool		is_wal;			/* its keys carry the table id in front */
 };
-
-typedef struct OpenRunKey
-{
-	char		object[256];
-} OpenRunKey;
-
-typedef struct OpenRunEntry
-{
-	OpenRunKey	key;			/* hash key */
-	OpenRun    *run;
-} OpenRunEntry;
-
-static dlist_head open_runs = DLIST_STATIC_INIT(open_runs);
-static HTAB *open_run_table = NULL;
 
 static SvStatus
 read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
-	OpenRun    *run = state;
+	RunStore   *store = state;
 	StoreRange	range = {.offset = offset,.len = len,.dst = dst};
-	SvStatus	status = store_get(forest_vault_store(run->server_oid), run->object, &range, 1,
-								   &forest_store_call, err);
+	SvStatus	status = store_get(store->store, store->object, &range, 1, &forest_store_call, err);
 
-	/* For the reader's caller, not found means that a key is absent. */
+	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = err->status = SV_CORRUPT;
 	return status;
 }
 
 static bool
-object_is_missing(OpenRun *run)
+object_is_missing(Oid server_oid, const char *object)
 {
 	SvError		err;
 	uint64_t	bytes;
 
-	return store_head(forest_vault_store(run->server_oid), run->object, &bytes,
-					  &forest_store_call, &err) == SV_NOT_FOUND;
+	return store_head(forest_vault_store(server_oid), object, &bytes, &forest_store_call,
+					  &err) == SV_NOT_FOUND;
 }
 
-static void report_missing(OpenRun *run) pg_attribute_noreturn();
-static void run_fail(OpenRun *run, const SvError *err) pg_attribute_noreturn();
+static void report_missing(const char *object) pg_attribute_noreturn();
+static void run_fail(Oid server_oid, const char *object, const SvError *err) pg_attribute_noreturn();
 
 static void
-report_missing(OpenRun *run)
+report_missing(const char *object)
 {
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("object \"%s\" is no longer in the store", run->object),
+				 errmsg("object \"%s\" is no longer in the store", object),
 				 errdetail("The primary server deleted it while this snapshot still needed it."),
 				 errhint("Try again, and turn on hot_standby_feedback.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("object \"%s\" is missing from the store", run->object),
+			 errmsg("object \"%s\" is missing from the store", object),
 			 errhint("Restore it from a copy of the store; other objects are not affected.")));
 }
 
 static void
-run_fail(OpenRun *run, const SvError *err)
+run_fail(Oid server_oid, const char *object, const SvError *err)
 {
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
-	if (err->status == SV_CORRUPT && object_is_missing(run))
-		report_missing(run);
+	if (err->status == SV_CORRUPT && object_is_missing(server_oid, object))
+		report_missing(object);
 	pg_status_report(ERROR, err);
 	pg_unreachable();
 }
 
-static void
-open_runs_init(void)
+static RunReader
+reader_with_source(const LsmRun *run, RunStore *store, Oid server_oid)
 {
-	HASHCTL		ctl = {.keysize = sizeof(OpenRunKey),.entrysize = sizeof(OpenRunEntry)};
+	RunReader	reader = forest_run_cached(run);
 
-	open_run_table = hash_create("skyvault open runs", OPEN_RUNS, &ctl, HASH_ELEM | HASH_STRINGS);
+	store->server_oid = server_oid;
+	store->store = forest_vault_store(server_oid);
+	store->object = run->object;
+	reader.source.read = read_range;
+	reader.source.state = store;
+	return reader;
 }
 
-static void
-close_run(OpenRun *run)
+void
+forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer)
 {
-	OpenRunKey	key;
-
-	strlcpy(key.object, run->object, sizeof(key.object));
-	hash_search(open_run_table, &key, HASH_REMOVE, NULL);
-	dlist_delete(&run->node);
-	MemoryContextDelete(run->context);
-}
-
-static void
-evict(void)
-{
-	dlist_mutable_iter iter;
-	int			n = 0;
-
-	dlist_foreach_modify(iter, &open_runs)
-	{
-		OpenRun    *run = dlist_container(OpenRun, node, iter.cur);
-
-		if (++n > OPEN_RUNS && run->pins == 0)
-			close_run(run);
-	}
-}
-
-static OpenRun *
-open_run(Oid server_oid, const LsmRun *lsm_run)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault run",
-												  ALLOCSET_DEFAULT_SIZES);
-	OpenRun    *run = MemoryContextAllocZero(context, sizeof(OpenRun));
-	OpenRunKey	key;
-	OpenRunEntry *entry;
-	bool		found;
-	SvError		err;
-
-	run->context = context;
-	run->alloc = pg_status_alloc(context);
-	run->server_oid = server_oid;
-	run->object = MemoryContextStrdup(context, lsm_run->object);
-	run->source = (SstSource) {.read = read_range,.state = run,.name = run->object};
-	if (sst_reader_open(&run->reader, &run->source, lsm_run->file_bytes, lsm_run->tail_bytes,
-						&run->alloc, &err) != SV_OK)
-		run_fail(run, &err);
-
-	strlcpy(key.object, run->object, sizeof(key.object));
-	entry = hash_search(open_run_table, &key, HASH_ENTER, &found);
-	entry->run = run;
-
-	/* Complete: nothing that fails can leak it any more. */
-	MemoryContextSetParent(context, TopMemoryContext);
-	dlist_push_head(&open_runs, &run->node);
-	evict();
-	return run;
-}
-
-static OpenRun *
-get_open_run(Oid server_oid, const LsmRun *lsm_run)
-{
-	OpenRunKey	key;
-	OpenRunEntry *entry;
-
-	if (open_run_table == NULL)
-		open_runs_init();
-	if (strlen(lsm_run->object) >= sizeof(key.object))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("object name \"%s\" in the registry is too long", lsm_run->object)));
-	strlcpy(key.object, lsm_run->object, sizeof(key.object));
-	entry = hash_search(open_run_table, &key, HASH_FIND, NULL);
-	if (entry == NULL)
-		return open_run(server_oid, lsm_run);
-	dlist_move_head(&open_runs, &entry->run->node);
-	return entry->run;
-}
-
-bool
-forest_run_get(Oid server_oid, const LsmSourceRun *source, SvSlice key, SstEntry *entry)
-{
-	static SvBuffer scratch = {.alloc = &sv_malloc_alloc};
-	uint8_t		walkey[LSM_WALKEY_PREFIX_BYTES + SST_MAX_KEY_BYTES];
-	SvSlice		run_key = key;
-	OpenRun    *run = get_open_run(server_oid, source->run);
+	RunReader	reader = forest_run_cached(run);
+	RunStore	store;
 	SvStatus	status;
 	SvError		err;
 
-	if (source->run->tier == LSM_WAL)
+	status = run_reader_get(pg_caches(), &reader, run_key, values, answer, &err);
+	if (status == SV_OK && answer->kind == RUN_UNCACHED)
 	{
-		lsm_walkey_prefix(walkey, source->part->table_id);
-		memcpy(walkey + LSM_WALKEY_PREFIX_BYTES, key.data, key.len);
-		run_key = sv_slice(walkey, LSM_WALKEY_PREFIX_BYTES + key.len);
+		reader = reader_with_source(run, &store, server_oid);
+		status = run_reader_get(pg_caches(), &reader, run_key, values, answer, &err);
 	}
-
-	if (scratch.capacity > SCRATCH_KEPT_BYTES)
-	{
-		sv_buffer_free(&scratch);
-		sv_buffer_init(&scratch, &sv_malloc_alloc);
-	}
-	status = sst_reader_get(run->reader, run_key, entry, &scratch, &err);
-	if (status == SV_NOT_FOUND)
-		return false;
 	if (status != SV_OK)
-		run_fail(run, &err);
-	entry->key = key;
-	return true;
+		run_fail(server_oid, run->object, &err);
+}
+
+void
+forest_run_get_many(Oid server_oid, const LsmRun *run, const SvSlice *run_keys, uint32 n,
+					SvBuffer *values, RunAnswer *answers)
+{
+	RunReader	reader = forest_run_cached(run);
+	RunStore	store;
+	uint32_t	uncached;
+	SvStatus	status;
+	SvError		err;
+
+	status = run_reader_get_many(pg_caches(), &reader, run_keys, n, values, answers, &uncached, &err);
+	if (status == SV_OK && uncached > 0)
+	{
+		reader = reader_with_source(run, &store, server_oid);
+		status = run_reader_load_many(pg_caches(), &reader, run_keys, n, values, answers, &err);
+	}
+	if (status != SV_OK)
+		run_fail(server_oid, run->object, &err);
 }
 
 static void
-iterator_release(void *arg)
+open_scan(OpenScan *open, Oid server_oid, const LsmRun *run)
 {
-	ForestRunIterator *iterator = arg;
+	RunReader	reader = reader_with_source(run, &open->store, server_oid);
+	SvError		err;
 
+	if (run_scan_open(&open->scan, pg_caches(), &reader, &err) != SV_OK)
+		run_fail(server_oid, run->object, &err);
+	open->is_open = true;
+}
+
+static void
+close_scan(void *arg)
+{
+	OpenScan   *open = arg;
+
+	if (open->is_open)
+		run_scan_close(&open->scan);
+	open->is_open = false;
+}
+
+RunScan *
+forest_run_open(Oid server_oid, const LsmRun *run)
+{
+	OpenScan   *open = palloc0(sizeof(OpenScan));
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	callback->func = close_scan;
+	callback->arg = open;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	open_scan(open, server_oid, run);
+	return &open->scan;
+}
+
+bool
+forest_run_warm(RunScan *scan, uint32 block)
+{
+	RunStore   *store = scan->run.source.state;
+	bool		loaded;
+	SvError		err;
+
+	store->store = forest_vault_store(store->server_oid);
+	if (run_scan_warm(scan, block, &loaded, &err) != SV_OK)
+		run_fail(store->server_oid, store->object, &err);
+	return loaded;
+}
+
+static void
+close_run(ForestRunIterator *iterator)
+{
 	sst_iterator_close(iterator->it);
-	iterator->run->pins--;
+	iterator->it = NULL;
+	close_scan(&iterator->open);
+}
+
+static void
+release_iterator(void *arg)
+{
+	close_run(arg);
+}
+
+/* The store's handle does not live as long as a scan. */
+static SvStatus
+fetch_block(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError *err)
+{
+	OpenScan   *open = state;
+	SstBlockSource source = run_scan_source(&open->scan);
+
+	open->store.store = forest_vault_store(open->store.server_oid);
+	return source.fetch(source.state, block, raw, parsed, err);
 }
 
 /* A bound of the table becomes a bound of the run; an open one stops at the table's end. */
@@ -248,17 +238,18 @@ wal_bound(int32 table_id, const SvSlice *bound, bool is_high)
 	return sv_slice(data, LSM_WALKEY_PREFIX_BYTES + key_bytes);
 }
 
-ForestRunIterator *
-forest_run_iterate(Oid server_oid, const LsmSourceRun *source,
-				   const SvSlice *low, const SvSlice *high, bool backward)
+static void
+open_run(ForestRunIterator *iterator, const LsmSourceRun *source)
 {
-	ForestRunIterator *iterator = palloc(sizeof(ForestRunIterator));
-	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+	MemoryContext old = MemoryContextSwitchTo(iterator->context);
+	const SvSlice *low = iterator->low;
+	const SvSlice *high = iterator->high;
+	SstBlockSource blocks;
 	SvSlice		wal_low;
 	SvSlice		wal_high;
 	SvError		err;
 
-	iterator->run = get_open_run(server_oid, source->run);
+	open_scan(&iterator->open, iterator->server_oid, source->run);
 	iterator->is_wal = source->run->tier == LSM_WAL;
 	if (iterator->is_wal)
 	{
@@ -267,11 +258,76 @@ forest_run_iterate(Oid server_oid, const LsmSourceRun *source,
 		low = &wal_low;
 		high = &wal_high;
 	}
-	if (sst_iterator_open(&iterator->it, iterator->run->reader, low, high, backward, &err) != SV_OK)
-		run_fail(iterator->run, &err);
+	blocks = run_scan_source(&iterator->open.scan);
+	blocks.fetch = fetch_block;
+	blocks.state = &iterator->open;
+	if (sst_iterator_open(&iterator->it, &blocks, low, high, iterator->backward, &iterator->alloc,
+						  &err) != SV_OK)
+		run_fail(iterator->server_oid, source->run->object, &err);
+	if (iterator->is_wal)
+	{
+		pfree(unconstify(uint8 *, wal_low.data));
+		pfree(unconstify(uint8 *, wal_high.data));
+	}
+	MemoryContextSwitchTo(old);
+}
 
-	iterator->run->pins++;
-	callback->func = iterator_release;
+/* The next run of the group that has keys between the bounds; NULL if there is none. */
+static const LsmSourceRun *
+next_run(ForestRunIterator *iterator)
+{
+	if (iterator->first > iterator->last)
+		return NULL;
+	return &iterator->group->sources[iterator->backward ? iterator->last-- : iterator->first++];
+}
+
+/* Index of the group's last source that has keys below high, or -1. */
+static int
+last_below(const LsmGroup *group, const SvSlice *high)
+{
+	int			i;
+
+	if (high == NULL)
+		return group->count - 1;
+	i = lsm_group_seek(group, *high);
+	if (i < group->count && lsm_part_overlaps(group->sources[i].part, NULL, high))
+		return i;
+	return i - 1;
+}
+
+static const SvSlice *
+copy_bound(const SvSlice *bound)
+{
+	SvSlice    *copy;
+	uint8	   *data;
+
+	if (bound == NULL)
+		return NULL;
+	copy = palloc(sizeof(SvSlice));
+	data = palloc(bound->len + 1);
+	if (bound->len > 0)
+		memcpy(data, bound->data, bound->len);
+	*copy = sv_slice(data, bound->len);
+	return copy;
+}
+
+ForestRunIterator *
+forest_run_iterate(Oid server_oid, const LsmGroup *group, const SvSlice *low, const SvSlice *high,
+				   bool backward)
+{
+	ForestRunIterator *iterator = palloc0(sizeof(ForestRunIterator));
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	iterator->context = CurrentMemoryContext;
+	iterator->alloc = pg_status_alloc(CurrentMemoryContext);
+	iterator->server_oid = server_oid;
+	iterator->group = group;
+	iterator->first = low == NULL ? 0 : lsm_group_seek(group, *low);
+	iterator->last = last_below(group, high);
+	iterator->low = copy_bound(low);
+	iterator->high = copy_bound(high);
+	iterator->backward = backward;
+	callback->func = release_iterator;
 	callback->arg = iterator;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	return iterator;
@@ -281,13 +337,28 @@ static SvStatus
 iterator_next(void *state, SstEntry *entry, SvError *err)
 {
 	ForestRunIterator *iterator = state;
-	SvStatus	status = sst_iterator_next(iterator->it, entry, err);
 
-	if (status == SV_OK && iterator->is_wal)
-		entry->key = lsm_walkey_key(entry->key);
-	else if (status != SV_OK && status != SV_NOT_FOUND)
-		run_fail(iterator->run, err);
-	return status;
+	for (;;)
+	{
+		const LsmSourceRun *source;
+
+		if (iterator->it != NULL)
+		{
+			SvStatus	status = sst_iterator_next(iterator->it, entry, err);
+
+			if (status == SV_OK && iterator->is_wal)
+				entry->key = lsm_walkey_key(entry->key);
+			if (status == SV_OK)
+				return SV_OK;
+			if (status != SV_NOT_FOUND)
+				run_fail(iterator->server_oid, iterator->open.store.object, err);
+			close_run(iterator);
+		}
+		source = next_run(iterator);
+		if (source == NULL)
+			return SV_NOT_FOUND;
+		open_run(iterator, source);
+	}
 }
 
 LsmSource

@@ -1,38 +1,64 @@
 /*
  * forest_run.h
- *		Open runs: lookups and iterators over the SST of one run.
+ *		Lookups and iterators over runs, by way of the shared caches.
  *
- * Readers are kept open per backend, least recently used first to go, and
- * found by the run's object name.  All of these raise errors: XX001 naming the
- * object if its bytes are not what was written, or if it is gone (on a standby
- * that is 40001: the primary was allowed to delete it), 58030 if the store
- * cannot be read.
+ * All of these raise errors: XX001 naming the object if its bytes are not what
+ * was written, or if it is gone (on a standby that is 40001: the primary was
+ * allowed to delete it), 58030 if the store cannot be read.
+ *
+ * A key is the run's: in a WAL run it has the table id in front
+ * (lsm_walkey.h).  Values are appended to a buffer, of which the allocator may
+ * not raise errors (malloc, pg_status_alloc).
  */
 #ifndef FOREST_RUN_H
 #define FOREST_RUN_H
 
 #include "postgres.h"
 
+#include "cache/run_reader.h"
 #include "lsm/lsm_forest.h"
 #include "lsm/lsm_merge.h"
-#include "sst/sst_entry.h"
+
+/* A RunReader without a source: enough for what is cached. */
+static inline RunReader
+forest_run_cached(const LsmRun *run)
+{
+	return (RunReader) {
+		.id = {run->identity[0], run->identity[1]},
+		.file_bytes = run->file_bytes,
+		.tail_bytes = run->tail_bytes,
+		.source = {.name = run->object}
+	};
+}
+
+/* answer->kind is an SstKind or RUN_ABSENT. */
+extern void forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values,
+						   RunAnswer *answer);
+
+/* The same for many keys, which ascend strictly. */
+extern void forest_run_get_many(Oid server_oid, const LsmRun *run, const SvSlice *run_keys, uint32 n,
+								SvBuffer *values, RunAnswer *answers);
 
 /*
- * The table's entry for a key in a run.  entry->value is valid until the next
- * call of this function; entry->key is the caller's.
- */
-extern bool forest_run_get(Oid server_oid, const LsmSourceRun *source, SvSlice key, SstEntry *entry);
-
-/*
- * Iterates over the table's entries with low <= key < high in a run.  Lives in
- * CurrentMemoryContext and keeps the run open until that is reset.
+ * Iterates over the table's entries with low <= key < high in the runs of a
+ * group, one run after the other.  Keys come without the table id.  Lives in
+ * CurrentMemoryContext, and lets go of its run when that is reset.
  */
 typedef struct ForestRunIterator ForestRunIterator;
 
-extern ForestRunIterator *forest_run_iterate(Oid server_oid, const LsmSourceRun *source,
+extern ForestRunIterator *forest_run_iterate(Oid server_oid, const LsmGroup *group,
 											 const SvSlice *low, const SvSlice *high, bool backward);
 
 /* An LsmSource over the iterator; errors are raised, not returned. */
 extern LsmSource forest_run_source(ForestRunIterator *iterator);
+
+/*
+ * For people and prewarming: the run's tail and blocks, held open until
+ * CurrentMemoryContext is reset.
+ */
+extern RunScan *forest_run_open(Oid server_oid, const LsmRun *run);
+
+/* Brings a block into the cache unless it is there; whether it was brought. */
+extern bool forest_run_warm(RunScan *scan, uint32 block);
 
 #endif							/* FOREST_RUN_H */

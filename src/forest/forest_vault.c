@@ -310,8 +310,7 @@ forest_vault_store(Oid server_oid)
 static bool
 store_cancelled(void *state)
 {
-	return INTERRUPTS_PENDING_CONDITION() && InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
-		(QueryCancelPending || ProcDiePending);
+	return pg_status_must_stop();
 }
 
 const StoreCall forest_store_call = {.cancelled = store_cancelled,.state = NULL};

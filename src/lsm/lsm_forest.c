@@ -23,6 +23,8 @@ typedef struct TableSources
 	int32_t		table_id;
 	int			first;			/* in sources */
 	int			count;
+	int			first_group;	/* in groups */
+	int			ngroups;
 } TableSources;
 
 struct LsmForest
@@ -37,6 +39,7 @@ struct LsmForest
 	int			floors_room;
 	LsmFloor   *floors;			/* once finished: ascending by table_id, one each */
 	LsmSourceRun *sources;
+	LsmGroup   *groups;
 	int			ntables;
 	TableSources *tables;		/* ascending by table_id */
 };
@@ -65,6 +68,7 @@ lsm_forest_free(LsmForest *forest)
 	sv_release(alloc, forest->runs);
 	sv_release(alloc, forest->floors);
 	sv_release(alloc, forest->sources);
+	sv_release(alloc, forest->groups);
 	sv_release(alloc, forest->tables);
 	sv_release(alloc, forest);
 }
@@ -350,6 +354,22 @@ index_tables(LsmForest *forest, int nsources, SvError *err)
 	return SV_OK;
 }
 
+static void
+group_tables(LsmForest *forest)
+{
+	int			ngroups = 0;
+
+	for (int i = 0; i < forest->ntables; i++)
+	{
+		TableSources *table = &forest->tables[i];
+
+		table->first_group = ngroups;
+		table->ngroups = lsm_group_sources(&forest->sources[table->first], table->count,
+										   &forest->groups[ngroups]);
+		ngroups += table->ngroups;
+	}
+}
+
 SvStatus
 lsm_forest_finish(LsmForest *forest, SvError *err)
 {
@@ -374,13 +394,17 @@ lsm_forest_finish(LsmForest *forest, SvError *err)
 		return sv_fail(err, SV_UNSUPPORTED, "a forest cannot hold %zu parts of runs", nparts);
 	forest->sources = sv_allocate(forest->alloc, nparts * sizeof(LsmSourceRun));
 	forest->tables = sv_allocate(forest->alloc, nparts * sizeof(TableSources));
-	if (forest->sources == NULL || forest->tables == NULL)
+	forest->groups = sv_allocate(forest->alloc, nparts * sizeof(LsmGroup));
+	if (forest->sources == NULL || forest->tables == NULL || forest->groups == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a forest of %zu parts", nparts);
 
 	nsources = collect_sources(forest, forest->sources);
 	if (nsources > 0)
 		qsort(forest->sources, (size_t) nsources, sizeof(LsmSourceRun), compare_sources);
-	return index_tables(forest, nsources, err);
+	status = index_tables(forest, nsources, err);
+	if (status == SV_OK)
+		group_tables(forest);
+	return status;
 }
 
 int
@@ -435,8 +459,8 @@ lsm_forest_floor(const LsmForest *forest, int32_t table_id)
 				   compare_floors);
 }
 
-const LsmSourceRun *
-lsm_forest_sources(const LsmForest *forest, int32_t table_id, int *count)
+static const TableSources *
+find_table(const LsmForest *forest, int32_t table_id)
 {
 	int			low = 0;
 	int			high = forest->ntables;
@@ -448,17 +472,31 @@ lsm_forest_sources(const LsmForest *forest, int32_t table_id, int *count)
 		const TableSources *table = &forest->tables[middle];
 
 		if (table->table_id == table_id)
-		{
-			*count = table->count;
-			return &forest->sources[table->first];
-		}
+			return table;
 		if (table->table_id < table_id)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	*count = 0;
 	return NULL;
+}
+
+const LsmSourceRun *
+lsm_forest_sources(const LsmForest *forest, int32_t table_id, int *count)
+{
+	const TableSources *table = find_table(forest, table_id);
+
+	*count = table == NULL ? 0 : table->count;
+	return table == NULL ? NULL : &forest->sources[table->first];
+}
+
+const LsmGroup *
+lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count)
+{
+	const TableSources *table = find_table(forest, table_id);
+
+	*count = table == NULL ? 0 : table->ngroups;
+	return table == NULL ? NULL : &forest->groups[table->first_group];
 }
 
 bool

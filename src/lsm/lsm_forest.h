@@ -18,6 +18,7 @@
 #include "base/sv_alloc.h"
 #include "base/sv_status.h"
 #include "base/sv_slice.h"
+#include "lsm/lsm_group.h"
 
 /* Stored in the registry: never renumber. */
 typedef enum LsmTier
@@ -48,6 +49,7 @@ typedef struct LsmRun
 	uint64_t	tail_bytes;
 	uint64_t	registered_by;	/* transaction id of the publish: ties a run to the rows it flushed */
 	const char *object;			/* name in the store */
+	uint64_t	identity[2];	/* what caches know the object by; of no meaning here */
 	int			nparts;
 	LsmPart    *parts;			/* ascending by table_id */
 } LsmRun;
@@ -94,8 +96,15 @@ extern int64_t lsm_forest_newest_seq(const LsmForest *forest);
 /* NULL if the table has no floor. */
 extern const LsmFloor *lsm_forest_floor(const LsmForest *forest, int32_t table_id);
 
-/* The table's runs in lookup order, floor applied; *count is 0 if there is none. */
+/*
+ * The table's runs in lookup order, floor applied; *count is 0 if there is
+ * none.  Runs that no key can tell apart in that order, as those of a level,
+ * are sorted by key.
+ */
 extern const LsmSourceRun *lsm_forest_sources(const LsmForest *forest, int32_t table_id, int *count);
+
+/* The same runs as groups (lsm_group.h), in lookup order. */
+extern const LsmGroup *lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count);
 
 /* Whether the part's key range holds the key, or touches [low, high); NULL bounds are open. */
 extern bool lsm_part_has_key(const LsmPart *part, SvSlice key);

@@ -82,4 +82,11 @@ extern int	no_such_variable
 #define compat_collation_is_c(collation) lc_collate_is_c(collation)
 #endif
 
+/* Needs storage/proc.h where it is used: this process's number among all. */
+#if PG_VERSION_NUM >= 170000
+#define compat_proc_number() ((uint32) GetNumberFromPGProc(MyProc))
+#else
+#define compat_proc_number() ((uint32) MyProc->pgprocno)
+#endif
+
 #endif							/* PG_COMPAT_H */

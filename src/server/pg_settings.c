@@ -15,6 +15,8 @@ int			setting_flush_interval_s = 300;
 int			setting_run_size_kb = 64 * 1024;
 int			setting_compression_level = 1;
 int			setting_retry_max_s = 60;
+int			setting_cache_size_kb = 128 * 1024;
+int			setting_tail_cache_size_kb = 32 * 1024;
 
 static void
 define_flush_settings(void)
@@ -59,9 +61,28 @@ define_run_settings(void)
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
+static void
+define_cache_settings(void)
+{
+	DefineCustomIntVariable("skyvault.cache_size",
+							"Shared memory for decompressed blocks of runs.",
+							NULL,
+							&setting_cache_size_kb,
+							128 * 1024, 4 * 1024, MAX_KILOBYTES,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.tail_cache_size",
+							"Shared memory for filters, models and indexes of runs.",
+							"They take about 2 % of the keys and values in the runs.",
+							&setting_tail_cache_size_kb,
+							32 * 1024, 1024, MAX_KILOBYTES,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+}
+
 void
 pg_settings_define(void)
 {
+	define_cache_settings();
 	define_flush_settings();
 	define_run_settings();
 	MarkGUCPrefixReserved("skyvault");

@@ -20,6 +20,12 @@ extern int	setting_compression_level;
 /* skyvault.retry_max_interval: longest pause between tries of a failed job */
 extern int	setting_retry_max_s;
 
+/* skyvault.cache_size: of the shared block cache; fixed at server start */
+extern int	setting_cache_size_kb;
+
+/* skyvault.tail_cache_size: of the shared cache of tails; fixed at server start */
+extern int	setting_tail_cache_size_kb;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

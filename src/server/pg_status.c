@@ -7,6 +7,7 @@
 
 #include "server/pg_status.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 typedef struct StatusText
@@ -112,4 +113,11 @@ pg_status_alloc(MemoryContext context)
 			.release = context_release,
 			.state = context
 	};
+}
+
+bool
+pg_status_must_stop(void)
+{
+	return INTERRUPTS_PENDING_CONDITION() && InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
+		(QueryCancelPending || ProcDiePending);
 }

@@ -31,4 +31,10 @@ extern void pg_status_report(int elevel, const SvError *err);
  */
 extern SvAlloc pg_status_alloc(MemoryContext context);
 
+/*
+ * Whether this process should stop what it does below the layers that may
+ * raise errors: it was cancelled or terminated, and may say so now.
+ */
+extern bool pg_status_must_stop(void);
+
 #endif							/* PG_STATUS_H */

@@ -69,19 +69,27 @@ check_writable(Relation rel)
 				 errhint("Use INSERT, UPDATE and DELETE.")));
 }
 
-void
-api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
+Relation
+api_relation_open(Oid relid, AclMode privilege)
 {
 	LOCKMODE	lockmode = privilege == ACL_SELECT ? AccessShareLock : RowExclusiveLock;
-	AttrNumber	key;
-	AttrNumber	value;
+	Relation	rel = try_relation_open(relid, lockmode);
 
-	map->rel = try_relation_open(relid, lockmode);
-	if (map->rel == NULL)
+	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
-	check_privilege(map->rel, privilege);
+	check_privilege(rel, privilege);
+	return rel;
+}
+
+void
+api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
+{
+	AttrNumber	key;
+	AttrNumber	value;
+
+	map->rel = api_relation_open(relid, privilege);
 	map->table = privilege == ACL_SELECT ? forest_table_for_read(relid) : forest_table_for_write(relid);
 	map->shape = row_shape(map->rel);
 	if (!row_shape_is_map(map->shape, &key, &value))

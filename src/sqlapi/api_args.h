@@ -28,6 +28,12 @@ typedef struct ApiMap
 } ApiMap;
 
 /*
+ * Opens and locks a relation (42P01 if there is none) and checks the caller's
+ * privilege on it and on its schema (42501).
+ */
+extern Relation api_relation_open(Oid relid, AclMode privilege);
+
+/*
  * Opens a map, checks the caller's privilege (42501), that it is one (42809),
  * and that its columns are of the given type, TEXTOID or BYTEAOID (42804).
  * For ACL_SELECT it is opened for reading, else for writing: then tables whose

@@ -9,7 +9,7 @@
 
 #include "catalog/namespace.h"
 #include "fmgr.h"
-#include "forest/forest_read.h"
+#include "forest/forest_batch.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "server/pg_compat.h"

@@ -1,7 +1,7 @@
 /*
  * sst_block.h
- *		One data block in its raw form: sorted entries, then a table of their
- *		offsets.
+ *		One data block in its raw form: sorted entries, then what finds one of
+ *		them.
  *
  * A block knows nothing of compression, checksums or its place in the file.
  * Neither side checks the order of the keys: the writer's and the iterator's
@@ -20,7 +20,7 @@
 typedef struct SstBlockBuilder
 {
 	SvBuffer	entries;
-	SvBuffer	offsets;		/* as they will be stored */
+	SvBuffer	sizes;			/* as they will be stored */
 	uint32_t	count;
 } SstBlockBuilder;
 
@@ -49,26 +49,86 @@ sst_block_builder_entries(const SstBlockBuilder *builder)
 	return builder->count;
 }
 
-/* A raw block being read: borrows the bytes it was parsed from. */
+/*
+ * A raw block comes out of a file with a table of its entries' sizes and room
+ * for their tags, both of which compress to little, and is settled in memory
+ * once: offsets take the place of the sizes, and tags are computed.  Takes any
+ * bytes, and checks all that readers rely on: the table, and each entry's
+ * head, kind and lengths.  NULL, or what is wrong; then the bytes are spoilt.
+ */
+extern const char *sst_block_settle(uint8_t *raw, size_t len);
+
+/*
+ * A settled block being read: borrows the bytes.  Readers of a shared cache
+ * may meet bytes that change under their hands, so the functions below stay
+ * inside the block whatever they find; what they say counts only if it had
+ * not changed.  An answer of an entry that lies outside is a problem, as text.
+ */
 typedef struct SstBlock
 {
 	const uint8_t *data;
-	size_t		entries_bytes;	/* the offset table follows */
+	size_t		entries_bytes;	/* tags and offsets follow */
 	uint32_t	count;			/* at least 1 */
 } SstBlock;
 
 /*
- * The bytes may be anything: parse checks the offset table's place, the other
- * two each entry they look at.  NULL, or what is wrong.
+ * How many bytes at a block's end an exact lookup looks at before it knows the
+ * entry, for prefetching: tags, offsets, number of entries.
  */
-extern const char *sst_block_parse(SstBlock *block, SvSlice raw);
+static inline size_t
+sst_block_trailer_bytes(uint32_t entries)
+{
+	return entries * (size_t) 3 + 2;
+}
+
+extern const char *sst_block_parse(SstBlock *block, SvSlice settled);
 
 /* The i-th entry, i < count; it points into the block. */
 extern const char *sst_block_entry(const SstBlock *block, uint32_t i, SstEntry *entry);
 
 /*
- * *position becomes that of the first entry whose key is not below key, or
- * count; *exact says whether that entry, then filled in, has the key itself.
+ * An entry's bytes by themselves, as the one of a large block is spread over
+ * frames: decodes the head and the key out of the first bytes (at least
+ * SST_ENTRY_HEAD_BYTES plus the key, or all there are) of an entry that has
+ * entry_bytes in all.  *value_at becomes the value's offset in the entry,
+ * entry->value.len its length, and entry->value.data NULL.
+ */
+#define SST_ENTRY_HEAD_BYTES 16
+extern const char *sst_entry_decode_head(SvSlice first, size_t entry_bytes, SstEntry *entry,
+										 size_t *value_at);
+
+/* The tag of a key among its block's: from sv_hash64 of it. */
+static inline uint8_t
+sst_block_tag(uint64_t hash)
+{
+	return (uint8_t) hash;
+}
+
+/*
+ * The exact lookup, by tag: *position becomes that of the next entry at or
+ * after *position with this tag, or count if there is none.
+ */
+extern void sst_block_next_tagged(const SstBlock *block, uint8_t tag, uint32_t *position);
+
+/* Asks for an entry's first two cache lines: its offset is behind the tags. */
+static inline void
+sst_block_prefetch_entry(const SstBlock *block, uint32_t i)
+{
+	const uint8_t *at = block->data + block->entries_bytes + block->count + (size_t) 2 * i;
+	const uint8_t *entry = block->data + (at[0] | at[1] << 8);
+
+	__builtin_prefetch(entry);
+	__builtin_prefetch(entry + 64);
+}
+
+/* By tag and key: *found says whether the key is there, and then *entry is filled in. */
+extern const char *sst_block_find(const SstBlock *block, SvSlice key, uint8_t tag, bool *found,
+								  SstEntry *entry);
+
+/*
+ * By order: *position becomes that of the first entry whose key is not below
+ * key, or count; *exact says whether that entry, then filled in, has the key
+ * itself.
  */
 extern const char *sst_block_seek(const SstBlock *block, SvSlice key, uint32_t *position,
 								  bool *exact, SstEntry *entry);

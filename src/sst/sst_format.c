@@ -12,12 +12,13 @@
 /* Offsets in the footer. */
 #define FOOTER_FILTER			0
 #define FOOTER_LEARNED_INDEX	16
-#define FOOTER_BLOCK_INDEX		32
-#define FOOTER_PROPERTIES		48
-#define FOOTER_VERSION			64
-#define FOOTER_LENGTH			68
-#define FOOTER_CHECKSUM			72
-#define FOOTER_MAGIC			80
+#define FOOTER_DICTIONARY		32
+#define FOOTER_BLOCK_INDEX		48
+#define FOOTER_PROPERTIES		64
+#define FOOTER_VERSION			80
+#define FOOTER_LENGTH			84
+#define FOOTER_CHECKSUM			88
+#define FOOTER_MAGIC			96
 
 /* The checksum covers what is before it, so all but this. */
 #define UNCHECKED_BYTES		(SST_FOOTER_BYTES - FOOTER_CHECKSUM)
@@ -34,6 +35,21 @@ put_handle(uint8_t *dst, SstHandle handle)
 	sv_put_u64(dst + 8, handle.length);
 }
 
+/* How many bytes are missing to a multiple of SST_PART_ALIGN. */
+static size_t
+padding(uint64_t at)
+{
+	return (size_t) (-at % SST_PART_ALIGN);
+}
+
+SvStatus
+sst_tail_align(SvBuffer *tail, SvError *err)
+{
+	static const uint8_t zeroes[SST_PART_ALIGN];
+
+	return sv_buffer_append(tail, zeroes, padding(tail->len), err);
+}
+
 SvStatus
 sst_footer_append(SvBuffer *tail, const SstFooter *footer, SvError *err)
 {
@@ -45,6 +61,7 @@ sst_footer_append(SvBuffer *tail, const SstFooter *footer, SvError *err)
 	dst = tail->data + tail->len;
 	put_handle(dst + FOOTER_FILTER, footer->filter);
 	put_handle(dst + FOOTER_LEARNED_INDEX, footer->learned_index);
+	put_handle(dst + FOOTER_DICTIONARY, footer->dictionary);
 	put_handle(dst + FOOTER_BLOCK_INDEX, footer->block_index);
 	put_handle(dst + FOOTER_PROPERTIES, footer->properties);
 	sv_put_u32(dst + FOOTER_VERSION, SST_VERSION);
@@ -76,36 +93,57 @@ sst_tail_check(SvSlice tail, uint32_t *version)
 	return NULL;
 }
 
-/* Reads the next handle, of the part that has to begin at *offset. */
-static bool
-next_part(SvCursor *c, uint64_t *offset, uint64_t end, SstHandle *handle)
+/* The parts of a tail, one after the other. */
+typedef struct PartCursor
 {
-	if (!sv_cursor_u64(c, &handle->offset) || !sv_cursor_u64(c, &handle->length))
-		return false;
-	if (handle->offset != *offset || handle->length > end - *offset)
-		return false;
-	*offset += handle->length;
-	return true;
+	SvSlice		tail;
+	SvCursor	handles;
+	uint64_t	tail_offset;
+	size_t		at;				/* in the tail: where the part before ends */
+	size_t		end;			/* where the footer begins */
+} PartCursor;
+
+/* Reads the next handle, whose part has to begin where the one before ends, but for padding. */
+static const char *
+next_part(PartCursor *c, SstHandle *handle)
+{
+	size_t		padded = c->at + padding(c->at);
+
+	if (!sv_cursor_u64(&c->handles, &handle->offset) ||
+		!sv_cursor_u64(&c->handles, &handle->length) ||
+		padded > c->end || handle->offset != c->tail_offset + padded ||
+		handle->length > c->end - padded)
+		return "parts do not fill the tail";
+	for (; c->at < padded; c->at++)
+		if (c->tail.data[c->at] != 0)
+			return "bytes between parts are not zero";
+	c->at += (size_t) handle->length;
+	return NULL;
 }
 
 const char *
 sst_footer_decode(SvSlice tail, uint64_t tail_offset, SstFooter *footer)
 {
-	SvCursor	c;
-	uint64_t	offset = tail_offset;
-	uint64_t	end;
+	SstHandle  *parts[] = {
+		&footer->filter, &footer->learned_index, &footer->dictionary, &footer->block_index,
+		&footer->properties
+	};
+	PartCursor	c = {.tail = tail,.tail_offset = tail_offset};
 
 	if (tail.len < SST_FOOTER_BYTES)
 		return "tail is too short";
-	end = tail_offset + tail.len - SST_FOOTER_BYTES;
-	c = sv_cursor(sv_slice(tail.data + tail.len - SST_FOOTER_BYTES, SST_FOOTER_BYTES));
-	if (!next_part(&c, &offset, end, &footer->filter) ||
-		!next_part(&c, &offset, end, &footer->learned_index) ||
-		!next_part(&c, &offset, end, &footer->block_index) ||
-		!next_part(&c, &offset, end, &footer->properties) ||
-		offset != end)
+	c.end = tail.len - SST_FOOTER_BYTES;
+	c.handles = sv_cursor(sv_slice(tail.data + c.end, SST_FOOTER_BYTES));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+	{
+		const char *problem = next_part(&c, parts[i]);
+
+		if (problem != NULL)
+			return problem;
+	}
+	if (c.at != c.end)
 		return "parts do not fill the tail";
-	if (sv_get_u32(tail.data + tail.len - SST_FOOTER_BYTES + FOOTER_LENGTH) != SST_FOOTER_BYTES)
+	if (sv_get_u32(tail.data + c.end + FOOTER_LENGTH) != SST_FOOTER_BYTES)
 		return "wrong length of the footer";
 	return NULL;
 }

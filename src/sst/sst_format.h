@@ -30,12 +30,18 @@
 /* Buffers for ordinary blocks grow no further by doubling; larger ones are let go after use. */
 #define SST_KEPT_BUFFER_BYTES (2 * SST_FRAME_BYTES)
 
-#define SST_FOOTER_BYTES	88
+#define SST_FOOTER_BYTES	104
+
+/* Parts begin at a multiple of this, counted from where the tail does; the footer does not. */
+#define SST_PART_ALIGN		32
 
 /* The end of the footer, laid out alike in every version. */
 #define SST_TRAILER_BYTES	24
 
 #define SST_PROPERTIES_BYTES 24
+
+/* A dictionary of zstd, which readers keep a copy of. */
+#define SST_MAX_DICTIONARY_BYTES (256 * 1024)
 
 /* What one allocation may have in the server. */
 #define SST_MAX_TAIL_BYTES	((size_t) 1024 * 1024 * 1024 - 1)
@@ -52,6 +58,7 @@ typedef struct SstFooter
 {
 	SstHandle	filter;
 	SstHandle	learned_index;
+	SstHandle	dictionary;
 	SstHandle	block_index;
 	SstHandle	properties;
 } SstFooter;
@@ -62,6 +69,9 @@ typedef struct SstProperties
 	uint64_t	tombstones;
 	uint64_t	raw_bytes;		/* keys and values before compression */
 } SstProperties;
+
+/* Appends zeroes up to where the next part may begin. */
+extern SvStatus sst_tail_align(SvBuffer *tail, SvError *err);
 
 /* Appends the footer, and with it the checksum of all that tail holds. */
 extern SvStatus sst_footer_append(SvBuffer *tail, const SstFooter *footer, SvError *err);

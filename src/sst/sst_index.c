@@ -8,7 +8,10 @@
 #include "sst/sst_block.h"
 #include "sst/sst_format.h"
 
-#define HEADER_BYTES	8
+/* As long as a record, so that records, like parts, begin at multiples of their length. */
+#define HEADER_LAST_KEY	4		/* behind the number of blocks */
+#define HEADER_ZEROES	8		/* from here on */
+#define HEADER_BYTES	32
 
 /* A record: offset, checksum, stored and raw bytes, flags, entries, place of the low key. */
 #define RECORD_CHECKSUM	8
@@ -19,12 +22,14 @@
 #define RECORD_LOW_KEY	28
 #define RECORD_BYTES	32
 
+_Static_assert(HEADER_BYTES % SST_PART_ALIGN == 0 && SST_PART_ALIGN % RECORD_BYTES == 0,
+			   "no record lies across two cache lines");
+
 void
 sst_index_builder_init(SstIndexBuilder *builder, const SvAlloc *alloc)
 {
 	sv_buffer_init(&builder->records, alloc);
 	sv_buffer_init(&builder->keys, alloc);
-	builder->low_key_at = 0;
 	builder->count = 0;
 }
 
@@ -58,6 +63,7 @@ SvStatus
 sst_index_builder_begin(SstIndexBuilder *builder, SvSlice first_key, SvSlice key_before,
 						SvError *err)
 {
+	uint8_t		record[RECORD_BYTES] = {0};
 	size_t		len = first_key.len;
 	SvStatus	status;
 
@@ -66,14 +72,19 @@ sst_index_builder_begin(SstIndexBuilder *builder, SvSlice first_key, SvSlice key
 	status = check_size(builder, len + RECORD_BYTES, err);
 	if (status != SV_OK)
 		return status;
-	builder->low_key_at = (uint32_t) builder->keys.len;
-	return sv_buffer_append(&builder->keys, first_key.data, len, err);
+	sv_put_u32(record + RECORD_LOW_KEY, (uint32_t) builder->keys.len);
+	status = sv_buffer_append(&builder->records, record, sizeof(record), err);
+	if (status == SV_OK)
+		status = sv_buffer_append(&builder->keys, first_key.data, len, err);
+	if (status == SV_OK)
+		builder->count++;
+	return status;
 }
 
-SvStatus
-sst_index_builder_end(SstIndexBuilder *builder, const SstBlockInfo *info, SvError *err)
+void
+sst_index_builder_place(SstIndexBuilder *builder, uint32_t block, const SstBlockInfo *info)
 {
-	uint8_t		record[RECORD_BYTES];
+	uint8_t    *record = builder->records.data + block * (size_t) RECORD_BYTES;
 
 	sv_put_u64(record, info->offset);
 	sv_put_u64(record + RECORD_CHECKSUM, info->checksum);
@@ -81,19 +92,28 @@ sst_index_builder_end(SstIndexBuilder *builder, const SstBlockInfo *info, SvErro
 	sv_put_u32(record + RECORD_RAW, info->raw_bytes);
 	sv_put_u16(record + RECORD_FLAGS, info->flags);
 	sv_put_u16(record + RECORD_ENTRIES, info->entries);
-	sv_put_u32(record + RECORD_LOW_KEY, builder->low_key_at);
-	builder->count++;
-	return sv_buffer_append(&builder->records, record, sizeof(record), err);
+}
+
+SvSlice
+sst_index_builder_low_key(const SstIndexBuilder *builder, uint32_t block)
+{
+	const uint8_t *record = builder->records.data + block * (size_t) RECORD_BYTES;
+	size_t		at = sv_get_u32(record + RECORD_LOW_KEY);
+	size_t		end = builder->keys.len;
+
+	if (block + 1 < builder->count)
+		end = sv_get_u32(record + RECORD_BYTES + RECORD_LOW_KEY);
+	return sv_slice(end > at ? builder->keys.data + at : NULL, end - at);
 }
 
 SvStatus
 sst_index_builder_finish(SstIndexBuilder *builder, SvSlice last_key, SvBuffer *tail, SvError *err)
 {
-	uint8_t		header[HEADER_BYTES];
+	uint8_t		header[HEADER_BYTES] = {0};
 	SvStatus	status;
 
 	sv_put_u32(header, builder->count);
-	sv_put_u32(header + 4, (uint32_t) builder->keys.len);
+	sv_put_u32(header + HEADER_LAST_KEY, (uint32_t) builder->keys.len);
 	status = sv_buffer_reserve(tail, sizeof(header) + builder->records.len +
 							   builder->keys.len + last_key.len, err);
 	if (status == SV_OK)
@@ -123,19 +143,21 @@ low_key_at(const SstIndex *index, uint32_t block)
 
 /* A block's numbers by themselves. */
 static const char *
-check_block(const SstBlockInfo *info)
+check_block(const SstBlockInfo *info, uint16_t known_flags)
 {
 	bool		large = (info->flags & SST_BLOCK_LARGE) != 0;
+	bool		zstd = (info->flags & SST_BLOCK_ZSTD) != 0;
 
-	if ((info->flags & ~(SST_BLOCK_ZSTD | SST_BLOCK_LARGE)) != 0)
-		return "unknown flag in the block index";
+	if ((info->flags & ~known_flags) != 0 ||
+		((info->flags & SST_BLOCK_DICTIONARY) != 0 && !zstd))
+		return "wrong flags of a block in the block index";
 	if (info->raw_bytes > SST_MAX_BLOCK_BYTES || large != (info->raw_bytes > SST_FRAME_BYTES))
 		return "wrong size of a block in the block index";
-	if (info->entries == 0 || (large && info->entries != 1))
+	if (info->entries == 0 || (large && info->entries != 1) ||
+		sst_block_trailer_bytes(info->entries) >= info->raw_bytes)
 		return "wrong number of entries in the block index";
 	if (info->stored_bytes == 0 ||
-		((info->flags & SST_BLOCK_ZSTD) != 0 ? info->stored_bytes >= info->raw_bytes :
-		 info->stored_bytes != info->raw_bytes))
+		(zstd ? info->stored_bytes >= info->raw_bytes : info->stored_bytes != info->raw_bytes))
 		return "wrong stored size in the block index";
 	return NULL;
 }
@@ -166,35 +188,49 @@ check_keys(const SstIndex *index)
 	return NULL;
 }
 
-const char *
-sst_index_parse(SstIndex *index, SvSlice bytes, uint64_t data_bytes, uint64_t entries)
+/* The header and where the records and the keys are. */
+static const char *
+parse_extents(SstIndex *index, SvSlice bytes)
 {
-	SvCursor	c = sv_cursor(bytes);
-	SvSlice		records;
+	if (bytes.len < HEADER_BYTES)
+		return "block index is cut off";
+	index->count = sv_get_u32(bytes.data);
+	index->last_key_at = sv_get_u32(bytes.data + HEADER_LAST_KEY);
+	for (size_t i = HEADER_ZEROES; i < HEADER_BYTES; i++)
+		if (bytes.data[i] != 0)
+			return "header of the block index is malformed";
+	bytes = sv_slice(bytes.data + HEADER_BYTES, bytes.len - HEADER_BYTES);
+	if (index->count > bytes.len / RECORD_BYTES ||
+		bytes.len - index->count * (size_t) RECORD_BYTES > UINT32_MAX)
+		return "block index is cut off";
+	index->records = bytes.data;
+	index->keys = bytes.data + index->count * (size_t) RECORD_BYTES;
+	index->keys_bytes = (uint32_t) (bytes.len - index->count * (size_t) RECORD_BYTES);
+	return NULL;
+}
+
+const char *
+sst_index_parse(SstIndex *index, SvSlice bytes, uint64_t data_bytes, uint64_t entries,
+				bool has_dictionary)
+{
+	uint16_t	known_flags = SST_BLOCK_ZSTD | SST_BLOCK_LARGE |
+		(has_dictionary ? SST_BLOCK_DICTIONARY : 0);
 	uint64_t	offset = 0;
 	uint64_t	counted = 0;
+	const char *problem = parse_extents(index, bytes);
 
-	if (!sv_cursor_u32(&c, &index->count) || !sv_cursor_u32(&c, &index->last_key_at) ||
-		index->count > c.left / RECORD_BYTES ||
-		!sv_cursor_bytes(&c, index->count * (size_t) RECORD_BYTES, &records) ||
-		c.left > UINT32_MAX)
-		return "block index is cut off";
-	index->records = records.data;
-	index->keys = c.at;
-	index->keys_bytes = (uint32_t) c.left;
-
-	for (uint32_t i = 0; i < index->count; i++)
+	for (uint32_t i = 0; problem == NULL && i < index->count; i++)
 	{
 		SstBlockInfo info = sst_index_block(index, i);
-		const char *problem = check_block(&info);
 
-		if (problem != NULL)
-			return problem;
-		if (info.offset != offset)
-			return "blocks do not follow one another";
+		problem = check_block(&info, known_flags);
+		if (problem == NULL && info.offset != offset)
+			problem = "blocks do not follow one another";
 		offset += info.stored_bytes;
 		counted += info.entries;
 	}
+	if (problem != NULL)
+		return problem;
 	if (offset != data_bytes)
 		return "blocks do not fill the file up to the tail";
 	if (counted != entries)
@@ -238,33 +274,17 @@ sst_index_last_key(const SstIndex *index)
 	return sv_slice(index->keys_bytes > at ? index->keys + at : NULL, index->keys_bytes - at);
 }
 
-static uint32_t
-count_blocks(const SstIndex *index, SvSlice key, bool equal_counts)
+uint32_t
+sst_index_rank(const SstIndex *index, SvSlice key, uint32_t low, uint32_t high)
 {
-	uint32_t	low = 0;
-	uint32_t	high = index->count;
-
 	while (low < high)
 	{
 		uint32_t	middle = low + (high - low) / 2;
-		int			c = sv_slice_compare(sst_index_low_key(index, middle), key);
 
-		if (c < 0 || (c == 0 && equal_counts))
+		if (sv_slice_compare(sst_index_low_key(index, middle), key) <= 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return low;
-}
-
-uint32_t
-sst_index_blocks_below(const SstIndex *index, SvSlice key)
-{
-	return count_blocks(index, key, false);
-}
-
-uint32_t
-sst_index_blocks_up_to(const SstIndex *index, SvSlice key)
-{
-	return count_blocks(index, key, true);
 }

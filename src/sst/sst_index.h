@@ -14,6 +14,7 @@
 /* Flags of a block.  Stored in files: never renumber. */
 #define SST_BLOCK_ZSTD	1		/* stored compressed */
 #define SST_BLOCK_LARGE	2		/* one entry, more than a frame when raw */
+#define SST_BLOCK_DICTIONARY 4	/* compressed with the file's dictionary; goes with SST_BLOCK_ZSTD */
 
 typedef struct SstBlockInfo
 {
@@ -30,7 +31,6 @@ typedef struct SstIndexBuilder
 {
 	SvBuffer	records;
 	SvBuffer	keys;
-	uint32_t	low_key_at;		/* of the block last begun */
 	uint32_t	count;
 } SstIndexBuilder;
 
@@ -39,12 +39,16 @@ extern void sst_index_builder_free(SstIndexBuilder *builder);
 
 /*
  * For each block first begin, with its first key and that of the entry before
- * (any, if there is none), then end.
+ * (any, if there is none), which gives it its number; later place, once it is
+ * known where and how the block is stored.
  */
 extern SvStatus sst_index_builder_begin(SstIndexBuilder *builder, SvSlice first_key,
 										SvSlice key_before, SvError *err);
-extern SvStatus sst_index_builder_end(SstIndexBuilder *builder, const SstBlockInfo *info,
-									  SvError *err);
+extern void sst_index_builder_place(SstIndexBuilder *builder, uint32_t block,
+									const SstBlockInfo *info);
+
+/* Of a block that was begun; points into the builder. */
+extern SvSlice sst_index_builder_low_key(const SstIndexBuilder *builder, uint32_t block);
 
 /* Appends the index to tail.  SV_INVALID if it would be too large to be opened. */
 extern SvStatus sst_index_builder_finish(SstIndexBuilder *builder, SvSlice last_key,
@@ -62,11 +66,12 @@ typedef struct SstIndex
 
 /*
  * Takes any bytes, and checks all of them: the blocks fill the file from 0 to
- * data_bytes and hold so many entries, the keys ascend.  NULL, or what is
- * wrong.  The functions below trust it.
+ * data_bytes and hold so many entries, the keys ascend, no block uses a
+ * dictionary that is not there.  NULL, or what is wrong.  The functions below
+ * trust it.
  */
 extern const char *sst_index_parse(SstIndex *index, SvSlice bytes, uint64_t data_bytes,
-								   uint64_t entries);
+								   uint64_t entries, bool has_dictionary);
 
 extern SstBlockInfo sst_index_block(const SstIndex *index, uint32_t block);
 extern SvSlice sst_index_low_key(const SstIndex *index, uint32_t block);
@@ -74,8 +79,7 @@ extern SvSlice sst_index_low_key(const SstIndex *index, uint32_t block);
 /* Of a file that has blocks. */
 extern SvSlice sst_index_last_key(const SstIndex *index);
 
-/* How many blocks have a low key that is below key, or not above it. */
-extern uint32_t sst_index_blocks_below(const SstIndex *index, SvSlice key);
-extern uint32_t sst_index_blocks_up_to(const SstIndex *index, SvSlice key);
+/* How many blocks have a low key that is not above key, if that is known to be low to high. */
+extern uint32_t sst_index_rank(const SstIndex *index, SvSlice key, uint32_t low, uint32_t high);
 
 #endif							/* SST_INDEX_H */

@@ -8,8 +8,7 @@
  */
 #include "sst/sst_iterator.h"
 
-#include "sst/sst_fetch.h"
-#include "sst/sst_format.h"
+#include "sst/sst_load.h"
 
 typedef struct Bound
 {
@@ -19,7 +18,8 @@ typedef struct Bound
 
 struct SstIterator
 {
-	SstReader  *reader;
+	const SvAlloc *alloc;
+	SstBlockSource source;
 	Bound		low;
 	Bound		high;
 	bool		backward;
@@ -32,6 +32,12 @@ struct SstIterator
 	uint32_t	next;			/* position in the block; backward, one more than it */
 	SvSlice		last_key;
 };
+
+static SvStatus
+damaged(const SstIterator *it, const char *problem, SvError *err)
+{
+	return sst_block_damaged(it->source.tail, it->source.name, it->block, problem, err);
+}
 
 static SvStatus
 bound_copy(Bound *bound, const SvSlice *from, SvError *err)
@@ -52,20 +58,20 @@ bound_compare(SvSlice key, const Bound *bound)
 static void
 choose_start(SstIterator *it)
 {
-	const SstIndex *index = sst_reader_index(it->reader);
+	const SstTail *tail = it->source.tail;
 	SvSlice		low = sv_buffer_slice(&it->low.bytes);
 	SvSlice		high = sv_buffer_slice(&it->high.bytes);
-	uint32_t	blocks = index->count;
+	uint32_t	blocks = tail->index.count;
 
 	it->done = true;
 	if (blocks == 0)
 		return;
 	if (it->low.present && it->high.present && sv_slice_compare(low, high) >= 0)
 		return;
-	if (it->low.present && sv_slice_compare(low, sst_index_last_key(index)) > 0)
+	if (it->low.present && sv_slice_compare(low, sst_index_last_key(&tail->index)) > 0)
 		return;
 	if (it->high.present)
-		blocks = sst_index_blocks_below(index, high);
+		blocks = sst_tail_blocks_below(tail, high);
 	if (blocks == 0)
 		return;
 
@@ -74,7 +80,7 @@ choose_start(SstIterator *it)
 		it->block = blocks - 1;
 	else if (it->low.present)
 	{
-		uint32_t	up_to = sst_index_blocks_up_to(index, low);
+		uint32_t	up_to = sst_tail_blocks_up_to(tail, low);
 
 		it->block = up_to > 0 ? up_to - 1 : 0;
 	}
@@ -83,10 +89,9 @@ choose_start(SstIterator *it)
 }
 
 SvStatus
-sst_iterator_open(SstIterator **it, SstReader *reader, const SvSlice *low, const SvSlice *high,
-				  bool backward, SvError *err)
+sst_iterator_open(SstIterator **it, const SstBlockSource *source, const SvSlice *low,
+				  const SvSlice *high, bool backward, const SvAlloc *alloc, SvError *err)
 {
-	const SvAlloc *alloc = sst_reader_alloc(reader);
 	SstIterator *new_it = sv_allocate(alloc, sizeof(*new_it));
 	SvStatus	status;
 
@@ -94,7 +99,8 @@ sst_iterator_open(SstIterator **it, SstReader *reader, const SvSlice *low, const
 	if (new_it == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory for an iterator");
 	memset(new_it, 0, sizeof(*new_it));
-	new_it->reader = reader;
+	new_it->alloc = alloc;
+	new_it->source = *source;
 	new_it->backward = backward;
 	sv_buffer_init(&new_it->low.bytes, alloc);
 	sv_buffer_init(&new_it->high.bytes, alloc);
@@ -120,7 +126,7 @@ sst_iterator_close(SstIterator *it)
 	sv_buffer_free(&it->low.bytes);
 	sv_buffer_free(&it->high.bytes);
 	sv_buffer_free(&it->raw);
-	sv_release(sst_reader_alloc(it->reader), it);
+	sv_release(it->alloc, it);
 }
 
 /* Fetches it->block, and finds where in it the range begins. */
@@ -135,7 +141,7 @@ load_block(SstIterator *it, SvError *err)
 
 	if (it->raw.capacity > SST_KEPT_BUFFER_BYTES)
 		sv_buffer_free(&it->raw);
-	status = sst_reader_fetch(it->reader, it->block, &it->raw, &it->parsed, err);
+	status = it->source.fetch(it->source.state, it->block, &it->raw, &it->parsed, err);
 	if (status != SV_OK)
 		return status;
 	it->next = it->backward ? it->parsed.count : 0;
@@ -144,7 +150,7 @@ load_block(SstIterator *it, SvError *err)
 		problem = sst_block_seek(&it->parsed, sv_buffer_slice(&start->bytes), &it->next,
 								 &exact, &entry);
 		if (problem != NULL)
-			return sst_reader_damaged(it->reader, it->block, problem, err);
+			return damaged(it, problem, err);
 	}
 	it->loaded = true;
 	it->entered = false;
@@ -155,7 +161,7 @@ load_block(SstIterator *it, SvError *err)
 static void
 leave_block(SstIterator *it)
 {
-	const SstIndex *index = sst_reader_index(it->reader);
+	const SstIndex *index = &it->source.tail->index;
 
 	it->loaded = false;
 	if (it->backward)
@@ -193,7 +199,7 @@ take_entry(SstIterator *it, SstEntry *entry, SvError *err)
 			problem = "keys do not ascend";
 	}
 	if (problem != NULL)
-		return sst_reader_damaged(it->reader, it->block, problem, err);
+		return damaged(it, problem, err);
 	it->next = it->backward ? position : position + 1;
 	it->last_key = entry->key;
 	it->entered = true;

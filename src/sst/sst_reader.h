@@ -1,32 +1,22 @@
 /*
  * sst_reader.h
- *		Reads one SST.
+ *		Reads one SST, with no cache but its own tail.
  *
  * The reader does no I/O of its own: it asks a source for byte ranges.
  * Opening asks for one range, the tail; after that a lookup asks for at most
- * one block (none when the key is out of range).  Every byte that comes from
- * the source is taken to be hostile: checksums, offsets and lengths are
- * checked before use, and SV_CORRUPT names the object, the offset and the
- * block.
+ * one block (none when filter or index know that the key is absent).  Every
+ * byte that comes from the source is taken to be hostile: checksums, offsets
+ * and lengths are checked before use, and SV_CORRUPT names the object, the
+ * offset and the block.
  *
  * A reader is used by one thread at a time.  Its memory is the tail plus what
- * a lookup's block takes while it is looked at.
+ * loading a block takes.
  */
 #ifndef SST_READER_H
 #define SST_READER_H
 
-#include "base/sv_alloc.h"
-#include "base/sv_buffer.h"
-#include "base/sv_status.h"
-#include "sst/sst_entry.h"
-
-typedef struct SstSource
-{
-	/* Reads exactly len bytes at offset into dst, or fails. */
-	SvStatus	(*read) (void *state, uint64_t offset, size_t len, void *dst, SvError *err);
-	void	   *state;
-	const char *name;			/* for messages; must outlive the reader */
-} SstSource;
+#include "sst/sst_iterator.h"
+#include "sst/sst_load.h"
 
 typedef struct SstReader SstReader;
 
@@ -39,7 +29,14 @@ extern SvStatus sst_reader_open(SstReader **reader, const SstSource *source,
 								const SvAlloc *alloc, SvError *err);
 extern void sst_reader_close(SstReader *reader);
 
-extern uint64_t sst_reader_entries(const SstReader *reader);
+/* Good until the reader is closed. */
+extern const SstTail *sst_reader_tail(const SstReader *reader);
+
+static inline uint64_t
+sst_reader_entries(const SstReader *reader)
+{
+	return sst_reader_tail(reader)->properties.entries;
+}
 
 /* Bytes of memory the open reader holds. */
 extern size_t sst_reader_memory(const SstReader *reader);
@@ -50,5 +47,8 @@ extern size_t sst_reader_memory(const SstReader *reader);
  */
 extern SvStatus sst_reader_get(SstReader *reader, SvSlice key, SstEntry *entry,
 							   SvBuffer *scratch, SvError *err);
+
+/* For an iterator, which the reader must outlive. */
+extern SstBlockSource sst_reader_block_source(SstReader *reader);
 
 #endif							/* SST_READER_H */

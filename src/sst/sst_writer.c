@@ -9,55 +9,99 @@
 #include "sst/sst_block.h"
 #include "sst/sst_format.h"
 #include "sst/sst_index.h"
+#include "sst/sst_pack.h"
+#include "sst/sst_rmi.h"
+#include "sst/sst_tail.h"
 #include "sst/sst_zstd.h"
+
+/* With fewer blocks binary search is as good as a learned index. */
+#define MIN_LEARNED_BLOCKS 8
 
 struct SstWriter
 {
 	const SvAlloc *alloc;
 	SstSink		sink;
-	uint32_t	block_bytes;
+	SstWriterOptions options;
+	int			zstd_level;		/* of the current block */
+	bool		may_use_dictionary;
 	bool		usable;			/* neither failed nor finished */
 	uint64_t	offset;			/* bytes given to the sink */
 	SstProperties properties;
 	SstBlockBuilder block;
+	SstPacker  *packer;
 	SstIndexBuilder index;
-	SstCompressor *compressor;	/* NULL: blocks are stored raw */
-	SvBuffer	compressed;
+	SstFilterBuilder filter;
 	size_t		last_key_len;
 	uint8_t		last_key[SST_MAX_KEY_BYTES];
 };
+
+static SvStatus
+emit(SstWriter *writer, SvSlice bytes, SvError *err)
+{
+	writer->offset += bytes.len;
+	return writer->sink.append(writer->sink.state, bytes.data, bytes.len, err);
+}
+
+static SvStatus
+put_stored(void *state, uint32_t block, const SstBlockInfo *info, SvSlice stored, SvError *err)
+{
+	SstWriter  *writer = state;
+	SstBlockInfo placed = *info;
+
+	placed.offset = writer->offset;
+	placed.checksum = sv_hash64(stored);
+	sst_index_builder_place(&writer->index, block, &placed);
+	return emit(writer, stored, err);
+}
+
+static SvStatus
+check_options(const SstWriterOptions *options, SvError *err)
+{
+	if (options->block_bytes == 0 || options->block_bytes > SST_FRAME_BYTES)
+		return sv_fail(err, SV_INVALID, "block size %u is out of range 1 to %d",
+					   options->block_bytes, SST_FRAME_BYTES);
+	if (options->filter_bits > SST_FILTER_MAX_BITS)
+		return sv_fail(err, SV_INVALID, "%u filter bits per key are out of range 0 to %d",
+					   options->filter_bits, SST_FILTER_MAX_BITS);
+	if (options->dictionary_bytes != 0 &&
+		(options->dictionary_bytes < SST_MIN_DICTIONARY_BYTES ||
+		 options->dictionary_bytes > SST_MAX_DICTIONARY_BYTES))
+		return sv_fail(err, SV_INVALID, "dictionary size %u is neither 0 nor in range %d to %d",
+					   options->dictionary_bytes, SST_MIN_DICTIONARY_BYTES,
+					   SST_MAX_DICTIONARY_BYTES);
+	return sst_zstd_check_level(options->zstd_level, err);
+}
 
 SvStatus
 sst_writer_create(SstWriter **writer, const SstWriterOptions *options, const SstSink *sink,
 				  const SvAlloc *alloc, SvError *err)
 {
+	SstPackSink pack_sink = {.put = put_stored};
+	SvStatus	status = check_options(options, err);
 	SstWriter  *w;
 
 	*writer = NULL;
-	if (options->block_bytes == 0 || options->block_bytes > SST_FRAME_BYTES)
-		return sv_fail(err, SV_INVALID, "block size %u is out of range 1 to %d",
-					   options->block_bytes, SST_FRAME_BYTES);
+	if (status != SV_OK)
+		return status;
 	w = sv_allocate(alloc, sizeof(*w));
 	if (w == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory for writing a file");
 	memset(w, 0, sizeof(*w));
 	w->alloc = alloc;
 	w->sink = *sink;
-	w->block_bytes = options->block_bytes;
+	w->options = *options;
+	w->zstd_level = options->zstd_level;
+	w->may_use_dictionary = true;
 	w->usable = true;
 	sst_block_builder_init(&w->block, alloc);
 	sst_index_builder_init(&w->index, alloc);
-	sv_buffer_init(&w->compressed, alloc);
-	if (options->zstd_level != 0)
+	sst_filter_builder_init(&w->filter, alloc);
+	pack_sink.state = w;
+	status = sst_packer_create(&w->packer, options->dictionary_bytes, &pack_sink, alloc, err);
+	if (status != SV_OK)
 	{
-		SvStatus	status = sst_compressor_create(&w->compressor, options->zstd_level,
-												   alloc, err);
-
-		if (status != SV_OK)
-		{
-			sst_writer_destroy(w);
-			return status;
-		}
+		sst_writer_destroy(w);
+		return status;
 	}
 	*writer = w;
 	return SV_OK;
@@ -68,70 +112,31 @@ sst_writer_destroy(SstWriter *writer)
 {
 	if (writer == NULL)
 		return;
-	sst_compressor_destroy(writer->compressor);
-	sv_buffer_free(&writer->compressed);
+	sst_packer_destroy(writer->packer);
+	sst_filter_builder_free(&writer->filter);
 	sst_index_builder_free(&writer->index);
 	sst_block_builder_free(&writer->block);
 	sv_release(writer->alloc, writer);
-}
-
-static SvStatus
-emit(SstWriter *writer, SvSlice bytes, SvError *err)
-{
-	writer->offset += bytes.len;
-	return writer->sink.append(writer->sink.state, bytes.data, bytes.len, err);
-}
-
-/* What of a raw block is stored: itself, unless compression saves more than an eighth. */
-static SvStatus
-compress_block(SstWriter *writer, SvSlice raw, SvSlice *stored, SstBlockInfo *info, SvError *err)
-{
-	SvStatus	status;
-
-	*stored = raw;
-	if (writer->compressor == NULL)
-		return SV_OK;
-	status = sst_compress(writer->compressor, raw, raw.len - raw.len / 8 - 1,
-						  &writer->compressed, err);
-	if (status == SV_OK && writer->compressed.len > 0)
-	{
-		*stored = sv_buffer_slice(&writer->compressed);
-		info->flags |= SST_BLOCK_ZSTD;
-	}
-	return status;
 }
 
 /* Ends the current block, if it has entries. */
 static SvStatus
 flush_block(SstWriter *writer, SvError *err)
 {
-	SstBlockInfo info = {.offset = writer->offset};
-	SvSlice		raw;
-	SvSlice		stored;
+	SstRawBlock block = {
+		.number = writer->index.count - 1,
+		.entries = (uint16_t) sst_block_builder_entries(&writer->block),
+		.dictionary = writer->may_use_dictionary,
+		.level = writer->zstd_level
+	};
 	SvStatus	status;
 
-	info.entries = (uint16_t) sst_block_builder_entries(&writer->block);
-	if (info.entries == 0)
+	if (block.entries == 0)
 		return SV_OK;
-	status = sst_block_builder_finish(&writer->block, &raw, err);
-	if (status != SV_OK)
-		return status;
-	info.raw_bytes = (uint32_t) raw.len;
-	if (raw.len > SST_FRAME_BYTES)
-		info.flags |= SST_BLOCK_LARGE;
-
-	status = compress_block(writer, raw, &stored, &info, err);
-	if (status != SV_OK)
-		return status;
-	info.stored_bytes = (uint32_t) stored.len;
-	info.checksum = sv_hash64(stored);
-	status = sst_index_builder_end(&writer->index, &info, err);
+	status = sst_block_builder_finish(&writer->block, &block.raw, err);
 	if (status == SV_OK)
-		status = emit(writer, stored, err);
-
+		status = sst_packer_add(writer->packer, &block, err);
 	sst_block_builder_reset(&writer->block);
-	if (writer->compressed.capacity > SST_KEPT_BUFFER_BYTES)
-		sv_buffer_free(&writer->compressed);
 	return status;
 }
 
@@ -161,13 +166,15 @@ add_entry(SstWriter *writer, const SstEntry *entry, SvError *err)
 	SvStatus	status = check_entry(writer, entry, err);
 
 	if (status == SV_OK &&
-		sst_block_builder_bytes(&writer->block, entry) > writer->block_bytes)
+		sst_block_builder_bytes(&writer->block, entry) > writer->options.block_bytes)
 		status = flush_block(writer, err);
 	if (status == SV_OK && sst_block_builder_entries(&writer->block) == 0)
 		status = sst_index_builder_begin(&writer->index, entry->key,
 										 sv_slice(writer->last_key, writer->last_key_len), err);
 	if (status == SV_OK)
 		status = sst_block_builder_add(&writer->block, entry, err);
+	if (status == SV_OK && writer->options.filter_bits > 0)
+		status = sst_filter_builder_add(&writer->filter, sv_hash64(entry->key), err);
 	if (status != SV_OK)
 		return status;
 
@@ -180,51 +187,136 @@ add_entry(SstWriter *writer, const SstEntry *entry, SvError *err)
 	writer->properties.raw_bytes += entry->key.len + entry->value.len;
 
 	/* A full block leaves now, which matters for the memory of a large one. */
-	if (sst_block_builder_bytes(&writer->block, NULL) >= writer->block_bytes)
+	if (sst_block_builder_bytes(&writer->block, NULL) >= writer->options.block_bytes)
 		status = flush_block(writer, err);
 	return status;
+}
+
+static SvStatus
+check_usable(const SstWriter *writer, SvError *err)
+{
+	if (writer->usable)
+		return SV_OK;
+	return sv_fail(err, SV_INVALID, "file was already finished or given up");
 }
 
 SvStatus
 sst_writer_add(SstWriter *writer, const SstEntry *entry, SvError *err)
 {
-	SvStatus	status;
+	SvStatus	status = check_usable(writer, err);
 
-	if (!writer->usable)
-		return sv_fail(err, SV_INVALID, "file was already finished or given up");
-	status = add_entry(writer, entry, err);
+	if (status == SV_OK)
+		status = add_entry(writer, entry, err);
 	writer->usable = status == SV_OK;
 	return status;
 }
 
-/* Ends the part that began at handle->offset, with what tail holds by now. */
-static void
-end_part(const SstWriter *writer, const SvBuffer *tail, SstHandle *handle)
+SvStatus
+sst_writer_set_level(SstWriter *writer, int zstd_level, SvError *err)
 {
+	SvStatus	status = check_usable(writer, err);
+
+	if (status == SV_OK)
+		status = sst_zstd_check_level(zstd_level, err);
+	if (status == SV_OK && zstd_level != writer->zstd_level)
+		status = flush_block(writer, err);
+	writer->zstd_level = zstd_level;
+	writer->usable = status == SV_OK;
+	return status;
+}
+
+SvStatus
+sst_writer_set_dictionary(SstWriter *writer, bool may_use, SvError *err)
+{
+	SvStatus	status = check_usable(writer, err);
+
+	if (status == SV_OK && may_use != writer->may_use_dictionary)
+		status = flush_block(writer, err);
+	writer->may_use_dictionary = may_use;
+	writer->usable = status == SV_OK;
+	return status;
+}
+
+/* -------------------------------------------------------------------- tail */
+
+static SvSlice
+low_key(const void *state, uint32_t i)
+{
+	return sst_index_builder_low_key(&((const SstWriter *) state)->index, i);
+}
+
+static SvStatus
+append_filter(SstWriter *writer, SvBuffer *tail, SvError *err)
+{
+	SvStatus	status = sst_filter_builder_finish(&writer->filter, writer->options.filter_bits,
+												   tail, err);
+
+	sst_filter_builder_free(&writer->filter);
+	return status;
+}
+
+static SvStatus
+append_learned_index(SstWriter *writer, SvBuffer *tail, SvError *err)
+{
+	SstRmiKeys	keys = {low_key, writer, writer->index.count};
+	SstRmiOptions options = {.fences = true};
+
+	return keys.count < MIN_LEARNED_BLOCKS ? SV_OK : sst_rmi_build(&keys, &options, tail, err);
+}
+
+static SvStatus
+append_dictionary(SstWriter *writer, SvBuffer *tail, SvError *err)
+{
+	SvSlice		dictionary = sst_packer_dictionary(writer->packer);
+
+	return dictionary.len == 0 ? SV_OK : sst_dictionary_append(tail, dictionary, err);
+}
+
+static SvStatus
+append_block_index(SstWriter *writer, SvBuffer *tail, SvError *err)
+{
+	return sst_index_builder_finish(&writer->index,
+									sv_slice(writer->last_key, writer->last_key_len), tail, err);
+}
+
+static SvStatus
+append_properties(SstWriter *writer, SvBuffer *tail, SvError *err)
+{
+	return sst_properties_append(tail, &writer->properties, err);
+}
+
+static SvStatus
+append_part(SstWriter *writer, SvStatus (*append) (SstWriter *, SvBuffer *, SvError *),
+			SvBuffer *tail, SstHandle *handle, SvError *err)
+{
+	SvStatus	status = sst_tail_align(tail, err);
+
+	handle->offset = writer->offset + tail->len;
+	if (status == SV_OK)
+		status = append(writer, tail, err);
 	handle->length = writer->offset + tail->len - handle->offset;
+	if (status == SV_OK && tail->len > SST_MAX_TAIL_BYTES - SST_FOOTER_BYTES)
+		status = sv_fail(err, SV_INVALID, "too many entries for one file: %llu",
+						 (unsigned long long) writer->properties.entries);
+	return status;
 }
 
 static SvStatus
 build_tail(SstWriter *writer, SvBuffer *tail, SvError *err)
 {
-	SvSlice		last_key = sv_slice(writer->last_key, writer->last_key_len);
 	SstFooter	footer;
 	SvStatus	status;
 
-	footer.filter = (SstHandle) {writer->offset, 0};
-	footer.learned_index = footer.filter;
-	footer.block_index = footer.filter;
-	status = sst_index_builder_finish(&writer->index, last_key, tail, err);
-	if (status != SV_OK)
-		return status;
-	end_part(writer, tail, &footer.block_index);
-
-	footer.properties.offset = writer->offset + tail->len;
-	status = sst_properties_append(tail, &writer->properties, err);
-	if (status != SV_OK)
-		return status;
-	end_part(writer, tail, &footer.properties);
-	return sst_footer_append(tail, &footer, err);
+	status = append_part(writer, append_filter, tail, &footer.filter, err);
+	if (status == SV_OK)
+		status = append_part(writer, append_learned_index, tail, &footer.learned_index, err);
+	if (status == SV_OK)
+		status = append_part(writer, append_dictionary, tail, &footer.dictionary, err);
+	if (status == SV_OK)
+		status = append_part(writer, append_block_index, tail, &footer.block_index, err);
+	if (status == SV_OK)
+		status = append_part(writer, append_properties, tail, &footer.properties, err);
+	return status == SV_OK ? sst_footer_append(tail, &footer, err) : status;
 }
 
 static SvStatus
@@ -233,6 +325,8 @@ finish_file(SstWriter *writer, SstSummary *summary, SvError *err)
 	SvBuffer	tail;
 	SvStatus	status = flush_block(writer, err);
 
+	if (status == SV_OK)
+		status = sst_packer_flush(writer->packer, err);
 	if (status != SV_OK)
 		return status;
 	sv_buffer_init(&tail, writer->alloc);
@@ -251,8 +345,8 @@ finish_file(SstWriter *writer, SstSummary *summary, SvError *err)
 SvStatus
 sst_writer_finish(SstWriter *writer, SstSummary *summary, SvError *err)
 {
-	if (!writer->usable)
-		return sv_fail(err, SV_INVALID, "file was already finished or given up");
+	SvStatus	status = check_usable(writer, err);
+
 	writer->usable = false;
-	return finish_file(writer, summary, err);
+	return status == SV_OK ? finish_file(writer, summary, err) : status;
 }

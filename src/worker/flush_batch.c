@@ -12,6 +12,7 @@
 #include "forest/forest_catalog.h"
 #include "forest/forest_delta.h"
 #include "forest/forest_snapshot.h"
+#include "forest/forest_storage.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "server/pg_settings.h"
@@ -20,6 +21,13 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+/* A table that may have rows to flush. */
+typedef struct Candidate
+{
+	int32		table_id;
+	ForestStorage storage;
+} Candidate;
 
 typedef struct BatchReader
 {
@@ -49,17 +57,17 @@ copy_slice(MemoryContext context, SvSlice slice, size_t extra)
 }
 
 static int
-compare_ids(const void *a, const void *b)
+compare_candidates(const void *a, const void *b)
 {
-	int32		left = *(const int32 *) a;
-	int32		right = *(const int32 *) b;
+	int32		left = ((const Candidate *) a)->table_id;
+	int32		right = ((const Candidate *) b)->table_id;
 
 	return (left > right) - (left < right);
 }
 
 /* Tables of the vault from the given id on, ascending. */
 static int
-list_tables(int32 vault_id, int32 from, Snapshot snapshot, int32 **ids)
+list_tables(int32 vault_id, int32 from, Snapshot snapshot, Candidate **tables)
 {
 	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -68,7 +76,7 @@ list_tables(int32 vault_id, int32 from, Snapshot snapshot, int32 **ids)
 	int			n = 0;
 	HeapTuple	tuple;
 
-	*ids = palloc(capacity * sizeof(int32));
+	*tables = palloc(capacity * sizeof(Candidate));
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool		isnull;
@@ -79,14 +87,32 @@ list_tables(int32 vault_id, int32 from, Snapshot snapshot, int32 **ids)
 		if (n == capacity)
 		{
 			capacity *= 2;
-			*ids = repalloc(*ids, capacity * sizeof(int32));
+			*tables = repalloc(*tables, capacity * sizeof(Candidate));
 		}
-		(*ids)[n++] = id;
+		(*tables)[n].table_id = id;
+		(*tables)[n++].storage =
+			forest_storage(DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, desc, &isnull)));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	qsort(*ids, n, sizeof(int32), compare_ids);
+	qsort(*tables, n, sizeof(Candidate), compare_candidates);
 	return n;
+}
+
+/* What the tables of a run share is as much as the one that wants most of it wants. */
+static SstWriterOptions
+writer_options(const Candidate *tables, int n)
+{
+	SstWriterOptions options = SST_WRITER_DEFAULTS;
+
+	options.zstd_level = setting_compression_level;
+	options.filter_bits = 0;
+	for (int i = 0; i < n; i++)
+	{
+		options.filter_bits = Max(options.filter_bits, tables[i].storage.filter_bits);
+		options.dictionary_bytes = Max(options.dictionary_bytes, tables[i].storage.dictionary_bytes);
+	}
+	return options;
 }
 
 /* Tables of a batch: its publish takes a lock for each, and the lock table is finite. */
@@ -101,10 +127,10 @@ static bool
 tombstone_is_needed(BatchReader *reader, int32 table_id, SvSlice key)
 {
 	int			n;
-	const LsmSourceRun *runs = lsm_forest_sources(reader->forest, table_id, &n);
+	const LsmGroup *groups = lsm_forest_groups(reader->forest, table_id, &n);
 
 	for (int i = 0; i < n; i++)
-		if (lsm_part_has_key(runs[i].part, key))
+		if (lsm_group_find(&groups[i], key) != NULL)
 			return true;
 	return false;
 }
@@ -154,14 +180,19 @@ write_entry(BatchReader *reader, FlushTable *table, const FlushRow *remembered, 
 
 /* Reads the table's rows from `low` on; false if the batch is full, with *cursor at the next key. */
 static bool
-read_table(BatchReader *reader, int32 table_id, const SvSlice *low, FlushCursor *cursor)
+read_table(BatchReader *reader, const Candidate *candidate, const SvSlice *low, FlushCursor *cursor)
 {
 	FlushBatch *batch = reader->batch;
+	int32		table_id = candidate->table_id;
 	FlushTable *table = &batch->tables[batch->ntables];
 	DeltaScan  *scan = delta_scan_begin_with_claims(table_id, low, reader->snapshot);
 	bool		full = false;
 	DeltaRow	row;
+	SvError		err;
 
+	PG_STATUS_CHECK(sst_writer_set_level(reader->writer, candidate->storage.zstd_level, &err), &err);
+	PG_STATUS_CHECK(sst_writer_set_dictionary(reader->writer, candidate->storage.dictionary_bytes > 0,
+											  &err), &err);
 	memset(table, 0, sizeof(FlushTable));
 	table->part.table_id = table_id;
 	table->first_row = batch->nrows;
@@ -203,23 +234,21 @@ batch_create(int32 vault_id)
 }
 
 static void
-read_tables(BatchReader *reader, FlushCursor *cursor)
+read_tables(BatchReader *reader, const Candidate *tables, int n, FlushCursor *cursor)
 {
 	FlushBatch *batch = reader->batch;
-	int32	   *ids;
-	int			n = list_tables(batch->vault_id, cursor->table_id, reader->snapshot, &ids);
 	bool		full = false;
 
 	batch->tables = palloc(BATCH_TABLES * sizeof(FlushTable));
 	for (int i = 0; i < n && !full; i++)
 	{
-		const SvSlice *low = ids[i] == cursor->table_id && cursor->key.len > 0 ? &cursor->key : NULL;
+		bool		resumes = tables[i].table_id == cursor->table_id && cursor->key.len > 0;
 
-		full = !read_table(reader, ids[i], low, cursor);
+		full = !read_table(reader, &tables[i], resumes ? &cursor->key : NULL, cursor);
 		if (!full && batch->ntables == BATCH_TABLES && i + 1 < n)
 		{
 			full = true;
-			cursor->table_id = ids[i + 1];
+			cursor->table_id = tables[i + 1].table_id;
 			cursor->key = sv_slice(NULL, 0);
 		}
 	}
@@ -230,19 +259,19 @@ bool
 flush_batch_is_needed(const ForestVault *vault)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	int32	   *ids;
-	int			n = list_tables(vault->id, 0, snapshot, &ids);
+	Candidate  *tables;
+	int			n = list_tables(vault->id, 0, snapshot, &tables);
 	bool		found = false;
 
 	for (int i = 0; i < n && !found; i++)
 	{
-		DeltaScan  *scan = delta_scan_begin_with_claims(ids[i], NULL, snapshot);
+		DeltaScan  *scan = delta_scan_begin_with_claims(tables[i].table_id, NULL, snapshot);
 		DeltaRow	row;
 
 		found = delta_scan_next(scan, &row);
 		delta_scan_end(scan);
 	}
-	pfree(ids);
+	pfree(tables);
 	UnregisterSnapshot(snapshot);
 	return found;
 }
@@ -252,9 +281,11 @@ flush_batch_read(const ForestVault *vault, FlushCursor *cursor)
 {
 	FlushBatch *batch = batch_create(vault->id);
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	SstWriterOptions options = SST_WRITER_DEFAULTS;
 	SstSink		sink = {.append = append_to_file,.state = batch};
 	BatchReader reader = {.batch = batch};
+	SstWriterOptions options;
+	Candidate  *tables;
+	int			n;
 	SvError		err;
 
 	/*
@@ -267,9 +298,10 @@ flush_batch_read(const ForestVault *vault, FlushCursor *cursor)
 	batch->mark = changelog_mark(vault->id, reader.snapshot);
 	reader.forest = forest_of_snapshot(vault->id, reader.snapshot);
 
-	options.zstd_level = setting_compression_level;
+	n = list_tables(vault->id, cursor->table_id, reader.snapshot, &tables);
+	options = writer_options(tables, n);
 	PG_STATUS_CHECK(sst_writer_create(&reader.writer, &options, &sink, &batch->alloc, &err), &err);
-	read_tables(&reader, cursor);
+	read_tables(&reader, tables, n, cursor);
 	PG_STATUS_CHECK(sst_writer_finish(reader.writer, &batch->summary, &err), &err);
 	sst_writer_destroy(reader.writer);
 

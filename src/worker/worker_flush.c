@@ -27,6 +27,7 @@
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "server/pg_cache.h"
 #include "server/pg_status.h"
 #include "server/stop_point.h"
 #include "storage/lwlock.h"
@@ -179,6 +180,33 @@ upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	STOP_POINT("flush-uploaded");
 }
 
+/* A source over the file that was just written. */
+static SvStatus
+read_written(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
+{
+	const FlushBatch *batch = state;
+
+	memcpy(dst, batch->file.data + offset, len);
+	return SV_OK;
+}
+
+/* Brings the new run's tail into the cache before anybody can ask for it; if that fails, a reader does. */
+static void
+warm_tail(FlushBatch *batch, const char *object)
+{
+	RunReader	run = {
+		.id = pg_cache_run_id(object),
+		.file_bytes = batch->summary.file_bytes,
+		.tail_bytes = batch->summary.tail_bytes,
+		.source = {.read = read_written,.state = batch,.name = object}
+	};
+	RunScan		scan;
+	SvError		err;
+
+	if (run_scan_open(&scan, pg_caches(), &run, &err) == SV_OK)
+		run_scan_close(&scan);
+}
+
 static void
 publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 {
@@ -230,6 +258,7 @@ flush_step(VaultFlush *flush)
 	{
 		object = new_object_name(flush);
 		upload(flush, batch, object);
+		warm_tail(batch, object);
 	}
 	publish(flush, batch, object);
 	MemoryContextDelete(batch->context);

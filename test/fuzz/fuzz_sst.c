@@ -5,22 +5,21 @@
  * The input is a file, whose footer says how long the tail is; where it does
  * not, the whole file is the tail.  It is read as it is, and once more with
  * the checksums made right, so that mutations get behind them.
- *
- * clang: -fsanitize=fuzzer,address,undefined.  With -DFUZZ_MAIN and any
- * compiler it reads the files that are its arguments instead.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/sv_coding.h"
 #include "base/sv_hash.h"
-#include "sst/sst_format.h"
-#include "sst/sst_iterator.h"
+#include "sst/sst_reader.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HEADER_BYTES	8		/* of the block index */
-#define RECORD_BYTES	32
+/* In the footer. */
+#define DICTIONARY_HANDLE	32
+#define BLOCK_INDEX_HANDLE	48
+
+#define RECORD_BYTES	32		/* of the block index, and of its header */
+#define HASH_BYTES		16		/* before a dictionary */
 
 static SvStatus
 read_slice(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
@@ -45,34 +44,62 @@ tail_bytes_of(SvSlice file)
 	return at < file.len - SST_FOOTER_BYTES ? file.len - (size_t) at : file.len;
 }
 
-/* Makes the checksums of the blocks and of the tail right, as far as they can be found. */
+/* The part that a handle of the footer names; empty if it is not in the file. */
+static SvSlice
+part_of(const uint8_t *data, size_t size, size_t handle)
+{
+	uint64_t	at = sv_get_u64(data + size - SST_FOOTER_BYTES + handle);
+	uint64_t	length = sv_get_u64(data + size - SST_FOOTER_BYTES + handle + 8);
+
+	if (at > size || length > size - at)
+		return sv_slice(NULL, 0);
+	return sv_slice(data + at, (size_t) length);
+}
+
+/* Makes the checksums of the blocks right, as far as they can be found. */
+static void
+seal_blocks(uint8_t *data, size_t size)
+{
+	SvSlice		index = part_of(data, size, BLOCK_INDEX_HANDLE);
+	size_t		at = (size_t) (index.len > 0 ? index.data - data : 0);
+
+	for (size_t i = RECORD_BYTES; i + RECORD_BYTES <= index.len; i += RECORD_BYTES)
+	{
+		uint8_t    *record = data + at + i;
+		uint64_t	offset = sv_get_u64(record);
+		uint32_t	stored = sv_get_u32(record + 16);
+
+		/* Keys come behind the records, and look like none. */
+		if (offset > at || stored > at - offset)
+			break;
+		sv_put_u64(record + 8, sv_hash64(sv_slice(data + offset, stored)));
+	}
+}
+
+static void
+seal_dictionary(uint8_t *data, size_t size)
+{
+	SvSlice		part = part_of(data, size, DICTIONARY_HANDLE);
+	uint64_t	hash[2];
+
+	if (part.len <= HASH_BYTES)
+		return;
+	sv_hash128(sv_slice(part.data + HASH_BYTES, part.len - HASH_BYTES), hash);
+	sv_put_u64(data + (part.data - data), hash[0]);
+	sv_put_u64(data + (part.data - data) + 8, hash[1]);
+}
+
 static void
 seal(uint8_t *data, size_t size)
 {
 	size_t		tail = tail_bytes_of(sv_slice(data, size));
 	uint8_t    *trailer;
-	uint64_t	at;
-	uint64_t	length;
 
 	if (size < SST_FOOTER_BYTES)
 		return;
 	trailer = data + size - SST_TRAILER_BYTES;
-	at = sv_get_u64(data + size - SST_FOOTER_BYTES + 32);
-	length = sv_get_u64(data + size - SST_FOOTER_BYTES + 40);
-	if (at <= size && length <= size - at)
-	{
-		for (uint64_t i = HEADER_BYTES; i + RECORD_BYTES <= length; i += RECORD_BYTES)
-		{
-			uint8_t    *record = data + at + i;
-			uint64_t	offset = sv_get_u64(record);
-			uint32_t	stored = sv_get_u32(record + 16);
-
-			/* Keys come behind the records, and look like none. */
-			if (offset > at || stored > at - offset)
-				break;
-			sv_put_u64(record + 8, sv_hash64(sv_slice(data + offset, stored)));
-		}
-	}
+	seal_blocks(data, size);
+	seal_dictionary(data, size);
 	sv_put_u32(trailer, SST_VERSION);
 	memcpy(trailer + 16, SST_MAGIC, SST_MAGIC_BYTES);
 	sv_put_u64(trailer + 8, sv_hash64(sv_slice(data + size - tail, tail - 16)));
@@ -85,11 +112,12 @@ scan(SstReader *reader, const SvSlice *low, const SvSlice *high, bool backward)
 	uint8_t		last[SST_MAX_KEY_BYTES];
 	size_t		last_len = 0;
 	uint64_t	n = 0;
+	SstBlockSource source = sst_reader_block_source(reader);
 	SstIterator *it;
 	SstEntry	entry;
 	SvError		err;
 
-	if (sst_iterator_open(&it, reader, low, high, backward, &err) != SV_OK)
+	if (sst_iterator_open(&it, &source, low, high, backward, &sv_malloc_alloc, &err) != SV_OK)
 		abort();
 	while (sst_iterator_next(it, &entry, &err) == SV_OK)
 	{
@@ -158,27 +186,3 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(copy);
 	return 0;
 }
-
-#ifdef FUZZ_MAIN
-int
-main(int argc, char **argv)
-{
-	static uint8_t data[1 << 20];
-
-	for (int i = 1; i < argc; i++)
-	{
-		FILE	   *f = fopen(argv[i], "rb");
-		size_t		size;
-
-		if (f == NULL)
-		{
-			perror(argv[i]);
-			return 1;
-		}
-		size = fread(data, 1, sizeof(data), f);
-		fclose(f);
-		LLVMFuzzerTestOneInput(data, size);
-	}
-	return 0;
-}
-#endif

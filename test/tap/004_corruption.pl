@@ -39,7 +39,7 @@ my $digest_of_high_keys =
   "SELECT md5(string_agg(key || value, ',' ORDER BY key)) FROM skyvault_scan('kv', 'z', NULL)";
 my $high_keys = $node->safe_psql('postgres', $digest_of_high_keys);
 
-# The object's bytes become these.
+# The object's bytes become these, and nobody remembers the old ones.
 sub harm
 {
 	my ($bytes) = @_;
@@ -47,6 +47,7 @@ sub harm
 	open(my $out, '>:raw', $file) or die "$file: $!";
 	print $out $bytes;
 	close($out) or die "$file: $!";
+	$node->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
 }
 
 sub flipped
@@ -70,7 +71,6 @@ sub others_are_readable
 		"\nnew", "$case: keys of the harmed run can be written");
 }
 
-# Each test reads in a session of its own, so that nothing is open yet.
 my $read_forward = "SELECT count(*) FROM skyvault_scan('kv', 'a', 'b')";
 my $read_backward = "SELECT count(*) FROM skyvault_scan('kv', 'a', 'b', reverse => true)";
 my $read_by_key = "SELECT count(value) FROM skyvault_multi_get('kv',"
@@ -127,6 +127,7 @@ foreach my $what (sort keys %lengths)
 }
 
 unlink($file) or die "$file: $!";
+$node->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
 low_keys_are_corrupt('the object deleted');
 others_are_readable('the object deleted');
 

@@ -138,6 +138,7 @@ cmp_ok((sort { $b <=> $a } map { -s $_ } store_files())[0], '>', $limit, 'full s
 
 # A store that vanishes is no reason to forget what it holds.
 rename($directory, "$directory.away") or die $!;
+$node->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
 fails_with($node, "SELECT count(*) FROM skyvault_scan('far')", '58030', qr/\Q$directory\E/,
 	'directory gone: reading fails, and not as if data were corrupt');
 is($node->safe_psql('postgres', "SELECT count(*) FROM differences('near')"), 0,

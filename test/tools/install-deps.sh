@@ -33,6 +33,10 @@ fi
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
 has_header() { echo "#include <$1>" | cc -E -x c - >/dev/null 2>&1; }
+has_fuzzer() {
+	echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+		clang -fsanitize=fuzzer,address -x c - -o /dev/null >/dev/null 2>&1
+}
 has_perl_module() { perl -M"$1" -e 1 >/dev/null 2>&1; }
 
 missing=()
@@ -50,6 +54,8 @@ need "postgresql-server-dev-$major" test -f "$pgxs"
 need libzstd-dev has_header zstd.h
 need libxxhash-dev has_header xxhash.h
 if [ "$purpose" = test ]; then
+	need clang has_command clang
+	need libclang-rt-dev has_fuzzer
 	need perl has_command prove
 	need libipc-run-perl has_perl_module IPC::Run
 	need "postgresql-$major-pgtap" test -f "$sharedir/extension/pgtap.control"

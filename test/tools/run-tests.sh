@@ -4,13 +4,15 @@
 #   run-tests.sh all | SUITE ...
 #
 #   unit        programs build/unit/*, made from test/unit/*.c (make unit-programs)
+#   fuzz        programs build/fuzz/*, made from test/fuzz/fuzz_*.c (make fuzz), for
+#               a fixed number of inputs from test/fuzz/corpus/ on
 #   regress     sql/ against expected/, as pg_regress does
 #   isolation   test/isolation/specs/ against test/isolation/expected/
 #   modules     the regression tests of test/modules/*/
 #   pgtap       test/pgtap/*.sql
 #   tap         test/tap/*.pl, each with servers of its own
 #
-# All but unit need an installed build with STOP_POINTS=1; the targets of the
+# All but unit and fuzz need an installed build with STOP_POINTS=1; the targets of the
 # Makefile see to that.  Everything runs as an ordinary user, if root calls as
 # "postgres", on a copy of the tree in a scratch directory.  That directory
 # stays behind, named, when something fails.
@@ -22,7 +24,7 @@ set -euo pipefail
 tree=$(realpath "$(dirname "$0")/../..")
 build=${BUILD_DIR:-$tree}
 pg_config=${PG_CONFIG:-pg_config}
-all_suites=(unit regress isolation modules pgtap tap)
+all_suites=(unit fuzz regress isolation modules pgtap tap)
 
 suites=("$@")
 [ "${suites[*]}" = all ] && suites=("${all_suites[@]}")
@@ -78,7 +80,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 tar -C "$tree" --exclude=./.git --exclude=./.demo --exclude='*.o' --exclude='*.d' --exclude=./build -cf - . |
-	as_user sh -c "umask 022; mkdir '$scratch/tree' '$scratch/tmp' '$scratch/unit' && tar -C '$scratch/tree' -xf -"
+	as_user sh -c "umask 022; mkdir '$scratch/tree' '$scratch/tmp' && tar -C '$scratch/tree' -xf -"
 cd "$scratch/tree"
 export HOME="$scratch" TMPDIR="$scratch/tmp" LC_ALL=C.UTF-8
 unset LANGUAGE
@@ -162,6 +164,13 @@ make_database() {
 			-f "$tree/test/tools/stop_points.sql" "$@"
 }
 
+# copy_program SUITE PROGRAM: to where the user who runs the tests can read it.
+copy_program() {
+	as_user mkdir -p "$scratch/$1"
+	as_user tee "$scratch/$1/${2##*/}" < "$2" >/dev/null
+	as_user chmod +x "$scratch/$1/${2##*/}"
+}
+
 suite_unit() {
 	local programs=() source program
 	for source in "$tree"/test/unit/*.c; do
@@ -171,8 +180,7 @@ suite_unit() {
 			cannot_run unit "$program is not built: make unit-programs"
 			return
 		fi
-		as_user tee "$scratch/unit/${program##*/}" < "$program" >/dev/null
-		as_user chmod +x "$scratch/unit/${program##*/}"
+		copy_program unit "$program"
 		programs+=("$scratch/unit/${program##*/}")
 	done
 	if [ ${#programs[@]} -eq 0 ]; then
@@ -180,6 +188,20 @@ suite_unit() {
 		return
 	fi
 	run_tap unit "${programs[@]}"
+}
+
+suite_fuzz() {
+	local source program
+	for source in "$tree"/test/fuzz/fuzz_*.c; do
+		program=$build/build/fuzz/$(basename "$source" .c)
+		[ -e "$source" ] || continue
+		if [ ! -x "$program" ]; then
+			cannot_run fuzz "$program is not built: make fuzz, which needs clang"
+			return
+		fi
+		copy_program fuzz "$program"
+	done
+	FUZZ_DIR=$scratch/fuzz run_tap fuzz "$scratch/tree/test/fuzz/smoke.sh"
 }
 
 suite_regress() {
@@ -253,7 +275,14 @@ check_logs() {
 	done
 }
 
-if [ "${suites[*]}" != unit ]; then
+needs_server=
+for suite in "${suites[@]}"; do
+	case $suite in
+		unit|fuzz) ;;
+		*) needs_server=yes ;;
+	esac
+done
+if [ -n "$needs_server" ]; then
 	bindir=$("$pg_config" --bindir)
 	pgxs_dir=$(realpath "$(dirname "$("$pg_config" --pgxs)")/../..")
 fi

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "base/sv_buffer.h"
-#include "sst/sst_iterator.h"
+#include "sst/sst_reader.h"
 #include "sst/sst_writer.h"
 
 static inline void *
@@ -85,6 +85,15 @@ mem_open(SstReader **reader, MemFile *file, const SvAlloc *alloc, SvError *err)
 
 	return sst_reader_open(reader, &source, file->summary.file_bytes,
 						   file->summary.tail_bytes, alloc, err);
+}
+
+static inline SvStatus
+mem_iterate(SstIterator **it, SstReader *reader, const SvSlice *low, const SvSlice *high,
+			bool backward, const SvAlloc *alloc, SvError *err)
+{
+	SstBlockSource source = sst_reader_block_source(reader);
+
+	return sst_iterator_open(it, &source, low, high, backward, alloc, err);
 }
 
 /* Writes the entries into file, which is emptied first. */

@@ -110,7 +110,7 @@ scan_matches(SstReader *reader, const Model *model, const SvSlice *low, const Sv
 	SvError		err;
 	bool		ok = true;
 
-	if (sst_iterator_open(&it, reader, low, high, backward, &err) != SV_OK)
+	if (mem_iterate(&it, reader, low, high, backward, &sv_malloc_alloc, &err) != SV_OK)
 		return false;
 	while (ok && from < to)
 	{
@@ -193,7 +193,7 @@ blocks_fit(const MemFile *file, uint32_t block_bytes)
 	if (sst_footer_decode(tail, tail_offset, &footer) != NULL ||
 		sst_index_parse(&index, sv_slice(file->bytes.data + footer.block_index.offset,
 										 footer.block_index.length),
-						tail_offset, file->summary.entries) != NULL)
+						tail_offset, file->summary.entries, true) != NULL)
 		return false;
 	for (uint32_t i = 0; i < index.count; i++)
 	{
@@ -233,7 +233,9 @@ round_trip(const Model *model, SstWriterOptions options)
 static SstWriterOptions
 options_of(uint32_t block_bytes, int zstd_level)
 {
-	return (SstWriterOptions) {.block_bytes = block_bytes, .zstd_level = zstd_level};
+	return (SstWriterOptions) {
+		.block_bytes = block_bytes,.zstd_level = zstd_level,.filter_bits = SST_FILTER_DEFAULT_BITS
+	};
 }
 
 /* ---- Tests ---- */
@@ -421,7 +423,7 @@ count_blocks_read(SstReader *reader, MemFile *file, const SvSlice *low, const Sv
 	SstEntry	entry;
 
 	file->reads = 0;
-	if (sst_iterator_open(&it, reader, low, high, backward, NULL) != SV_OK)
+	if (mem_iterate(&it, reader, low, high, backward, &sv_malloc_alloc, NULL) != SV_OK)
 		abort();
 	while (sst_iterator_next(it, &entry, NULL) == SV_OK)
 		;

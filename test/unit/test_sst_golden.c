@@ -5,6 +5,8 @@
  *
  * usage: test_sst_golden [DIR]				run the tests
  *        test_sst_golden --write DIR		write the golden files into DIR
+ *        test_sst_golden --corpus DIR	write inputs to begin fuzzing with into
+ *										DIR/sst, DIR/block and DIR/filter
  *        test_sst_golden --print-example	print FORMAT.md's example
  *
  * DIR has the golden files; without it SKYVAULT_UNIT_DATA says where they are,
@@ -12,11 +14,14 @@
  */
 #include <inttypes.h>
 
+#include "base/sv_coding.h"
+#include "base/sv_hash.h"
 #include "sst_fixture.h"
 #include "unit.h"
 
 #define FORMAT_MD "../../../src/sst/FORMAT.md"	/* from the golden files */
 #define MAX_PATH 4096
+#define MAX_ENTRIES 300
 
 static uint8_t long_key[SST_MAX_KEY_BYTES];
 static uint8_t large_value[40000];
@@ -63,6 +68,24 @@ zstd_entries(SstEntry *entries)
 	return n;
 }
 
+static char many_keys[MAX_ENTRIES][16];
+static char many_values[MAX_ENTRIES][80];
+
+/* Texts alike, in many blocks; every fifth of another kind. */
+static size_t
+many_entries(SstEntry *entries)
+{
+	for (int i = 0; i < MAX_ENTRIES; i++)
+	{
+		snprintf(many_keys[i], sizeof(many_keys[i]), "city:%05d", i * i);
+		snprintf(many_values[i], sizeof(many_values[i]),
+				 "{\"name\": \"city of %d\", \"country\": \"Utopia\", \"area\": %d}", i, i * 31 % 97);
+		entries[i] = i % 5 == 4 ? tombstone_entry(many_keys[i]) :
+			value_entry(many_keys[i], many_values[i], i % 3 == 0 ? i : SST_NEVER_EXPIRES);
+	}
+	return MAX_ENTRIES;
+}
+
 static size_t
 example_entries(SstEntry *entries)
 {
@@ -72,29 +95,42 @@ example_entries(SstEntry *entries)
 	return 3;
 }
 
+/* What a golden file is there to show. */
+#define HAS_FILTER		1
+#define HAS_LEARNED		2
+#define HAS_DICTIONARY	4
+#define HAS_LARGE		8
+#define EXACT			16		/* neither libzstd nor floating point have a say in the bytes */
+
 typedef struct Golden
 {
 	const char *name;
 	size_t		(*fill) (SstEntry *entries);
-	uint32_t	block_bytes;
-	int			zstd_level;
+	SstWriterOptions options;
 	uint64_t	tail_bytes;		/* as the registry would keep it */
+	int			traits;
 } Golden;
 
 static const Golden goldens[] = {
-	{"sst-v1.sst", raw_entries, 200, 0, 224},
-	{"sst-v1-zstd.sst", zstd_entries, 16384, 1, 2235}
+	{"sst-v1.sst", raw_entries, {.block_bytes = 200}, 288, EXACT},
+	{"sst-v1-filter.sst", raw_entries, {.block_bytes = 2000,.filter_bits = 10}, 352,
+	HAS_FILTER | EXACT},
+	{"sst-v1-zstd.sst", zstd_entries, {.block_bytes = 16384,.zstd_level = 1}, 2304, HAS_LARGE},
+	{"sst-v1-learned.sst", many_entries, {.block_bytes = 400,.zstd_level = 1,.filter_bits = 10},
+	3200, HAS_FILTER | HAS_LEARNED},
+	{"sst-v1-dictionary.sst", many_entries,
+		{.block_bytes = 400,.zstd_level = 3,.filter_bits = 10,.dictionary_bytes = 512},
+	3744, HAS_FILTER | HAS_LEARNED | HAS_DICTIONARY}
 };
 
 static void
 write_golden(const Golden *golden, MemFile *file)
 {
-	SstEntry	entries[20];
-	SstWriterOptions options = {golden->block_bytes, golden->zstd_level};
+	SstEntry	entries[MAX_ENTRIES];
 	SvError		err;
 
 	mem_file_init(file);
-	if (write_entries(file, entries, golden->fill(entries), options, &sv_malloc_alloc,
+	if (write_entries(file, entries, golden->fill(entries), golden->options, &sv_malloc_alloc,
 					  &err) != SV_OK)
 	{
 		fprintf(stderr, "%s\n", err.message);
@@ -125,24 +161,40 @@ load_file(const char *dir, const char *name, SvBuffer *bytes)
 	fclose(f);
 }
 
+/* What of the traits a file has, apart from being exact. */
+static int
+traits_of(const SstReader *reader)
+{
+	const SstTail *tail = sst_reader_tail(reader);
+	int			traits = 0;
+
+	for (uint32_t i = 0; i < tail->index.count; i++)
+		if ((sst_index_block(&tail->index, i).flags & SST_BLOCK_LARGE) != 0)
+			traits |= HAS_LARGE;
+	return traits | (tail->filter.line_count > 0 ? HAS_FILTER : 0) |
+		(tail->rmi.count > 0 ? HAS_LEARNED : 0) |
+		(tail->dictionary.len > 0 ? HAS_DICTIONARY : 0);
+}
+
 static bool
-reads_back(MemFile *file, const SstEntry *entries, size_t n)
+reads_back(MemFile *file, const SstEntry *entries, size_t n, int traits)
 {
 	SstReader  *reader;
 	SstIterator *it;
 	SstEntry	entry;
 	SvError		err;
 	SvBuffer	scratch;
-	bool		ok = true;
+	bool		ok;
 
 	if (mem_open(&reader, file, &sv_malloc_alloc, &err) != SV_OK)
 	{
 		printf("# %s\n", err.message);
 		return false;
 	}
-	if (sst_iterator_open(&it, reader, NULL, NULL, false, &err) != SV_OK)
+	if (mem_iterate(&it, reader, NULL, NULL, false, &sv_malloc_alloc, &err) != SV_OK)
 		abort();
 	sv_buffer_init(&scratch, &sv_malloc_alloc);
+	ok = traits_of(reader) == (traits & ~EXACT);
 	for (size_t i = 0; i < n && ok; i++)
 		ok = sst_iterator_next(it, &entry, &err) == SV_OK && same_entry(&entry, &entries[i]) &&
 			sst_reader_get(reader, entries[i].key, &entry, &scratch, &err) == SV_OK &&
@@ -157,7 +209,7 @@ reads_back(MemFile *file, const SstEntry *entries, size_t n)
 static void
 test_golden(const Golden *golden, const char *dir)
 {
-	SstEntry	entries[20];
+	SstEntry	entries[MAX_ENTRIES];
 	size_t		n = golden->fill(entries);
 	MemFile		written;
 	MemFile		stored;
@@ -167,14 +219,13 @@ test_golden(const Golden *golden, const char *dir)
 	load_file(dir, golden->name, &stored.bytes);
 	stored.summary.file_bytes = stored.bytes.len;
 	stored.summary.tail_bytes = golden->tail_bytes;
-	CHECK(reads_back(&stored, entries, n), golden->name);
+	CHECK(reads_back(&stored, entries, n, golden->traits), golden->name);
 
-	/* What zstd makes of the same bytes is its own affair, and changes. */
-	if (golden->zstd_level == 0)
+	if ((golden->traits & EXACT) != 0)
 		CHECK(sv_slice_equal(sv_buffer_slice(&written.bytes), sv_buffer_slice(&stored.bytes)),
 			  "the writer still writes the same bytes");
 	else
-		CHECK(reads_back(&written, entries, n), "and what the writer makes of them now");
+		CHECK(reads_back(&written, entries, n, golden->traits), "and what the writer makes of them now");
 	mem_file_free(&written);
 	mem_file_free(&stored);
 }
@@ -237,28 +288,143 @@ test_example(const char *dir)
 	mem_file_free(&file);
 }
 
+static void
+save_file(const char *dir, const char *name, SvSlice bytes)
+{
+	char		path[MAX_PATH];
+	FILE	   *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "wb");
+	if (f == NULL || fwrite(bytes.data, 1, bytes.len, f) != bytes.len || fclose(f) != 0)
+	{
+		perror(path);
+		exit(2);
+	}
+}
+
 static int
 write_all(const char *dir)
 {
 	for (size_t i = 0; i < sizeof(goldens) / sizeof(goldens[0]); i++)
 	{
-		char		path[MAX_PATH];
 		MemFile		file;
-		FILE	   *f;
 
 		write_golden(&goldens[i], &file);
-		snprintf(path, sizeof(path), "%s/%s", dir, goldens[i].name);
-		f = fopen(path, "wb");
-		if (f == NULL || fwrite(file.bytes.data, 1, file.bytes.len, f) != file.bytes.len ||
-			fclose(f) != 0)
-		{
-			perror(path);
-			return 1;
-		}
-		printf("%s: %zu bytes, tail of %" PRIu64 " bytes\n", path, file.bytes.len,
+		save_file(dir, goldens[i].name, sv_buffer_slice(&file.bytes));
+		printf("%s: %zu bytes, tail of %" PRIu64 " bytes\n", goldens[i].name, file.bytes.len,
 			   file.summary.tail_bytes);
 		mem_file_free(&file);
 	}
+	return 0;
+}
+
+/* ---- Inputs to begin fuzzing with ---- */
+
+static void
+save_entries(const char *dir, const char *name, const SstEntry *entries, size_t n,
+			 SstWriterOptions options)
+{
+	MemFile		file;
+
+	mem_file_init(&file);
+	if (write_entries(&file, entries, n, options, &sv_malloc_alloc, NULL) != SV_OK)
+		abort();
+	save_file(dir, name, sv_buffer_slice(&file.bytes));
+	mem_file_free(&file);
+}
+
+static void
+save_block(const char *dir, const char *name, const SstEntry *entries, size_t n, bool settled)
+{
+	SstBlockBuilder builder;
+	SvSlice		raw;
+	uint8_t    *bytes;
+
+	sst_block_builder_init(&builder, &sv_malloc_alloc);
+	for (size_t i = 0; i < n; i++)
+		if (sst_block_builder_add(&builder, &entries[i], NULL) != SV_OK)
+			abort();
+	if (sst_block_builder_finish(&builder, &raw, NULL) != SV_OK)
+		abort();
+	bytes = must_allocate(raw.len);
+	memcpy(bytes, raw.data, raw.len);
+	if (settled && sst_block_settle(bytes, raw.len) != NULL)
+		abort();
+	save_file(dir, name, sv_slice(bytes, raw.len));
+	free(bytes);
+	sst_block_builder_free(&builder);
+}
+
+/* The number of hashes and of bits, the hashes, and their filter. */
+static void
+save_filter(const char *dir, const char *name, uint8_t n, uint8_t bits)
+{
+	SstFilterBuilder builder;
+	SvBuffer	input;
+	uint8_t		first = (uint8_t) (n + 13 * bits);
+
+	sv_buffer_init(&input, &sv_malloc_alloc);
+	sst_filter_builder_init(&builder, &sv_malloc_alloc);
+	if (sv_buffer_append(&input, &first, 1, NULL) != SV_OK)
+		abort();
+	for (uint8_t i = 0; i < n; i++)
+	{
+		uint64_t	hash = sv_hash64(sv_slice(&i, 1));
+		uint8_t		stored[8];
+
+		sv_put_u64(stored, hash);
+		if (sst_filter_builder_add(&builder, hash, NULL) != SV_OK ||
+			sv_buffer_append(&input, stored, sizeof(stored), NULL) != SV_OK)
+			abort();
+	}
+	if (sst_filter_builder_finish(&builder, bits, &input, NULL) != SV_OK)
+		abort();
+	save_file(dir, name, sv_buffer_slice(&input));
+	sst_filter_builder_free(&builder);
+	sv_buffer_free(&input);
+}
+
+static int
+write_corpus(const char *dir)
+{
+	SstEntry	entries[MAX_ENTRIES];
+	char		path[MAX_PATH];
+	size_t		n;
+
+	snprintf(path, sizeof(path), "%s/sst", dir);
+	n = many_entries(entries);
+	save_entries(path, "empty", entries, 0, (SstWriterOptions) {.block_bytes = 100});
+	save_entries(path, "learned", entries, 30,
+				 (SstWriterOptions) {.block_bytes = 200,.filter_bits = 10});
+	save_entries(path, "dictionary", entries, n, (SstWriterOptions) {
+		.block_bytes = 400,.zstd_level = 1,.filter_bits = 3,.dictionary_bytes = 256
+	});
+	n = example_entries(entries);
+	save_entries(path, "example", entries, n, (SstWriterOptions) {.block_bytes = 16384});
+	n = raw_entries(entries);
+	save_entries(path, "filter", entries, n,
+				 (SstWriterOptions) {.block_bytes = 300,.filter_bits = 10});
+	n = zstd_entries(entries);
+	save_entries(path, "large", entries + n - 1, 1,
+				 (SstWriterOptions) {.block_bytes = 16384,.zstd_level = 1});
+
+	snprintf(path, sizeof(path), "%s/block", dir);
+	entries[n - 1].key.len = 3;
+	entries[n - 1].value.len = SST_FRAME_BYTES;
+	save_block(path, "large", entries + n - 1, 1, false);
+	n = raw_entries(entries);
+	save_block(path, "raw", entries, n, false);
+	save_block(path, "settled", entries, n, true);
+	save_block(path, "one", entries + 3, 1, false);
+	n = many_entries(entries);
+	save_block(path, "many", entries, 40, false);
+
+	snprintf(path, sizeof(path), "%s/filter", dir);
+	save_filter(path, "empty", 0, 0);
+	save_filter(path, "one", 1, 10);
+	save_filter(path, "few", 12, 18);
+	save_filter(path, "loose", 12, 1);
 	return 0;
 }
 
@@ -269,6 +435,8 @@ main(int argc, char **argv)
 
 	if (argc > 2 && strcmp(argv[1], "--write") == 0)
 		return write_all(argv[2]);
+	if (argc > 2 && strcmp(argv[1], "--corpus") == 0)
+		return write_corpus(argv[2]);
 	if (argc > 1 && strcmp(argv[1], "--print-example") == 0)
 	{
 		MemFile		file;

@@ -12,19 +12,34 @@
 #include "sst_fixture.h"
 #include "unit.h"
 
-#define ENTRIES 24
+#define MAX_ENTRIES 120
 
-static char keys[ENTRIES][16];
-static char values[ENTRIES][64];
-static SstEntry entries[ENTRIES];
+/* Kinds of files: without what may be absent, or with all of it and many more blocks. */
+typedef enum Kind
+{
+	RAW,
+	ZSTD,
+	ALL_PARTS
+} Kind;
+
+static const char *const kind_names[] = {"raw", "zstd", "all parts"};
+
+static char keys[MAX_ENTRIES][16];
+static char values[MAX_ENTRIES][100];
+static SstEntry entries[MAX_ENTRIES];
+static int	entry_count;		/* in the files that are made */
 
 static void
-make_entries(void)
+make_entries(Kind kind)
 {
-	for (int i = 0; i < ENTRIES; i++)
+	entry_count = kind == ALL_PARTS ? MAX_ENTRIES : 24;
+	for (int i = 0; i < entry_count; i++)
 	{
 		snprintf(keys[i], sizeof(keys[i]), "key-%03d", i * 2);
-		memset(values[i], 'a' + i, (size_t) (i * 2));
+		snprintf(values[i], sizeof(values[i]),
+				 "{\"number\": %d, \"city\": \"Rotterdam\", \"state\": \"open\", \"code\": \"%x\"}",
+				 i, i * 7919);
+		values[i][i * 19 % 75] = '\0';
 		entries[i] = i % 7 == 3 ? tombstone_entry(keys[i]) :
 			value_entry(keys[i], values[i], i % 3 == 0 ? 1000 + i : SST_NEVER_EXPIRES);
 	}
@@ -52,18 +67,19 @@ scan_reports(SstReader *reader, bool backward, bool *wrong)
 	SvStatus	status;
 	int			n = 0;
 
-	if (sst_iterator_open(&it, reader, NULL, NULL, backward, &err) != SV_OK)
+	if (mem_iterate(&it, reader, NULL, NULL, backward, &sv_malloc_alloc, &err) != SV_OK)
 		abort();
 	while ((status = sst_iterator_next(it, &entry, &err)) == SV_OK)
 	{
-		if (n == ENTRIES || !same_entry(&entry, &entries[backward ? ENTRIES - 1 - n : n]))
+		if (n == entry_count ||
+			!same_entry(&entry, &entries[backward ? entry_count - 1 - n : n]))
 		{
 			*wrong = true;
 			break;
 		}
 		n++;
 	}
-	if (status == SV_NOT_FOUND && n < ENTRIES)
+	if (status == SV_NOT_FOUND && n < entry_count)
 		*wrong = true;
 	if (status != SV_OK && status != SV_NOT_FOUND)
 		*wrong = *wrong || !is_refusal(status) || !names_place(&err) ||
@@ -79,7 +95,7 @@ gets_report(SstReader *reader, bool *wrong)
 	bool		reported = false;
 
 	sv_buffer_init(&scratch, &sv_malloc_alloc);
-	for (int i = 0; i < 2 * ENTRIES; i++)
+	for (int i = 0; i < 2 * entry_count; i++)
 	{
 		char		key[16];
 		SstEntry	entry;
@@ -124,59 +140,110 @@ damage_reported(MemFile *file, bool *wrong)
 }
 
 static void
-make_file(MemFile *file, int zstd_level)
+make_file(MemFile *file, Kind kind)
 {
-	SstWriterOptions options = {.block_bytes = 240, .zstd_level = zstd_level};
+	SstWriterOptions options = {.block_bytes = 240,.zstd_level = kind == RAW ? 0 : 1};
 
+	make_entries(kind);
+	if (kind == ALL_PARTS)
+	{
+		options.filter_bits = SST_FILTER_DEFAULT_BITS;
+		options.dictionary_bytes = 256;
+	}
 	mem_file_init(file);
-	if (write_entries(file, entries, ENTRIES, options, &sv_malloc_alloc, NULL) != SV_OK)
+	if (write_entries(file, entries, (size_t) entry_count, options, &sv_malloc_alloc,
+					  NULL) != SV_OK)
 		abort();
 }
 
-static void
-test_whole(int zstd_level)
+static uint8_t *
+tail_of(const MemFile *file)
 {
-	MemFile		file;
-	bool		wrong = false;
+	return file->bytes.data + file->bytes.len - file->summary.tail_bytes;
+}
 
-	make_file(&file, zstd_level);
-	CHECK(!damage_reported(&file, &wrong) && !wrong, "an undamaged file");
-	mem_file_free(&file);
+static bool
+footer_of(const MemFile *file, SstFooter *footer)
+{
+	SvSlice		tail = sv_slice(tail_of(file), (size_t) file->summary.tail_bytes);
+
+	return sst_footer_decode(tail, file->bytes.len - tail.len, footer) == NULL;
+}
+
+/* A block's record in the block index. */
+static uint8_t *
+record_of(const MemFile *file, uint32_t block)
+{
+	SstFooter	footer;
+
+	if (!footer_of(file, &footer))
+		abort();
+	return file->bytes.data + footer.block_index.offset + 32 + 32 * (size_t) block;
 }
 
 static void
-test_flips(int zstd_level)
+test_whole(Kind kind)
+{
+	MemFile		file;
+	SstFooter	footer;
+	bool		wrong = false;
+	char		name[80];
+
+	make_file(&file, kind);
+	snprintf(name, sizeof(name), "an undamaged file, %s, %zu bytes", kind_names[kind],
+			 file.bytes.len);
+	CHECK(!damage_reported(&file, &wrong) && !wrong, name);
+	if (!footer_of(&file, &footer))
+		abort();
+	CHECK((footer.filter.length > 0) == (kind == ALL_PARTS) &&
+		  (footer.learned_index.length > 0) == (kind == ALL_PARTS) &&
+		  (footer.dictionary.length > 0) == (kind == ALL_PARTS), "which has the parts it should");
+	mem_file_free(&file);
+}
+
+/* The i-th way to damage a byte; 0 if there is none.  A larger file gets fewer of them. */
+static uint8_t
+flip_mask(Kind kind, size_t at, int i)
+{
+	int			bits = kind == ALL_PARTS ? 1 : 8;
+
+	if (i < bits)
+		return (uint8_t) (1 << (at + (size_t) i) % 8);
+	return i == bits ? 0xff : 0;
+}
+
+static void
+test_flips(Kind kind)
 {
 	MemFile		file;
 	bool		wrong = false;
 	bool		all_reported = true;
+	uint8_t		mask;
+	char		name[80];
 
-	make_file(&file, zstd_level);
+	make_file(&file, kind);
 	for (size_t at = 0; at < file.bytes.len; at++)
-		for (int pattern = 0; pattern < 10; pattern++)
+		for (int i = 0; (mask = flip_mask(kind, at, i)) != 0; i++)
 		{
-			uint8_t		was = file.bytes.data[at];
-
-			file.bytes.data[at] = pattern < 8 ? was ^ (uint8_t) (1 << pattern) :
-				pattern == 8 ? (uint8_t) ~was : (uint8_t) (was + 1);
+			file.bytes.data[at] ^= mask;
 			all_reported = damage_reported(&file, &wrong) && all_reported;
-			file.bytes.data[at] = was;
+			file.bytes.data[at] ^= mask;
 		}
-	CHECK(all_reported, zstd_level ? "every flipped bit is reported, zstd" :
-		  "every flipped bit is reported, raw");
+	snprintf(name, sizeof(name), "every flipped bit is reported, %s", kind_names[kind]);
+	CHECK(all_reported, name);
 	CHECK(!wrong, "no flipped bit leads to a wrong answer");
 	mem_file_free(&file);
 }
 
 static void
-test_truncations(void)
+test_truncations(Kind kind)
 {
 	MemFile		file;
 	MemFile		cut;
 	bool		wrong = false;
 	bool		all_reported = true;
 
-	make_file(&file, 0);
+	make_file(&file, kind);
 	for (size_t len = 0; len < file.bytes.len; len++)
 		for (int shortened_tail = 0; shortened_tail < 2; shortened_tail++)
 		{
@@ -201,13 +268,23 @@ test_truncations(void)
 	mem_file_free(&file);
 }
 
-/* Makes the tail's checksum right again. */
+/* Makes the hashes of the dictionary and of the tail right again. */
 static void
 seal(MemFile *file)
 {
-	uint8_t    *tail = file->bytes.data + file->bytes.len - file->summary.tail_bytes;
+	uint8_t    *tail = tail_of(file);
 	size_t		covered = (size_t) file->summary.tail_bytes - 16;
+	SstFooter	footer;
 
+	if (footer_of(file, &footer) && footer.dictionary.length > 16)
+	{
+		uint8_t    *dictionary = file->bytes.data + footer.dictionary.offset;
+		uint64_t	hash[2];
+
+		sv_hash128(sv_slice(dictionary + 16, footer.dictionary.length - 16), hash);
+		sv_put_u64(dictionary, hash[0]);
+		sv_put_u64(dictionary + 8, hash[1]);
+	}
 	sv_put_u64(tail + covered, sv_hash64(sv_slice(tail, covered)));
 }
 
@@ -220,18 +297,24 @@ static void
 read_hostile(MemFile *file, bool *wrong)
 {
 	SstReader  *reader;
+	SstEntry	entry;
+	SvBuffer	scratch;
 
 	if (mem_open(&reader, file, &sv_malloc_alloc, NULL) != SV_OK)
 		return;
+	sv_buffer_init(&scratch, &sv_malloc_alloc);
+	for (int i = 0; i < entry_count; i += 5)
+		if (sst_reader_get(reader, entries[i].key, &entry, &scratch, NULL) == SV_OK)
+			*wrong = *wrong || !sv_slice_equal(entry.key, entries[i].key);
+	sv_buffer_free(&scratch);
 	for (int backward = 0; backward < 2; backward++)
 	{
 		uint8_t		last[SST_MAX_KEY_BYTES];
 		size_t		last_len = 0;
 		uint64_t	n = 0;
 		SstIterator *it;
-		SstEntry	entry;
 
-		if (sst_iterator_open(&it, reader, NULL, NULL, backward, NULL) != SV_OK)
+		if (mem_iterate(&it, reader, NULL, NULL, backward, &sv_malloc_alloc, NULL) != SV_OK)
 			abort();
 		while (sst_iterator_next(it, &entry, NULL) == SV_OK)
 		{
@@ -250,57 +333,63 @@ read_hostile(MemFile *file, bool *wrong)
 	sst_reader_close(reader);
 }
 
+/* So many values of a byte are tried under right checksums. */
+static int
+sealed_step(Kind kind)
+{
+	return kind == ALL_PARTS ? 37 : 1;
+}
+
 static void
-test_sealed_flips(int zstd_level)
+test_sealed_flips(Kind kind)
 {
 	MemFile		file;
 	bool		wrong = false;
 	size_t		start;
+	char		name[80];
 
-	make_file(&file, zstd_level);
+	make_file(&file, kind);
 	start = file.bytes.len - (size_t) file.summary.tail_bytes;
 	for (size_t at = start; at < file.bytes.len; at++)
-		for (int pattern = 0; pattern < 256; pattern++)
+		for (int change = 1; change < 256; change += sealed_step(kind))
 		{
 			uint8_t		was = file.bytes.data[at];
 
-			file.bytes.data[at] = (uint8_t) pattern;
+			file.bytes.data[at] = was ^ (uint8_t) change;
 			seal(&file);
 			read_hostile(&file, &wrong);
 			file.bytes.data[at] = was;
 		}
-	CHECK(!wrong, "every value of every byte of the tail under a right checksum");
+	snprintf(name, sizeof(name), "every byte of the tail under a right checksum, %s",
+			 kind_names[kind]);
+	CHECK(!wrong, name);
 	mem_file_free(&file);
 }
 
 /* The same for the blocks: the index is told the new checksum. */
 static void
-test_sealed_blocks(int zstd_level)
+test_sealed_blocks(Kind kind)
 {
 	MemFile		file;
 	bool		wrong = false;
-	size_t		start;
 	uint8_t    *record;
 	uint64_t	stored;
 
-	make_file(&file, zstd_level);
-	start = file.bytes.len - (size_t) file.summary.tail_bytes;
-
-	/* The block index begins the tail; its first record is behind eight bytes. */
-	record = file.bytes.data + start + 8;
+	make_file(&file, kind);
+	record = record_of(&file, 0);
 	stored = sv_get_u32(record + 16);
 	for (size_t at = 0; at < stored; at++)
-		for (int pattern = 0; pattern < 256; pattern++)
+		for (int change = 1; change < 256; change += sealed_step(kind))
 		{
 			uint8_t		was = file.bytes.data[at];
 
-			file.bytes.data[at] = (uint8_t) pattern;
+			file.bytes.data[at] = was ^ (uint8_t) change;
 			sv_put_u64(record + 8, sv_hash64(sv_slice(file.bytes.data, stored)));
 			seal(&file);
 			read_hostile(&file, &wrong);
 			file.bytes.data[at] = was;
 		}
-	CHECK(!wrong, "every value of every byte of a block under right checksums");
+	CHECK(!wrong, "every byte of a block under right checksums");
 	mem_file_free(&file);
 }
 
@@ -315,9 +404,9 @@ test_wrong_raw_size(void)
 	SvError		err;
 	uint8_t    *record;
 
-	make_file(&file, 1);
+	make_file(&file, ZSTD);
 	sv_buffer_init(&scratch, &sv_malloc_alloc);
-	record = file.bytes.data + file.bytes.len - file.summary.tail_bytes + 8;
+	record = record_of(&file, 0);
 	sv_put_u32(record + 20, sv_get_u32(record + 20) + 1);
 	seal(&file);
 	CHECK(mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_OK &&
@@ -336,12 +425,10 @@ test_block_in_tail(void)
 	MemFile		file;
 	SstReader  *reader;
 	SvError		err;
-	uint8_t    *tail;
 	uint8_t    *record;
 
-	make_file(&file, 0);
-	tail = file.bytes.data + file.bytes.len - file.summary.tail_bytes;
-	record = tail + 8 + (sv_get_u32(tail) - 1) * 32;
+	make_file(&file, RAW);
+	record = record_of(&file, sv_get_u32(record_of(&file, 0) - 32) - 1);
 	sv_put_u32(record + 16, sv_get_u32(record + 16) + 1);
 	sv_put_u32(record + 20, sv_get_u32(record + 20) + 1);
 	seal(&file);
@@ -356,8 +443,8 @@ test_swapped_blocks(void)
 {
 	MemFile		file;
 	MemFile		other;
-	SstEntry	shifted[ENTRIES];
-	char		names[ENTRIES][16];
+	SstEntry	shifted[MAX_ENTRIES];
+	char		names[MAX_ENTRIES][16];
 	SstWriterOptions options = {.block_bytes = 240};
 	SstReader  *reader;
 	SstEntry	entry;
@@ -366,19 +453,19 @@ test_swapped_blocks(void)
 	uint8_t    *record;
 	uint8_t    *other_record;
 
-	make_file(&file, 0);
+	make_file(&file, RAW);
 	mem_file_init(&other);
 	sv_buffer_init(&scratch, &sv_malloc_alloc);
-	for (int i = 0; i < ENTRIES; i++)
+	for (int i = 0; i < entry_count; i++)
 	{
 		shifted[i] = entries[i];
 		snprintf(names[i], sizeof(names[i]), "kez-%03d", i * 2);
 		shifted[i].key = sv_slice(names[i], strlen(names[i]));
 	}
-	if (write_entries(&other, shifted, ENTRIES, options, &sv_malloc_alloc, NULL) != SV_OK)
+	if (write_entries(&other, shifted, (size_t) entry_count, options, &sv_malloc_alloc, NULL) != SV_OK)
 		abort();
-	record = file.bytes.data + file.bytes.len - file.summary.tail_bytes + 8 + 32;
-	other_record = other.bytes.data + other.bytes.len - other.summary.tail_bytes + 8 + 32;
+	record = record_of(&file, 1);
+	other_record = record_of(&other, 1);
 	memcpy(file.bytes.data + sv_get_u64(record), other.bytes.data + sv_get_u64(other_record),
 		   sv_get_u32(record + 16));
 	memcpy(record + 8, other_record + 8, 8);
@@ -387,7 +474,7 @@ test_swapped_blocks(void)
 		abort();
 	CHECK(scan_reports(reader, false, &(bool) {false}) &&
 		  scan_reports(reader, true, &(bool) {false}), "a block of keys that are not its own");
-	for (int i = 0; i < ENTRIES; i++)
+	for (int i = 0; i < entry_count; i++)
 		if (sst_reader_get(reader, entries[i].key, &entry, &scratch, &err) != SV_OK)
 			break;
 	CHECK(strstr(err.message, "does not fit the block index") != NULL, "and the message says so");
@@ -404,7 +491,7 @@ test_version(void)
 	SstReader  *reader;
 	SvError		err;
 
-	make_file(&file, 0);
+	make_file(&file, RAW);
 	sv_put_u32(file.bytes.data + file.bytes.len - SST_TRAILER_BYTES, SST_VERSION + 1);
 	seal(&file);
 	CHECK(mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_UNSUPPORTED &&
@@ -428,9 +515,9 @@ test_message(void)
 	uint64_t	second;
 	char		expected[64];
 
-	make_file(&file, 0);
+	make_file(&file, RAW);
 	sv_buffer_init(&scratch, &sv_malloc_alloc);
-	second = sv_get_u64(file.bytes.data + file.bytes.len - file.summary.tail_bytes + 8 + 32);
+	second = sv_get_u64(record_of(&file, 1));
 	file.bytes.data[second] ^= 1;
 	snprintf(expected, sizeof(expected), "block 1 at offset %llu of object \"test-object\"",
 			 (unsigned long long) second);
@@ -438,10 +525,10 @@ test_message(void)
 		abort();
 	CHECK(sst_reader_get(reader, entries[0].key, &entry, &scratch, &err) == SV_OK,
 		  "the block before the damaged one is readable");
-	CHECK(sst_reader_get(reader, entries[ENTRIES - 1].key, &entry, &scratch, &err) == SV_OK,
+	CHECK(sst_reader_get(reader, entries[entry_count - 1].key, &entry, &scratch, &err) == SV_OK,
 		  "and the last one");
 	CHECK(scan_reports(reader, false, &(bool) {false}), "a scan reports the damage");
-	for (int i = 0; i < ENTRIES; i++)
+	for (int i = 0; i < entry_count; i++)
 		if (sst_reader_get(reader, entries[i].key, &entry, &scratch, &err) != SV_OK)
 			break;
 	CHECK(strstr(err.message, expected) != NULL, "the message names object, offset and block");
@@ -450,178 +537,56 @@ test_message(void)
 	mem_file_free(&file);
 }
 
-/* Everything once, its memory from alloc; the first failure ends it. */
-static SvStatus
-use_everything(MemFile *file, SstEntry *list, size_t n, SstWriterOptions options,
-			   const SvAlloc *alloc)
+/* A dictionary that is no dictionary is found out by whoever needs it. */
+static void
+test_bad_dictionary(void)
 {
+	MemFile		file;
 	SstReader  *reader;
-	SstIterator *it = NULL;
 	SstEntry	entry;
+	SstFooter	footer;
 	SvBuffer	scratch;
 	SvError		err;
-	SvStatus	status = write_entries(file, list, n, options, alloc, &err);
 
-	if (status == SV_OK)
-		status = mem_open(&reader, file, alloc, &err);
-	if (status != SV_OK)
-		return status;
-	sv_buffer_init(&scratch, alloc);
-	for (size_t i = 0; i < n && status == SV_OK; i++)
-		status = sst_reader_get(reader, list[i].key, &entry, &scratch, &err);
-	if (status == SV_OK)
-		status = sst_iterator_open(&it, reader, &list[0].key, &list[n - 1].key, true, &err);
-	while (status == SV_OK)
-		status = sst_iterator_next(it, &entry, &err);
-	sst_iterator_close(it);
-	sv_buffer_free(&scratch);
-	sst_reader_close(reader);
-	return status == SV_NOT_FOUND ? SV_OK : status;
-}
-
-static void
-test_no_memory(void)
-{
-	static uint8_t large[100000];
-	SstEntry	list[ENTRIES + 1];
-	SstWriterOptions options = {.block_bytes = 240, .zstd_level = 1};
-	MemFile		file;
-	SvStatus	status;
-	bool		right = true;
-	bool		leaked = false;
-	long		n = 0;
-
-	memcpy(list, entries, sizeof(entries));
-	list[ENTRIES] = value_entry("large", "", SST_NEVER_EXPIRES);
-	list[ENTRIES].value = sv_slice(large, sizeof(large));
-	mem_file_init(&file);
-	do
-	{
-		FailingAlloc state = {.countdown = n++};
-		SvAlloc		alloc = failing_alloc(&state);
-
-		status = use_everything(&file, list, ENTRIES + 1, options, &alloc);
-		right = right && status == (state.failed ? SV_NO_MEMORY : SV_OK);
-		leaked = leaked || state.outstanding != 0;
-	} while (status == SV_NO_MEMORY && right);
-	printf("# %ld allocations\n", n - 1);
-	CHECK(right && status == SV_OK && n > 20, "each allocation that fails is SV_NO_MEMORY");
-	CHECK(!leaked, "and leaks nothing");
-	mem_file_free(&file);
-}
-
-/* A source that fails once: the iterator stands where it stood. */
-typedef struct Flaky
-{
-	MemFile    *file;
-	bool		fail;
-} Flaky;
-
-static SvStatus
-flaky_read(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
-{
-	Flaky	   *flaky = state;
-
-	if (flaky->fail)
-		return sv_fail(err, SV_IO, "no answer");
-	return mem_read(flaky->file, offset, len, dst, err);
-}
-
-static void
-test_failing_source(void)
-{
-	MemFile		file;
-	Flaky		flaky = {&file, true};
-	SstSource	source = {flaky_read, &flaky, "test-object"};
-	SstReader  *reader;
-	SstIterator *it;
-	SstEntry	entry;
-	SvError		err;
-	SvStatus	status = SV_OK;
-	bool		same = true;
-	int			n = 0;
-	int			failures = 0;
-
-	make_file(&file, 1);
-	CHECK(sst_reader_open(&reader, &source, file.summary.file_bytes, file.summary.tail_bytes,
-						  &sv_malloc_alloc, &err) == SV_IO, "a failure of the source is passed on");
-	flaky.fail = false;
-	if (sst_reader_open(&reader, &source, file.summary.file_bytes, file.summary.tail_bytes,
-						&sv_malloc_alloc, &err) != SV_OK ||
-		sst_iterator_open(&it, reader, NULL, NULL, false, &err) != SV_OK)
+	make_file(&file, ALL_PARTS);
+	sv_buffer_init(&scratch, &sv_malloc_alloc);
+	if (!footer_of(&file, &footer))
 		abort();
-	while (status != SV_NOT_FOUND && same)
-	{
-		flaky.fail = !flaky.fail;
-		status = sst_iterator_next(it, &entry, &err);
-		if (status == SV_IO)
-			failures++;
-		else if (status == SV_OK)
-			same = n < ENTRIES && same_entry(&entry, &entries[n++]);
-	}
-	CHECK(same && n == ENTRIES && failures > 1, "an iterator goes on after a failure");
-	sst_iterator_close(it);
+	file.bytes.data[footer.dictionary.offset + 16] ^= 1;	/* of its magic number */
+	seal(&file);
+	CHECK(mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_OK &&
+		  sst_reader_get(reader, entries[0].key, &entry, &scratch, &err) == SV_CORRUPT &&
+		  strstr(err.message, "dictionary of the file is malformed") != NULL && names_place(&err),
+		  "a malformed dictionary");
 	sst_reader_close(reader);
+
+	/* No block may ask for a dictionary that is not there. */
 	mem_file_free(&file);
-}
-
-static SvStatus
-failing_append(void *state, const void *data, size_t len, SvError *err)
-{
-	(void) data;
-	(void) len;
-	if ((*(int *) state)-- > 0)
-		return SV_OK;
-	return sv_fail(err, SV_NO_SPACE, "disk full");
-}
-
-static void
-test_failing_sink(void)
-{
-	SstWriterOptions options = {.block_bytes = 240};
-	bool		right = true;
-	int			pieces = 0;
-	SvStatus	status;
-
-	do
-	{
-		int			countdown = pieces++;
-		SstSink		sink = {failing_append, &countdown};
-		SstSummary	summary;
-		SstWriter  *writer;
-
-		if (sst_writer_create(&writer, &options, &sink, &sv_malloc_alloc, NULL) != SV_OK)
-			abort();
-		status = SV_OK;
-		for (int i = 0; i < ENTRIES && status == SV_OK; i++)
-			status = sst_writer_add(writer, &entries[i], NULL);
-		if (status == SV_OK)
-			status = sst_writer_finish(writer, &summary, NULL);
-		right = right && status == (countdown < 0 ? SV_NO_SPACE : SV_OK);
-		sst_writer_destroy(writer);
-	} while (status != SV_OK && right);
-	CHECK(right && pieces > 3, "a failure of the sink is passed on, whichever piece meets it");
+	make_file(&file, ZSTD);
+	sv_put_u16(record_of(&file, 0) + 24, SST_BLOCK_ZSTD | SST_BLOCK_DICTIONARY);
+	seal(&file);
+	CHECK(mem_open(&reader, &file, &sv_malloc_alloc, &err) == SV_CORRUPT &&
+		  strstr(err.message, "wrong flags") != NULL, "a block that asks for an absent one");
+	sv_buffer_free(&scratch);
+	mem_file_free(&file);
 }
 
 int
 main(void)
 {
-	make_entries();
-	for (int zstd_level = 0; zstd_level < 2; zstd_level++)
+	for (Kind kind = RAW; kind <= ALL_PARTS; kind++)
 	{
-		test_whole(zstd_level);
-		test_flips(zstd_level);
-		test_sealed_flips(zstd_level);
-		test_sealed_blocks(zstd_level);
+		test_whole(kind);
+		test_flips(kind);
+		test_sealed_flips(kind);
+		test_sealed_blocks(kind);
+		test_truncations(kind);
 	}
-	test_truncations();
 	test_wrong_raw_size();
 	test_block_in_tail();
 	test_swapped_blocks();
 	test_version();
 	test_message();
-	test_no_memory();
-	test_failing_source();
-	test_failing_sink();
+	test_bad_dictionary();
 	return unit_done();
 }

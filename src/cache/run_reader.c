@@ -1,0 +1,427 @@
+/*
+ * run_reader.c
+ *		Lookups in a run: the fast half, over what is cached.
+ */
+#include "cache/run_reader.h"
+
+#include "base/sv_hash.h"
+#include "cache/run_access.h"
+
+/* So many lookups have their memory misses in flight together. */
+#define BATCH_WIDTH 32
+
+/* What looking for a key in the cache comes to. */
+typedef enum Lookup
+{
+	LOOKUP_FOUND,
+	LOOKUP_ABSENT,				/* not in the run */
+	LOOKUP_UNCACHED,			/* its block must be loaded first */
+	LOOKUP_FAILED				/* *err is set */
+} Lookup;
+
+/* A key on its way through the run's filter, index and block. */
+typedef struct Probe
+{
+	SvSlice		key;
+	uint64_t	hash;
+	SstRmiProbe rmi;
+	uint32_t	block;			/* SST_NO_BLOCK: the key is not in the run */
+	SstBlockInfo info;
+	BlockKey	block_key;
+	uint64_t	block_hash;
+	uint32_t	frame;
+	BlockView	view;
+} Probe;
+
+/* Adds an entry's value to the values, from contiguous memory. */
+static Lookup
+take_entry(const SstEntry *entry, SvBuffer *values, RunAnswer *answer, SvError *err)
+{
+	answer->kind = (int) entry->kind;
+	answer->expires_at = entry->expires_at;
+	answer->value_at = values->len;
+	answer->value_len = entry->value.len;
+	if (sv_buffer_append(values, entry->value.data, entry->value.len, err) != SV_OK)
+		return LOOKUP_FAILED;
+	return LOOKUP_FOUND;
+}
+
+/*
+ * In a settled block.  *problem is set to what is wrong with the block, which
+ * in shared memory may mean only that it is no longer that block.
+ */
+static Lookup
+find_in_block(SvSlice settled, const Probe *probe, SvBuffer *values, RunAnswer *answer,
+			  const char **problem, SvError *err)
+{
+	SstBlock	block;
+	SstEntry	entry;
+	bool		found = false;
+
+	*problem = sst_block_parse(&block, settled);
+	if (*problem == NULL)
+		*problem = sst_block_find(&block, probe->key, sst_block_tag(probe->hash), &found, &entry);
+	if (*problem != NULL || !found)
+		return LOOKUP_ABSENT;
+	return take_entry(&entry, values, answer, err);
+}
+
+/* The one entry of a large block, of which only the first frame is contiguous. */
+static Lookup
+find_in_large_block(const BlockCache *cache, const Probe *probe, SvBuffer *values, RunAnswer *answer,
+					const char **problem, SvError *err)
+{
+	size_t		entry_bytes = probe->info.raw_bytes - sst_block_trailer_bytes(1);
+	SstEntry	entry;
+	size_t		value_at;
+
+	*problem = sst_entry_decode_head(sv_slice(probe->view.data, SST_FRAME_BYTES), entry_bytes,
+									 &entry, &value_at);
+	if (*problem != NULL || !sv_slice_equal(entry.key, probe->key))
+		return LOOKUP_ABSENT;
+	if (sv_buffer_reserve(values, entry.value.len, err) != SV_OK)
+		return LOOKUP_FAILED;
+	block_cache_copy(cache, &probe->view, value_at, entry.value.len, values->data + values->len);
+	answer->kind = (int) entry.kind;
+	answer->expires_at = entry.expires_at;
+	answer->value_at = values->len;
+	answer->value_len = entry.value.len;
+	values->len += entry.value.len;
+	return LOOKUP_FOUND;
+}
+
+static SvStatus
+damaged(const RunReader *run, const SstTail *tail, const Probe *probe, const char *problem, SvError *err)
+{
+	return sst_block_damaged(tail, run->source.name, probe->block, problem, err);
+}
+
+/* In a block that block_cache_begin has found.  What is read counts only if the block was left alone. */
+static Lookup
+find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const Probe *probe,
+			 SvBuffer *values, RunAnswer *answer, SvError *err)
+{
+	size_t		values_before = values->len;
+	const char *problem;
+	Lookup		result;
+
+	if (probe->view.raw_bytes != probe->info.raw_bytes)
+		return LOOKUP_UNCACHED;
+	if ((probe->info.flags & SST_BLOCK_LARGE) != 0)
+		result = find_in_large_block(caches->blocks, probe, values, answer, &problem, err);
+	else
+		result = find_in_block(sv_slice(probe->view.data, probe->info.raw_bytes), probe, values,
+							   answer, &problem, err);
+	if (!block_cache_end(caches->blocks, &probe->view))
+	{
+		values->len = values_before;
+		answer->kind = RUN_ABSENT;
+		return result == LOOKUP_FAILED ? LOOKUP_FAILED : LOOKUP_UNCACHED;
+	}
+	if (problem != NULL)
+	{
+		(void) damaged(run, tail, probe, problem, err);
+		return LOOKUP_FAILED;
+	}
+	return result;
+}
+
+/* First step: filter and root model, both of which only ask for memory. */
+static inline void
+probe_start(Probe *probe, const SstTail *tail, SvSlice key)
+{
+	probe->key = key;
+	probe->hash = sv_hash64(key);
+	sst_filter_prefetch(&tail->filter, probe->hash);
+	probe->rmi = sst_tail_start(tail, key);
+}
+
+/* Second step: the block, if the run can have the key. */
+static inline void
+probe_locate(Probe *probe, RunCaches *caches, const RunReader *run, const SstTail *tail)
+{
+	probe->block = SST_NO_BLOCK;
+	if (!sst_filter_may_have(&tail->filter, probe->hash))
+	{
+		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_NEGATIVE, 1);
+		return;
+	}
+	probe->block = sst_tail_finish(tail, &probe->rmi, probe->key);
+	if (probe->block == SST_NO_BLOCK)
+		return;
+	probe->info = sst_index_block(&tail->index, probe->block);
+	probe->block_key = run_block_key(run, probe->block);
+	probe->block_hash = block_cache_hash(probe->block_key);
+	block_cache_prefetch(caches->blocks, probe->block_hash);
+}
+
+/* Third step: which frame, and the end of the block in it. */
+static inline void
+probe_frame(Probe *probe, RunCaches *caches)
+{
+	uint32_t	trailer = (uint32_t) sst_block_trailer_bytes(probe->info.entries);
+
+	probe->frame = block_cache_candidate(caches->blocks, probe->block_hash);
+	if (probe->frame == BLOCK_CACHE_NONE)
+		return;
+	if ((probe->info.flags & SST_BLOCK_LARGE) != 0 || trailer > probe->info.raw_bytes)
+		block_cache_prefetch_frame(caches->blocks, probe->frame, 0, 64);
+	else
+		block_cache_prefetch_frame(caches->blocks, probe->frame, probe->info.raw_bytes - trailer, trailer);
+}
+
+/* Fourth step: begin to read, and ask for the entry. */
+static inline bool
+probe_begin(Probe *probe, RunCaches *caches)
+{
+	SstBlock	block;
+	uint32_t	position = 0;
+
+	if (!block_cache_begin(caches->blocks, &probe->block_key, probe->block_hash, probe->frame,
+						   &probe->view))
+		return false;
+	if ((probe->info.flags & SST_BLOCK_LARGE) == 0 &&
+		sst_block_parse(&block, sv_slice(probe->view.data, probe->info.raw_bytes)) == NULL)
+	{
+		sst_block_next_tagged(&block, sst_block_tag(probe->hash), &position);
+		if (position < block.count)
+			sst_block_prefetch_entry(&block, position);
+	}
+	return true;
+}
+
+static void
+count_result(RunCaches *caches, const SstTail *tail, Lookup result)
+{
+	if (result == LOOKUP_FOUND || result == LOOKUP_ABSENT)
+		cache_guard_count(caches->guard, caches->slot, CACHE_BLOCK_HIT, 1);
+	if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
+		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
+}
+
+/* One key whose tail is at hand; everything that is cached is found in one go. */
+static Lookup
+look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, Probe *probe, SvSlice key,
+		SvBuffer *values, RunAnswer *answer, SvError *err)
+{
+	Lookup		result;
+
+	probe_start(probe, tail, key);
+	probe_locate(probe, caches, run, tail);
+	if (probe->block == SST_NO_BLOCK)
+		return LOOKUP_ABSENT;
+	probe_frame(probe, caches);
+	if (!block_cache_begin(caches->blocks, &probe->block_key, probe->block_hash, probe->frame,
+						   &probe->view))
+		return LOOKUP_UNCACHED;
+	result = find_in_view(caches, run, tail, probe, values, answer, err);
+	count_result(caches, tail, result);
+	return result;
+}
+
+/* A key whose block was not cached when it was looked for, with a tail that stays. */
+static SvStatus
+look_up_loading(RunCaches *caches, const RunReader *run, const SstTail *tail, SvSlice key,
+				SvBuffer *values, RunAnswer *answer, SvError *err)
+{
+	Probe		probe;
+	Lookup		result;
+
+	while ((result = look_up(caches, run, tail, &probe, key, values, answer, err)) == LOOKUP_UNCACHED)
+	{
+		const char *problem;
+		bool		present;
+		SvStatus	status = run_block_load(caches, run, tail, probe.block, &present, err);
+
+		if (status != SV_OK)
+			return status;
+		if (present)
+			continue;
+		result = find_in_block(sv_buffer_slice(&caches->block), &probe, values, answer, &problem, err);
+		if (problem != NULL)
+			return damaged(run, tail, &probe, problem, err);
+		if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
+			cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
+		break;
+	}
+	return result == LOOKUP_FAILED ? err->status : SV_OK;
+}
+
+/* With the tail loaded if need be. */
+static SvStatus
+get_loading(RunCaches *caches, const RunReader *run, SvSlice key, SvBuffer *values,
+			RunAnswer *answer, SvError *err)
+{
+	RunPrivateTail *private_tail;
+	const SstTail *tail;
+	SvStatus	status = run_tail_acquire(caches, run, &tail, &private_tail, err);
+
+	if (status != SV_OK)
+		return status;
+	status = look_up_loading(caches, run, tail, key, values, answer, err);
+	run_tail_release(caches, tail, private_tail);
+	return status;
+}
+
+SvStatus
+run_reader_get(RunCaches *caches, const RunReader *run, SvSlice key, SvBuffer *values,
+			   RunAnswer *answer, SvError *err)
+{
+	Lookup		result = LOOKUP_UNCACHED;
+	const SstTail *tail;
+	Probe		probe;
+
+	answer->kind = RUN_ABSENT;
+	cache_guard_enter(caches->guard, caches->slot);
+	tail = tail_cache_find(caches->tails, run->id);
+	if (tail != NULL)
+		result = look_up(caches, run, tail, &probe, key, values, answer, err);
+	cache_guard_exit(caches->guard, caches->slot);
+
+	if (result == LOOKUP_UNCACHED && run->source.read != NULL)
+		return get_loading(caches, run, key, values, answer, err);
+	if (result == LOOKUP_UNCACHED)
+		answer->kind = RUN_UNCACHED;
+	return result == LOOKUP_FAILED ? err->status : SV_OK;
+}
+
+/* Some keys at once, each step for all of them before the next. */
+static SvStatus
+look_up_cached(RunCaches *caches, const RunReader *run, const SstTail *tail, const SvSlice *keys,
+			   uint32_t n, SvBuffer *values, RunAnswer *answers, uint32_t *uncached, SvError *err)
+{
+	Probe		probes[BATCH_WIDTH];
+	bool		begun[BATCH_WIDTH];
+
+	for (uint32_t i = 0; i < n; i++)
+		probe_start(&probes[i], tail, keys[i]);
+	for (uint32_t i = 0; i < n; i++)
+		probe_locate(&probes[i], caches, run, tail);
+	for (uint32_t i = 0; i < n; i++)
+		if (probes[i].block != SST_NO_BLOCK)
+			probe_frame(&probes[i], caches);
+	for (uint32_t i = 0; i < n; i++)
+		begun[i] = probes[i].block != SST_NO_BLOCK && probe_begin(&probes[i], caches);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		Lookup		result;
+
+		answers[i].kind = RUN_ABSENT;
+		if (probes[i].block == SST_NO_BLOCK)
+			continue;
+		result = begun[i] ?
+			find_in_view(caches, run, tail, &probes[i], values, &answers[i], err) : LOOKUP_UNCACHED;
+		count_result(caches, tail, result);
+		if (result == LOOKUP_FAILED)
+			return err->status;
+		if (result == LOOKUP_UNCACHED)
+		{
+			answers[i].kind = RUN_UNCACHED;
+			(*uncached)++;
+		}
+	}
+	return SV_OK;
+}
+
+SvStatus
+run_reader_get_many(RunCaches *caches, const RunReader *run, const SvSlice *keys, uint32_t n,
+					SvBuffer *values, RunAnswer *answers, uint32_t *uncached, SvError *err)
+{
+	SvStatus	status = SV_OK;
+
+	*uncached = 0;
+	for (uint32_t done = 0; done < n && status == SV_OK; done += BATCH_WIDTH)
+	{
+		uint32_t	width = n - done < BATCH_WIDTH ? n - done : BATCH_WIDTH;
+		const SstTail *tail;
+
+		cache_guard_enter(caches->guard, caches->slot);
+		tail = tail_cache_find(caches->tails, run->id);
+		if (tail != NULL)
+			status = look_up_cached(caches, run, tail, keys + done, width, values, answers + done,
+									uncached, err);
+		cache_guard_exit(caches->guard, caches->slot);
+
+		for (uint32_t i = done; tail == NULL && i < done + width; i++)
+		{
+			answers[i].kind = RUN_UNCACHED;
+			(*uncached)++;
+		}
+	}
+	return status;
+}
+
+/* Keys of a block follow one another, so it is loaded once however many of them are wanted. */
+SvStatus
+run_reader_load_many(RunCaches *caches, const RunReader *run, const SvSlice *keys, uint32_t n,
+					 SvBuffer *values, RunAnswer *answers, SvError *err)
+{
+	RunPrivateTail *private_tail;
+	const SstTail *tail;
+	SvStatus	status = run_tail_acquire(caches, run, &tail, &private_tail, err);
+
+	if (status != SV_OK)
+		return status;
+	for (uint32_t i = 0; i < n && status == SV_OK; i++)
+	{
+		if (answers[i].kind != RUN_UNCACHED)
+			continue;
+		answers[i].kind = RUN_ABSENT;
+		status = look_up_loading(caches, run, tail, keys[i], values, &answers[i], err);
+	}
+	run_tail_release(caches, tail, private_tail);
+	return status;
+}
+
+SvStatus
+run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *err)
+{
+	scan->caches = caches;
+	scan->run = *run;
+	return run_tail_acquire(caches, run, &scan->tail, &scan->private_tail, err);
+}
+
+void
+run_scan_close(RunScan *scan)
+{
+	run_tail_release(scan->caches, scan->tail, scan->private_tail);
+	scan->tail = NULL;
+}
+
+static SvStatus
+scan_fetch(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError *err)
+{
+	RunScan    *scan = state;
+	SvStatus	status = run_block_copy(scan->caches, &scan->run, scan->tail, block, raw, err);
+	const char *problem;
+
+	if (status != SV_OK)
+		return status;
+	problem = sst_block_parse(parsed, sv_buffer_slice(raw));
+	return problem == NULL ? SV_OK :
+		sst_block_damaged(scan->tail, scan->run.source.name, block, problem, err);
+}
+
+SstBlockSource
+run_scan_source(RunScan *scan)
+{
+	return (SstBlockSource) {
+		.tail = scan->tail,.fetch = scan_fetch,.state = scan,.name = scan->run.source.name
+	};
+}
+
+SvStatus
+run_scan_warm(RunScan *scan, uint32_t block, bool *loaded, SvError *err)
+{
+	BlockKey	key = run_block_key(&scan->run, block);
+	BlockView	view;
+	bool		present;
+	SvStatus	status;
+
+	*loaded = false;
+	if (block_cache_begin(scan->caches->blocks, &key, block_cache_hash(key), BLOCK_CACHE_NONE, &view))
+		return SV_OK;
+	status = run_block_load(scan->caches, &scan->run, scan->tail, block, &present, err);
+	*loaded = status == SV_OK && !present;
+	return status;
+}

@@ -1,0 +1,117 @@
+/*
+ * run_reader.h
+ *		Looks up keys in a run by way of the shared caches.
+ *
+ * A lookup of which tail and block are cached takes no lock, no pin and no
+ * allocation (but for the answer's value): guard, filter, learned index, bucket, frame,
+ * copy, version.  What is missing is loaded by one process, while others that
+ * want it wait, and nothing is held over I/O but a pin on the tail.
+ *
+ * All memory of its own comes from malloc; nothing longjmps.  One thread (or
+ * process) at a time uses a RunCaches.
+ */
+#ifndef RUN_READER_H
+#define RUN_READER_H
+
+#include "base/sv_buffer.h"
+#include "cache/block_cache.h"
+#include "cache/tail_cache.h"
+#include "sst/sst_iterator.h"
+#include "sst/sst_load.h"
+
+/* Tails for which the tail cache has no room; so many are kept by a process. */
+#define RUN_PRIVATE_TAILS 2
+
+typedef struct RunPrivateTail
+{
+	CacheRunId	run;
+	uint8_t    *memory;			/* NULL: nothing here */
+	SstTail		tail;
+	uint32_t	users;
+} RunPrivateTail;
+
+/* A process's way to the caches. */
+typedef struct RunCaches
+{
+	CacheGuard *guard;
+	uint32_t	slot;			/* of this process, in the guard */
+	BlockCache *blocks;
+	TailCache  *tails;
+	CacheWaiter waiter;
+
+	/* for run_reader.c and run_access.c */
+	SstLoader  *loader;
+	SvBuffer	block;			/* a block that was loaded just now */
+	RunPrivateTail private_tails[RUN_PRIVATE_TAILS];
+	uint32_t	next_private;
+} RunCaches;
+
+/* Sets the fields of its own; the caller has set the others. */
+extern void run_caches_init(RunCaches *caches);
+extern void run_caches_release(RunCaches *caches);
+
+/*
+ * A run to be read.  May be made for one call; source.name is its object's
+ * name.  source.read may be NULL: then only what is cached is looked at.
+ */
+typedef struct RunReader
+{
+	CacheRunId	id;
+	uint64_t	file_bytes;
+	uint64_t	tail_bytes;
+	SstSource	source;
+} RunReader;
+
+#define RUN_ABSENT 0
+#define RUN_UNCACHED (-1)
+
+typedef struct RunAnswer
+{
+	int			kind;			/* an SstKind, RUN_ABSENT or RUN_UNCACHED; the rest is for SstKinds */
+	int64_t		expires_at;
+	size_t		value_at;		/* in the buffer of values, to which it was appended */
+	size_t		value_len;
+} RunAnswer;
+
+/*
+ * Looks up one key.  SV_OK whether it is there or not, with RUN_UNCACHED only
+ * if something had to be loaded and there is no source; else SV_CORRUPT,
+ * SV_CANCELLED and what the source answers.
+ */
+extern SvStatus run_reader_get(RunCaches *caches, const RunReader *run, SvSlice key,
+							   SvBuffer *values, RunAnswer *answer, SvError *err);
+
+/*
+ * Looks up n keys, in ascending order and without repeats, in what is cached,
+ * with many memory misses in flight; answers[i] is that of keys[i].  Answers
+ * how many are RUN_UNCACHED in *uncached.  Needs no source.
+ */
+extern SvStatus run_reader_get_many(RunCaches *caches, const RunReader *run, const SvSlice *keys,
+									uint32_t n, SvBuffer *values, RunAnswer *answers,
+									uint32_t *uncached, SvError *err);
+
+/* Looks up those of them that are RUN_UNCACHED, loading each block once. */
+extern SvStatus run_reader_load_many(RunCaches *caches, const RunReader *run, const SvSlice *keys,
+									 uint32_t n, SvBuffer *values, RunAnswer *answers, SvError *err);
+
+/*
+ * A pinned tail and the blocks behind it, for an iterator: run_scan_source
+ * stays good until run_scan_close, which must follow a successful open.  Holds
+ * a pointer to its RunReader's source, which must outlive it.
+ */
+typedef struct RunScan
+{
+	RunCaches  *caches;
+	RunReader	run;
+	const SstTail *tail;
+	RunPrivateTail *private_tail;
+} RunScan;
+
+extern SvStatus run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *err);
+extern SstBlockSource run_scan_source(RunScan *scan);
+extern void run_scan_close(RunScan *scan);
+
+/* Brings one block of an open scan's run into the cache; *loaded says whether it was not there. */
+extern SvStatus run_scan_warm(RunScan *scan, uint32_t block, bool *loaded, SvError *err);
+
+#endif							/* RUN_READER_H */

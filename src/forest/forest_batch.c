@@ -1,0 +1,337 @@
+/*
+ * forest_batch.c
+ *		Looking up many keys in one operation.
+ *
+ * The keys are sorted by table and key and met once each.  What the delta does
+ * not have goes to the table's groups of runs in lookup order, each time the
+ * keys that are still missing: a group's runs each get their stretch of them
+ * at once, so that their memory misses overlap and each block is met once.
+ */
+#include "postgres.h"
+
+#include "forest/forest_batch.h"
+
+#include "forest/forest_lookup.h"
+#include "forest/forest_run.h"
+#include "lsm/lsm_walkey.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "server/pg_status.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* One wanted key; equal ones are neighbours once sorted. */
+typedef struct BatchKey
+{
+	uint64		order;			/* the key's first eight bytes: decides most comparisons */
+	SvSlice		key;
+	const ForestTable *table;
+	int			position;		/* in the caller's arrays */
+} BatchKey;
+
+static inline int
+compare_tables(const ForestTable *a, const ForestTable *b)
+{
+	if (a->vault_id != b->vault_id)
+		return a->vault_id < b->vault_id ? -1 : 1;
+	return (a->table_id > b->table_id) - (a->table_id < b->table_id);
+}
+
+static inline int
+compare_batch_keys(const BatchKey *a, const BatchKey *b)
+{
+	if (a->table != b->table)
+	{
+		int			c = compare_tables(a->table, b->table);
+
+		if (c != 0)
+			return c;
+	}
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	return sv_slice_compare(a->key, b->key);
+}
+
+#define ST_SORT sort_batch_keys
+#define ST_ELEMENT_TYPE BatchKey
+#define ST_COMPARE(a, b) compare_batch_keys(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* A table's keys on their way through its runs. */
+typedef struct BatchTable
+{
+	ForestView *view;
+	int32		table_id;
+	SvBuffer   *values;
+	SvSlice    *keys;			/* of the table, ascending, without repeats */
+	SvSlice    *walkeys;		/* the same with the table id in front; NULL until needed */
+	RunAnswer  *answers;		/* of keys; RUN_ABSENT until found */
+	int		   *missing;		/* indexes of keys that were found nowhere yet */
+	int			nmissing;
+	SvSlice    *asked;			/* for one run: its keys, and their answers */
+	RunAnswer  *heard;
+} BatchTable;
+
+static uint64
+key_order(SvSlice key)
+{
+	uint64		bytes = 0;
+
+	if (key.len > 0)
+		memcpy(&bytes, key.data, Min(key.len, sizeof(bytes)));
+	return pg_ntoh64(bytes);
+}
+
+static BatchKey *
+sort_batch(const ForestTable *const *tables, const SvSlice *keys, int n)
+{
+	BatchKey   *batch = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(BatchKey));
+
+	for (int i = 0; i < n; i++)
+		batch[i] = (BatchKey) {
+			.order = key_order(keys[i]),.key = keys[i],.table = tables[i],.position = i
+		};
+	sort_batch_keys(batch, n);
+	return batch;
+}
+
+static void
+make_walkeys(BatchTable *batch, int n)
+{
+	size_t		bytes = 0;
+	uint8	   *at;
+
+	for (int i = 0; i < n; i++)
+		bytes += LSM_WALKEY_PREFIX_BYTES + batch->keys[i].len;
+	at = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
+	batch->walkeys = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(SvSlice));
+	for (int i = 0; i < n; i++)
+	{
+		batch->walkeys[i] = sv_slice(at, LSM_WALKEY_PREFIX_BYTES + batch->keys[i].len);
+		lsm_walkey_prefix(at, batch->table_id);
+		memcpy(at + LSM_WALKEY_PREFIX_BYTES, batch->keys[i].data, batch->keys[i].len);
+		at += batch->walkeys[i].len;
+	}
+}
+
+/* Asks one run for the missing keys from first to last - 1. */
+static void
+ask_run(BatchTable *batch, const LsmSourceRun *source, int first, int last)
+{
+	bool		is_wal = source->run->tier == LSM_WAL;
+	const SvSlice *run_keys = is_wal ? batch->walkeys : batch->keys;
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = first; i < last; i++)
+		batch->asked[i - first] = run_keys[batch->missing[i]];
+	forest_run_get_many(batch->view->server_oid, source->run, batch->asked, last - first,
+						batch->values, batch->heard);
+	for (int i = first; i < last; i++)
+		batch->answers[batch->missing[i]] = batch->heard[i - first];
+}
+
+/* Asks each run of a group for the missing keys in its range. */
+static void
+ask_group(BatchTable *batch, const LsmGroup *group)
+{
+	int			i = 0;
+
+	while (i < batch->nmissing)
+	{
+		int			s = lsm_group_seek(group, batch->keys[batch->missing[i]]);
+		const LsmPart *part;
+		int			first;
+
+		if (s == group->count)
+			return;
+		part = group->sources[s].part;
+		while (i < batch->nmissing && sv_slice_compare(batch->keys[batch->missing[i]], part->min_key) < 0)
+			i++;
+		first = i;
+		while (i < batch->nmissing && sv_slice_compare(batch->keys[batch->missing[i]], part->max_key) <= 0)
+			i++;
+		if (i > first)
+			ask_run(batch, &group->sources[s], first, i);
+	}
+}
+
+static void
+forget_found(BatchTable *batch)
+{
+	int			n = 0;
+
+	for (int i = 0; i < batch->nmissing; i++)
+		if (batch->answers[batch->missing[i]].kind == RUN_ABSENT)
+			batch->missing[n++] = batch->missing[i];
+	batch->nmissing = n;
+}
+
+static bool
+group_has_wal_run(const LsmGroup *group)
+{
+	for (int i = 0; i < group->count; i++)
+		if (group->sources[i].run->tier == LSM_WAL)
+			return true;
+	return false;
+}
+
+static void
+ask_runs(BatchTable *batch, int n)
+{
+	int			ngroups;
+	const LsmGroup *groups = lsm_forest_groups(batch->view->forest, batch->table_id, &ngroups);
+
+	for (int i = 0; i < ngroups && batch->nmissing > 0; i++)
+	{
+		if (batch->walkeys == NULL && group_has_wal_run(&groups[i]))
+			make_walkeys(batch, n);
+		ask_group(batch, &groups[i]);
+		forget_found(batch);
+	}
+}
+
+/* What the delta has, appended to the values like what runs have. */
+static void
+ask_delta(BatchTable *batch, int n)
+{
+	ForestEntry entry;
+	SvError		err;
+
+	for (int i = 0; i < n; i++)
+	{
+		RunAnswer  *answer = &batch->answers[i];
+
+		answer->kind = RUN_ABSENT;
+		if (!forest_lookup_in_delta(batch->view, batch->table_id, batch->keys[i], &entry))
+		{
+			batch->missing[batch->nmissing++] = i;
+			continue;
+		}
+		CHECK_FOR_INTERRUPTS();
+		answer->kind = entry.is_tombstone ? SST_TOMBSTONE : SST_VALUE;
+		answer->expires_at = entry.expires_at;
+		answer->value_at = batch->values->len;
+		answer->value_len = entry.value.len;
+		PG_STATUS_CHECK(sv_buffer_append(batch->values, entry.value.data, entry.value.len, &err), &err);
+	}
+}
+
+/* The stretch of wanted keys from batch[0] on that are of one table: its length, and how many are distinct. */
+static int
+same_table(const BatchKey *batch, int n)
+{
+	int			count = 1;
+
+	while (count < n && compare_tables(batch[0].table, batch[count].table) == 0)
+		count++;
+	return count;
+}
+
+/* Where the value of each wanted key is, once the values no longer move. */
+typedef struct BatchResult
+{
+	RunAnswer	answer;
+	int			position;
+} BatchResult;
+
+static void
+look_up_table(ForestView *view, const BatchKey *wanted, int n, SvBuffer *values, BatchResult *results)
+{
+	Size		room = n;
+	BatchTable	batch = {
+		.view = view,
+		.table_id = wanted[0].table->table_id,
+		.values = values,
+		.keys = palloc_extended(room * sizeof(SvSlice), MCXT_ALLOC_HUGE),
+		.answers = palloc_extended(room * sizeof(RunAnswer), MCXT_ALLOC_HUGE),
+		.missing = palloc_extended(room * sizeof(int), MCXT_ALLOC_HUGE),
+		.asked = palloc_extended(room * sizeof(SvSlice), MCXT_ALLOC_HUGE),
+		.heard = palloc_extended(room * sizeof(RunAnswer), MCXT_ALLOC_HUGE)
+	};
+	int			distinct = 0;
+
+	for (int i = 0; i < n; i++)
+		if (i == 0 || compare_batch_keys(&wanted[i - 1], &wanted[i]) != 0)
+			batch.keys[distinct++] = wanted[i].key;
+	ask_delta(&batch, distinct);
+	if (batch.nmissing > 0)
+		ask_runs(&batch, distinct);
+
+	distinct = -1;
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || compare_batch_keys(&wanted[i - 1], &wanted[i]) != 0)
+			distinct++;
+		results[i] = (BatchResult) {.answer = batch.answers[distinct],.position = wanted[i].position};
+	}
+}
+
+static void
+look_up_batch(const BatchKey *batch, int n, Snapshot snapshot, SvBuffer *values, BatchResult *results)
+{
+	ForestView	view;
+	bool		is_open = false;
+	int			count;
+
+	for (int i = 0; i < n; i += count)
+	{
+		const ForestTable *table = batch[i].table;
+
+		count = same_table(&batch[i], n - i);
+		if (table->table_id == 0)
+		{
+			for (int j = i; j < i + count; j++)
+				results[j] = (BatchResult) {.answer = {.kind = RUN_ABSENT},.position = batch[j].position};
+			continue;
+		}
+		if (is_open && view.vault_id != table->vault_id)
+		{
+			forest_view_close(&view);
+			is_open = false;
+		}
+		if (!is_open)
+			forest_view_open(&view, table, snapshot);
+		else
+			forest_table_check_key(table);
+		is_open = true;
+		look_up_table(&view, &batch[i], count, values, &results[i]);
+	}
+	if (is_open)
+		forest_view_close(&view);
+}
+
+void
+forest_multi_get(const ForestTable *const *tables, const SvSlice *keys, int n,
+				 Snapshot snapshot, ForestValue *out)
+{
+	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
+	TimestampTz now = forest_now();
+	MemoryContext scratch;
+	MemoryContext result;
+	BatchResult *results;
+	SvBuffer	values;
+
+	if (n == 0)
+		return;
+	sv_buffer_init(&values, &alloc);
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "skyvault batch", ALLOCSET_DEFAULT_SIZES);
+	result = MemoryContextSwitchTo(scratch);
+	results = MemoryContextAllocHuge(scratch, n * sizeof(BatchResult));
+	look_up_batch(sort_batch(tables, keys, n), n, snapshot, &values, results);
+
+	for (int i = 0; i < n; i++)
+	{
+		const RunAnswer *answer = &results[i].answer;
+		ForestValue *value = &out[results[i].position];
+
+		value->found = answer->kind == SST_VALUE &&
+			(answer->expires_at == DT_NOEND || answer->expires_at > now);
+		value->value = value->found && answer->value_len > 0 ?
+			sv_slice(values.data + answer->value_at, answer->value_len) : sv_slice(NULL, 0);
+		value->expires_at = value->found ? answer->expires_at : DT_NOEND;
+	}
+	MemoryContextSwitchTo(result);
+	MemoryContextDelete(scratch);
+}

@@ -1,0 +1,113 @@
+/*
+ * sst_rmi.h
+ *		A recursive model index: from a key to its rank among n sorted keys,
+ *		within bounds that were measured when the index was built.
+ *
+ * The rank of a key is the number of indexed keys that are not above it, so 0
+ * to n.  For every key whatsoever, indexed or not, the rank is within the
+ * range that sst_rmi_locate answers: models are monotone, in integers, and the
+ * bound of each leaf was measured at the keys where the rank changes.
+ *
+ * Keys are arbitrary distinct byte strings.  A node cuts the prefix that all
+ * its keys share and turns what follows into a 64-bit code that has the order
+ * of the keys (FORMAT.md, "Learned index"); its root model picks a leaf by the
+ * code; a leaf is a linear model with a bound, a plain range where searching
+ * is cheaper than a model, or a child node where codes do not tell keys apart
+ * or crowd together.
+ */
+#ifndef SST_RMI_H
+#define SST_RMI_H
+
+#include "base/sv_buffer.h"
+#include "sst/sst_rmi_node.h"
+
+/*
+ * Where the keys to be indexed come from: called with 0 <= i < count, in any
+ * order, again and again.  An answer stays good until the call after the next.
+ */
+typedef struct SstRmiKeys
+{
+	SvSlice		(*key) (const void *state, uint32_t i);
+	const void *state;
+	uint32_t	count;
+} SstRmiKeys;
+
+typedef struct SstRmiOptions
+{
+	uint32_t	keys_per_leaf;	/* aim; 0: the default */
+	bool		fences;			/* keep each key's code, which narrows ranges without touching keys: 8 bytes a key */
+} SstRmiOptions;
+
+/* Appends the index of the keys, which must ascend strictly, to *out.  Nothing is appended on failure. */
+extern SvStatus sst_rmi_build(const SstRmiKeys *keys, const SstRmiOptions *options,
+							  SvBuffer *out, SvError *err);
+
+/* A parsed index: borrows the bytes it was parsed from.  Its fields are for sst_rmi*.c only. */
+typedef struct SstRmi
+{
+	const uint8_t *bytes;
+	size_t		len;
+	SstRmiNode	top;
+	uint32_t	count;
+	uint32_t	node_count;
+	const uint8_t *fences;		/* NULL: there are none */
+} SstRmi;
+
+/*
+ * Takes any bytes, and checks whatever sst_rmi_locate relies on to stay inside
+ * them, to end, and to answer low <= high <= count.  NULL, or what is wrong.
+ */
+extern const char *sst_rmi_parse(SstRmi *rmi, SvSlice bytes, uint32_t count);
+
+typedef struct SstRmiRange
+{
+	uint32_t	low;
+	uint32_t	high;
+} SstRmiRange;
+
+/* low <= rank(key) <= high.  No allocation, no failure. */
+extern SstRmiRange sst_rmi_locate(const SstRmi *rmi, SvSlice key);
+
+/*
+ * The same in two steps, so that the memory misses of many lookups overlap:
+ * start picks the root's leaf and prefetches it; finish reads it and, of an
+ * index with fences, those in its range.  aim, between the two, is for callers
+ * with many probes under way: it prefetches what finish will read behind the
+ * leaf.
+ */
+typedef struct SstRmiProbe
+{
+	const uint8_t *leaf;		/* NULL: the rank is known */
+	uint64_t	code;
+	uint32_t	fraction;		/* or the rank */
+} SstRmiProbe;
+
+extern SstRmiProbe sst_rmi_start(const SstRmi *rmi, SvSlice key);
+extern void sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe);
+extern SstRmiRange sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
+
+/*
+ * The steps of finish, for sst_rmi_build.c: down to a leaf that is not a
+ * child, then from it to the range.
+ */
+extern void sst_rmi_descend(const SstRmi *rmi, SstRmiProbe *probe, SvSlice key);
+extern SstRmiRange sst_rmi_range(const SstRmi *rmi, const SstRmiProbe *probe);
+
+/* For people: what skyvault_index() shows. */
+typedef struct SstRmiStats
+{
+	const char *root_kind;		/* of the top node: "linear", "logarithmic table", ... */
+	const char *code_kind;		/* of the top node: "bytes" or "alphabet" */
+	uint32_t	nodes;
+	uint32_t	leaves;			/* models and ranges, children not counted */
+	uint32_t	depth;			/* nodes on the longest path */
+	size_t		bytes;			/* all, fences included */
+	uint32_t	max_error;		/* widest range of a leaf that is a model, minus 1 */
+	double		mean_error;		/* by keys, of those in models */
+	double		fallback_share; /* of the keys: in leaves that are searched, of more than one key */
+	double		probes;			/* mean steps of binary search after the model, by keys: log2(range + 1) */
+} SstRmiStats;
+
+extern void sst_rmi_stats(const SstRmi *rmi, SstRmiStats *stats);
+
+#endif							/* SST_RMI_H */

@@ -1,0 +1,372 @@
+/*
+ * test_sst_block.c
+ *		One data block: built, settled, read; and any bytes in its place.
+ */
+#include "base/sv_coding.h"
+#include "base/sv_hash.h"
+#include "sst/sst_format.h"
+#include "sst_fixture.h"
+#include "unit.h"
+
+#define ENTRIES 40
+#define FLIPS	400000
+
+static char keys[ENTRIES][24];
+static char values[ENTRIES][80];
+static SstEntry entries[ENTRIES];
+
+/* Keys are of even numbers; a few are long or expire. */
+static void
+make_entries(void)
+{
+	for (int i = 0; i < ENTRIES; i++)
+	{
+		snprintf(keys[i], sizeof(keys[i]), "k%03d%.*s", i * 2, i % 5 * 4, "xxxxxxxxxxxxxxxx");
+		memset(values[i], 'a' + i % 26, (size_t) i);
+		entries[i] = i % 7 == 3 ? tombstone_entry(keys[i]) :
+			value_entry(keys[i], values[i], i % 3 == 0 ? 1000 + i : SST_NEVER_EXPIRES);
+	}
+}
+
+/* The raw block of n entries, in memory of exactly its size. */
+static uint8_t *
+build(const SstEntry *list, size_t n, size_t *len)
+{
+	SstBlockBuilder builder;
+	SvSlice		raw;
+	uint8_t    *copy;
+	size_t		bytes = 0;
+
+	sst_block_builder_init(&builder, &sv_malloc_alloc);
+	for (size_t i = 0; i < n; i++)
+	{
+		bytes = sst_block_builder_bytes(&builder, &list[i]);
+		if (sst_block_builder_add(&builder, &list[i], NULL) != SV_OK)
+			abort();
+	}
+	if (sst_block_builder_finish(&builder, &raw, NULL) != SV_OK || raw.len != bytes)
+		abort();
+	copy = must_allocate(raw.len);
+	memcpy(copy, raw.data, raw.len);
+	*len = raw.len;
+	sst_block_builder_free(&builder);
+	return copy;
+}
+
+static uint8_t
+tag_of(SvSlice key)
+{
+	return sst_block_tag(sv_hash64(key));
+}
+
+/* Finds each entry by position, tag and order. */
+static bool
+holds(const SstBlock *block, const SstEntry *list, uint32_t n)
+{
+	bool		ok = block->count == n;
+
+	for (uint32_t i = 0; i < n && ok; i++)
+	{
+		SstEntry	entry;
+		bool		found;
+		uint32_t	position;
+
+		ok = sst_block_entry(block, i, &entry) == NULL && same_entry(&entry, &list[i]);
+		ok = ok && sst_block_find(block, list[i].key, tag_of(list[i].key), &found, &entry) == NULL &&
+			found && same_entry(&entry, &list[i]);
+		ok = ok && sst_block_seek(block, list[i].key, &position, &found, &entry) == NULL &&
+			found && position == i && same_entry(&entry, &list[i]);
+	}
+	return ok;
+}
+
+static void
+test_lookups(void)
+{
+	size_t		len;
+	uint8_t    *raw = build(entries, ENTRIES, &len);
+	SstBlock	block;
+	SstEntry	entry;
+	bool		ok = true;
+	bool		found;
+	uint32_t	position;
+
+	CHECK(sst_block_settle(raw, len) == NULL &&
+		  sst_block_parse(&block, sv_slice(raw, len)) == NULL && holds(&block, entries, ENTRIES),
+		  "each entry is found in each way");
+	CHECK(block.entries_bytes + sst_block_trailer_bytes(ENTRIES) == len,
+		  "the trailer is what it is said to be");
+	for (int i = 0; i < ENTRIES && ok; i++)
+	{
+		char		absent[8];
+		SvSlice		key;
+
+		snprintf(absent, sizeof(absent), "k%03d", i * 2 + 1);
+		key = sv_slice(absent, 4);
+		ok = sst_block_find(&block, key, tag_of(key), &found, &entry) == NULL && !found &&
+			sst_block_seek(&block, key, &position, &found, &entry) == NULL && !found &&
+			position == (uint32_t) i + 1;
+	}
+	CHECK(ok, "absent keys are not found, and belong between their neighbours");
+	CHECK(sst_block_find(&block, entries[9].key, tag_of(entries[9].key) ^ 1, &found,
+						 &entry) == NULL && !found, "a key is not found by another's tag");
+	CHECK(sst_block_settle(raw, len) != NULL, "settled once, a block is not settled again");
+	free(raw);
+}
+
+/* next_tagged visits the entries with a tag, in order, and no others. */
+static void
+test_tags(void)
+{
+	size_t		len;
+	uint8_t    *raw = build(entries, ENTRIES, &len);
+	SstBlock	block;
+	bool		right = true;
+	int			visited = 0;
+
+	if (sst_block_settle(raw, len) != NULL || sst_block_parse(&block, sv_slice(raw, len)) != NULL)
+		abort();
+	for (int tag = 0; tag < 256; tag++)
+	{
+		uint32_t	before = 0;
+		uint32_t	position = 0;
+
+		for (;; before = ++position)
+		{
+			sst_block_next_tagged(&block, (uint8_t) tag, &position);
+			for (uint32_t i = before; i < position; i++)
+				right = right && tag_of(entries[i].key) != tag;
+			if (position == block.count)
+				break;
+			right = right && tag_of(entries[position].key) == tag;
+			visited++;
+		}
+	}
+	CHECK(right && visited == ENTRIES, "each entry has its tag");
+	free(raw);
+}
+
+/* A block of one entry, on both sides of what makes it large. */
+static void
+test_sizes_around_a_frame(void)
+{
+	uint8_t    *value = must_allocate(100000);
+	bool		right = true;
+
+	memset(value, 'v', 100000);
+	for (size_t bytes = SST_FRAME_BYTES - 40; bytes < SST_FRAME_BYTES + 5 && right; bytes++)
+	{
+		SstEntry	entry = value_entry("key", "", 77);
+		SstEntry	decoded;
+		SstBlock	block;
+		size_t		len;
+		size_t		value_at;
+		uint8_t    *raw;
+
+		entry.value = sv_slice(value, bytes == SST_FRAME_BYTES ? 100000 : bytes);
+		raw = build(&entry, 1, &len);
+		right = sv_get_u16(raw + len - 4) == (len > SST_FRAME_BYTES ? 0 : len - 5) &&
+			sst_block_settle(raw, len) == NULL &&
+			sst_block_parse(&block, sv_slice(raw, len)) == NULL && holds(&block, &entry, 1);
+
+		/* A cache has the head of a large one in a frame by itself. */
+		right = right && sst_entry_decode_head(sv_slice(raw, SST_ENTRY_HEAD_BYTES + 3), len - 5,
+											   &decoded, &value_at) == NULL &&
+			sv_slice_equal(decoded.key, entry.key) && decoded.value.data == NULL &&
+			decoded.value.len == entry.value.len && decoded.expires_at == 77 &&
+			memcmp(raw + value_at, value, entry.value.len) == 0;
+		free(raw);
+	}
+	CHECK(right, "blocks of one entry, large and not");
+	free(value);
+}
+
+static bool
+lies_inside(SvSlice part, const SstBlock *block)
+{
+	return part.len == 0 ||
+		(part.data >= block->data && part.data + part.len <= block->data + block->entries_bytes);
+}
+
+/*
+ * All that the functions may be asked of a block of any bytes; the sanitizers
+ * watch what they read.  False if an answer lies outside the block.
+ */
+static bool
+ask_everything(const uint8_t *bytes, size_t len)
+{
+	SstBlock	block;
+	SstEntry	entry;
+	bool		found;
+	bool		inside = true;
+	uint32_t	position;
+
+	if (sst_block_parse(&block, sv_slice(bytes, len)) != NULL)
+		return true;
+	for (uint32_t i = 0; i < block.count; i++)
+		if (sst_block_entry(&block, i, &entry) == NULL)
+			inside = inside && lies_inside(entry.key, &block) && lies_inside(entry.value, &block);
+	for (int i = 0; i < ENTRIES; i += 7)
+	{
+		SvSlice		key = entries[i].key;
+
+		if (sst_block_find(&block, key, tag_of(key), &found, &entry) == NULL && found)
+			inside = inside && sv_slice_equal(entry.key, key) && lies_inside(entry.value, &block);
+		if (sst_block_seek(&block, key, &position, &found, &entry) == NULL)
+			inside = inside && position <= block.count;
+	}
+	return inside;
+}
+
+/* What settle accepts is whole: each entry decodes, and is found by its key. */
+static bool
+settled_is_whole(const uint8_t *bytes, size_t len)
+{
+	SstBlock	block;
+	bool		whole = sst_block_parse(&block, sv_slice(bytes, len)) == NULL;
+
+	for (uint32_t i = 0; whole && i < block.count; i++)
+	{
+		SstEntry	entry;
+		SstEntry	same;
+		bool		found;
+
+		whole = sst_block_entry(&block, i, &entry) == NULL &&
+			sst_block_find(&block, entry.key, tag_of(entry.key), &found, &same) == NULL && found;
+	}
+	return whole;
+}
+
+/* Each value of each byte of a raw block. */
+static void
+test_hostile_raw(void)
+{
+	size_t		len;
+	uint8_t    *raw = build(entries, ENTRIES, &len);
+	uint8_t    *changed = must_allocate(len);
+	bool		whole = true;
+	uint32_t	refused = 0;
+
+	for (size_t at = 0; at < len; at++)
+		for (int pattern = 1; pattern < 256; pattern++)
+		{
+			memcpy(changed, raw, len);
+			changed[at] ^= (uint8_t) pattern;
+			if (sst_block_settle(changed, len) == NULL)
+				whole = settled_is_whole(changed, len) && whole;
+			else
+				refused++;
+			whole = ask_everything(changed, len) && whole;
+		}
+	CHECK(whole, "what is settled is whole, whichever byte is changed");
+	CHECK(refused > 3 * ENTRIES * 255 && refused < len * 255, "much is refused, not all");
+	for (size_t cut = 0; cut < len; cut++)
+	{
+		uint8_t    *part = must_allocate(cut);
+
+		memcpy(part, raw + (len - cut), cut);
+		if (sst_block_settle(part, cut) == NULL)
+			whole = settled_is_whole(part, cut) && whole;
+		whole = ask_everything(part, cut) && whole;
+		free(part);
+	}
+	CHECK(whole, "a block that lacks its beginning");
+	free(changed);
+	free(raw);
+}
+
+/* Readers of a cache may meet a settled block half overwritten by anything. */
+static void
+test_changing_bytes(void)
+{
+	size_t		len;
+	uint8_t    *raw = build(entries, ENTRIES, &len);
+	uint64_t	state = 5;
+	bool		inside = true;
+
+	if (sst_block_settle(raw, len) != NULL)
+		abort();
+	for (int i = 0; i < FLIPS; i++)
+	{
+		uint64_t	random = next_random(&state);
+		size_t		at = (size_t) (random >> 16) % len;
+
+		/* The trailer more often than what it is about. */
+		if (random % 4 == 0)
+			at = len - 1 - (size_t) (random >> 16) % sst_block_trailer_bytes(ENTRIES);
+		raw[at] = (uint8_t) (random >> 8);
+		if (i % 8 == 0)
+			inside = ask_everything(raw, len) && inside;
+	}
+	CHECK(inside, "readers stay inside bytes that change");
+	free(raw);
+}
+
+static const char *
+settle_problem(size_t at, const char *bytes, size_t n)
+{
+	size_t		len;
+	uint8_t    *raw = build(entries, 3, &len);
+	const char *problem;
+
+	memcpy(raw + (at < len ? at : len - (SIZE_MAX - at) - 1), bytes, n);
+	problem = sst_block_settle(raw, len);
+	free(raw);
+	return problem == NULL ? "" : problem;
+}
+
+/* Counted from the end: the last byte is 0. */
+#define FROM_END(i) (SIZE_MAX - (i))
+
+static void
+test_problems(void)
+{
+	uint8_t		nothing[1] = {0};
+	uint8_t		large[SST_FRAME_BYTES + 10] = {0};
+
+	CHECK(strcmp(settle_problem(FROM_END(1), "\0\0", 2), "block without entries") == 0,
+		  "no entries");
+	CHECK(strcmp(settle_problem(FROM_END(1), "\xff\xff", 2),
+				 "table of the entries does not fit the block") == 0, "too many entries");
+	CHECK(strcmp(settle_problem(FROM_END(7), "\0\0", 2),
+				 "sizes of the entries do not fit the block") == 0, "an entry of no bytes");
+	CHECK(strcmp(settle_problem(FROM_END(7), "\xff\xff", 2),
+				 "sizes of the entries do not fit the block") == 0, "an entry that is too long");
+	CHECK(strstr(settle_problem(FROM_END(3), "\x03\0", 2), "cut off") != NULL,
+		  "an entry that its head does not fit");
+	CHECK(strcmp(settle_problem(FROM_END(10), "\x01", 1), "room for the tags is not empty") == 0,
+		  "tags in a file");
+	CHECK(strcmp(settle_problem(0, "\x03", 1), "unknown kind of entry") == 0, "an unknown kind");
+	CHECK(strcmp(settle_problem(0, "\x00", 1), "unknown kind of entry") == 0, "kind zero");
+	CHECK(strcmp(settle_problem(1, "\x84\0", 2), "length of the key is not encoded shortest") == 0,
+		  "a length that could be shorter");
+	CHECK(strcmp(settle_problem(1, "\x81\x10", 2), "key is too long") == 0, "a key of 2049 bytes");
+	CHECK(strcmp(settle_problem(1, "\x7f", 1), "entry is cut off") == 0, "a key that is cut off");
+	CHECK(strcmp(settle_problem(2, "\xff\xff\xff\xff\xff\xff\xff\x7f", 8),
+				 "stored expiry means none") == 0, "an expiry that means none");
+	CHECK(sst_block_settle(nothing, 0) != NULL && sst_block_settle(nothing, 1) != NULL,
+		  "no bytes at all");
+	large[0] = SST_VALUE;
+	large[sizeof(large) - 2] = 1;
+	CHECK(sst_block_settle(large, sizeof(large)) == NULL, "a large block");
+	memset(large + sizeof(large) - 5, 0, 5);
+	large[sizeof(large) - 2] = 1;
+	large[sizeof(large) - 4] = 1;
+	CHECK(sst_block_settle(large, sizeof(large)) != NULL, "a large block that says a size");
+	large[sizeof(large) - 4] = 0;
+	large[sizeof(large) - 2] = 2;
+	CHECK(sst_block_settle(large, sizeof(large)) != NULL, "a large block of two entries");
+}
+
+int
+main(void)
+{
+	make_entries();
+	test_lookups();
+	test_tags();
+	test_sizes_around_a_frame();
+	test_hostile_raw();
+	test_changing_bytes();
+	test_problems();
+	return unit_done();
+}
