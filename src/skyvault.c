@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "forest/forest_shmem.h"
 #include "forest/forest_table.h"
 #include "forest/forest_truncate.h"
 #include "forest/forest_xact.h"
@@ -29,6 +30,7 @@ shmem_request(void)
 {
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
+	forest_shmem_request();
 	worker_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_request();
@@ -40,6 +42,7 @@ shmem_startup(void)
 {
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
+	forest_shmem_startup();
 	worker_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_startup();

@@ -23,6 +23,7 @@
 
 #include "server/pg_settings.h"
 #include "worker/worker_flush.h"
+#include "worker/worker_prepared.h"
 #include "worker/worker_slot.h"
 
 typedef struct Schedule
@@ -188,6 +189,7 @@ run_schedule(void)
 
 		MemoryContextSwitchTo(cycle_context);
 		MemoryContextReset(cycle_context);
+		worker_prepared_check();
 		if (!do_due_work(&schedule, &task))
 			sleep_until(next_own_pass(&schedule, &task));
 	}
