@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "forest/forest_filter.h"
+#include "forest/forest_filter_trigger.h"
 #include "forest/forest_shmem.h"
 #include "forest/forest_table.h"
 #include "forest/forest_truncate.h"
@@ -31,6 +33,7 @@ shmem_request(void)
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
 	forest_shmem_request();
+	forest_filter_request();
 	worker_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_request();
@@ -43,6 +46,7 @@ shmem_startup(void)
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
 	forest_shmem_startup();
+	forest_filter_startup();
 	worker_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_startup();
@@ -84,6 +88,7 @@ _PG_init(void)
 
 	forest_xact_install(after_commit);
 	forest_truncate_install_hook();
+	forest_filter_install_hook();
 	worker_ddl_install();
 	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
 	worker_launcher_register();

@@ -15,6 +15,7 @@ int			setting_flush_interval_s = 300;
 int			setting_run_size_kb = 64 * 1024;
 int			setting_compression_level = 1;
 int			setting_retry_max_s = 60;
+int			setting_delta_filter_size_kb = 16 * 1024;
 
 static void
 define_flush_settings(void)
@@ -42,6 +43,17 @@ define_flush_settings(void)
 }
 
 static void
+define_filter_settings(void)
+{
+	DefineCustomIntVariable("skyvault.delta_filter_size",
+							"Shared memory for filters over the keys that are not yet flushed.",
+							"Each database takes 2 MB of it, or works without. Zero turns them off.",
+							&setting_delta_filter_size_kb,
+							16 * 1024, 0, 1024 * 1024,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+}
+
+static void
 define_run_settings(void)
 {
 	DefineCustomIntVariable("skyvault.run_size",
@@ -62,6 +74,7 @@ define_run_settings(void)
 void
 pg_settings_define(void)
 {
+	define_filter_settings();
 	define_flush_settings();
 	define_run_settings();
 	MarkGUCPrefixReserved("skyvault");

@@ -20,6 +20,9 @@ extern int	setting_compression_level;
 /* skyvault.retry_max_interval: longest pause between tries of a failed job */
 extern int	setting_retry_max_s;
 
+/* skyvault.delta_filter_size: shared memory for the filters of all databases; 0: none */
+extern int	setting_delta_filter_size_kb;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

@@ -20,6 +20,7 @@
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "forest/forest_catalog.h"
+#include "forest/forest_filter.h"
 #include "forest/forest_vault.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -194,6 +195,10 @@ drain_claimed_database(Node *stmt)
 	if (dboid == MyDatabaseId && !IsA(stmt, CreatedbStmt))
 		return;
 	drain(dboid);
+
+	/* If the database stays after all, its next scheduler starts anew. */
+	if (IsA(stmt, DropdbStmt))
+		forest_filter_release(dboid);
 }
 
 /* The table's oid if there is one of that name where the statement makes it. */

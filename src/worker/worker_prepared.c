@@ -6,11 +6,10 @@
 
 #include "worker/worker_prepared.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "forest/forest_shmem.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
+#include "worker/worker_transaction.h"
 
 /*
  * A transaction is in this list before its PREPARE raises the flag, and until
@@ -41,14 +40,11 @@ worker_prepared_check(void)
 
 	if (mark == 0)
 		return;
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	worker_transaction_begin();
 	SPI_connect();
 	if (!is_left())
 		forest_changes_clear_prepared(mark);
 	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
+	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 }
