@@ -120,6 +120,18 @@ ALTER TABLE skyvault.delta ALTER COLUMN key SET STORAGE PLAIN, ALTER COLUMN valu
 COMMENT ON TABLE skyvault.delta IS 'the newest writes of all tables, not yet in the store';
 COMMENT ON COLUMN skyvault.delta.kind IS 'v: value, t: tombstone, l: claim without content';
 
+-- Readers ask a filter in shared memory before they ask the delta: whoever
+-- inserts a row, and however, adds its key there first.  Rows get no other key.
+CREATE FUNCTION skyvault.delta_add_to_filter() RETURNS trigger
+	LANGUAGE C
+	AS 'MODULE_PATHNAME', 'skyvault_delta_add_to_filter';
+COMMENT ON FUNCTION skyvault.delta_add_to_filter() IS 'tells readers that a key may be in the delta';
+CREATE TRIGGER add_to_filter BEFORE INSERT ON skyvault.delta
+	FOR EACH ROW EXECUTE FUNCTION skyvault.delta_add_to_filter();
+CREATE TRIGGER forget_filter BEFORE UPDATE OF table_id, key ON skyvault.delta
+	FOR EACH STATEMENT EXECUTE FUNCTION skyvault.delta_add_to_filter();
+ALTER TABLE skyvault.delta ENABLE ALWAYS TRIGGER add_to_filter, ENABLE ALWAYS TRIGGER forget_filter;
+
 GRANT USAGE ON SCHEMA skyvault TO pg_monitor;
 GRANT SELECT ON skyvault.vault, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job TO pg_monitor;
 
@@ -338,3 +350,18 @@ COMMENT ON VIEW skyvault_cache IS 'what the caches hold of each run; the row wit
 CREATE VIEW skyvault_stat_cache AS SELECT * FROM skyvault_cache_counters();
 COMMENT ON VIEW skyvault_stat_cache IS 'what lookups have met in the caches, since server start';
 GRANT SELECT ON skyvault_cache, skyvault_stat_cache TO pg_monitor;
+
+CREATE FUNCTION skyvault_stat_delta_filter(OUT state text, OUT generations integer, OUT bits_set double precision,
+										   OUT checks bigint, OUT negatives bigint)
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_stat_delta_filter()
+	IS 'the filter over the keys of this database''s delta: whether it is in use, how full it is, and how often it saved a look there';
+REVOKE EXECUTE ON FUNCTION skyvault_stat_delta_filter() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_stat_delta_filter() TO pg_monitor;
+
+CREATE FUNCTION skyvault_stat_forest_probes(OUT lookups bigint, OUT probes bigint)
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_stat_forest_probes()
+	IS 'how often this session looked for a forest, and how often it had to look at the changelog for it';

@@ -5,6 +5,9 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "forest/forest_filter.h"
+#include "forest/forest_filter_trigger.h"
+#include "forest/forest_shmem.h"
 #include "forest/forest_table.h"
 #include "forest/forest_truncate.h"
 #include "forest/forest_xact.h"
@@ -31,6 +34,8 @@ shmem_request(void)
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
 	pg_cache_shmem_request();
+	forest_shmem_request();
+	forest_filter_request();
 	worker_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_request();
@@ -43,6 +48,8 @@ shmem_startup(void)
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
 	pg_cache_shmem_startup();
+	forest_shmem_startup();
+	forest_filter_startup();
 	worker_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_startup();
@@ -84,6 +91,7 @@ _PG_init(void)
 
 	forest_xact_install(after_commit);
 	forest_truncate_install_hook();
+	forest_filter_install_hook();
 	worker_ddl_install();
 	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
 	worker_launcher_register();

@@ -205,6 +205,7 @@ insert_row(int32 vault_id, const ChangelogRow *row, int64 id)
 	Datum	   *tables = palloc(Max(row->ntables, 1) * sizeof(Datum));
 	HeapTuple	tuple;
 
+	forest_xact_note_forest_change();
 	for (int i = 0; i < row->ntables; i++)
 		tables[i] = Int32GetDatum(row->table_ids[i]);
 
@@ -287,6 +288,7 @@ give_number(Relation rel, HeapTuple tuple, int64 id)
 	bool		replace[Natts_changelog] = {false};
 	HeapTuple	numbered;
 
+	forest_xact_note_forest_change();
 	values[Anum_changelog_id - 1] = Int64GetDatum(id);
 	replace[Anum_changelog_id - 1] = true;
 	numbered = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);

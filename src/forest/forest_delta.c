@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "executor/tuptable.h"
+#include "forest/forest_filter.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "storage/bufmgr.h"
@@ -35,6 +36,10 @@ typedef struct DeltaIndex
 
 struct DeltaProbe
 {
+	Snapshot	snapshot;
+	bool		ask_filter;
+	MemoryContext parent;
+	MemoryContext context;		/* holds all that follows; NULL until a key is looked for in the index */
 	DeltaIndex	index;
 	MemoryContext row_context;	/* holds the last row's value and key datum */
 	bool		may_have_own;
@@ -155,11 +160,25 @@ delta_probe_begin(Snapshot snapshot)
 {
 	DeltaProbe *probe = palloc(sizeof(DeltaProbe));
 
-	delta_index_open(&probe->index, snapshot, 2);
-	probe->may_have_own = transaction_may_have_own();
-	probe->row_context = AllocSetContextCreate(CurrentMemoryContext, "skyvault delta row",
-											   ALLOCSET_SMALL_SIZES);
+	probe->snapshot = snapshot;
+	probe->ask_filter = forest_filter_serves(snapshot);
+	probe->parent = CurrentMemoryContext;
+	probe->context = NULL;
 	return probe;
+}
+
+static void
+probe_open(DeltaProbe *probe)
+{
+	MemoryContext old;
+
+	probe->context = AllocSetContextCreate(probe->parent, "skyvault delta probe", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(probe->context);
+	delta_index_open(&probe->index, probe->snapshot, 2);
+	probe->may_have_own = transaction_may_have_own();
+	probe->row_context = AllocSetContextCreate(probe->context, "skyvault delta row",
+											   ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(old);
 }
 
 bool
@@ -169,7 +188,13 @@ delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, Delta
 	MemoryContext old;
 	bool		found = false;
 
-	MemoryContextReset(probe->row_context);
+	/* Own rows are in the filter like all others. */
+	if (probe->ask_filter && forest_filter_excludes(table_id, key))
+		return false;
+	if (probe->context == NULL)
+		probe_open(probe);
+	else
+		MemoryContextReset(probe->row_context);
 	old = MemoryContextSwitchTo(probe->row_context);
 
 	ScanKeyInit(&index->keys[0], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
@@ -202,8 +227,11 @@ delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, Delta
 void
 delta_probe_end(DeltaProbe *probe)
 {
-	delta_index_close(&probe->index);
-	MemoryContextDelete(probe->row_context);
+	if (probe->context != NULL)
+	{
+		delta_index_close(&probe->index);
+		MemoryContextDelete(probe->context);
+	}
 	pfree(probe);
 }
 

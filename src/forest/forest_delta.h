@@ -34,8 +34,9 @@ typedef struct DeltaRow
 } DeltaRow;
 
 /*
- * A probe looks up keys one by one under one snapshot.  It holds the delta
- * open, in CurrentMemoryContext, until delta_probe_end.
+ * A probe looks up keys one by one under one snapshot.  It lives in
+ * CurrentMemoryContext until delta_probe_end, and opens the delta once there is
+ * a key that the filter does not exclude.
  */
 typedef struct DeltaProbe DeltaProbe;
 

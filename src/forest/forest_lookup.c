@@ -24,7 +24,7 @@ forest_view_open(ForestView *view, const ForestTable *table, Snapshot snapshot)
 	view->vault_id = table->vault_id;
 	view->server_oid = table->server_oid;
 	view->snapshot = snapshot;
-	view->forest = forest_of_snapshot(table->vault_id, snapshot);
+	view->forest = forest_peek(table->vault_id, snapshot);
 	view->probe = delta_probe_begin(snapshot);
 }
 

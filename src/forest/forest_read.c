@@ -41,8 +41,6 @@ scratch_context(void)
 void
 forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue *out)
 {
-	MemoryContext result = CurrentMemoryContext;
-	MemoryContext scratch;
 	ForestView	view;
 	ForestEntry entry;
 
@@ -50,14 +48,11 @@ forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue
 	if (table->table_id == 0)
 		return;
 
-	scratch = scratch_context();
-	MemoryContextSwitchTo(scratch);
+	/* Nothing here leaves memory behind, so there is no context to make and delete. */
 	forest_view_open(&view, table, snapshot);
 	forest_lookup(&view, table->table_id, key, &entry);
-	MemoryContextSwitchTo(result);
 	forest_value_from_entry(&entry, out);
 	forest_view_close(&view);
-	MemoryContextDelete(scratch);
 }
 
 /* An LsmSource over the delta; errors are raised, not returned. */

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "forest/forest_catalog.h"
 #include "server/pg_cache.h"
+#include "forest/forest_xact.h"
 #include "server/pg_status.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -268,6 +269,7 @@ registry_insert_run(int32 vault_id, const LsmRun *run)
 	bool		nulls[Natts_run] = {false};
 	HeapTuple	tuple;
 
+	forest_xact_note_forest_change();
 	values[Anum_run_id - 1] = Int64GetDatum(run->id);
 	values[Anum_run_vault_id - 1] = Int32GetDatum(vault_id);
 	values[Anum_run_tier - 1] = CharGetDatum((char) run->tier);
@@ -324,6 +326,7 @@ registry_remove_table(int32 vault_id, int32 table_id, Snapshot snapshot, int64 *
 		run_from_tuple(tuple, RelationGetDescr(rel), &run);
 		if (run.nparts != 1 || run.parts[0].table_id != table_id)
 			continue;
+		forest_xact_note_forest_change();
 		CatalogTupleDelete(rel, &tuple->t_self);
 		insert_garbage(vault_id, run.object);
 		if (n == capacity)

@@ -1,19 +1,97 @@
 /*
  * forest_snapshot.c
  *		Which forest does a Postgres snapshot see?
+ *
+ * When is a forest that was found for one snapshot right for another one, S,
+ * with no look at the changelog?  Never if S is no MVCC snapshot, if S was
+ * taken during recovery (for a basis), if this transaction has changed the
+ * forest itself, or in a SERIALIZABLE one, whose reads are to leave their
+ * predicate locks.  Otherwise in two cases.
+ *
+ * Equal value.  If S has the xmin, xmax and lists of running transactions of a
+ * snapshot P for which the changelog was looked at, S sees what P saw.  One
+ * exception: no snapshot lists its own transaction, so one that changes the
+ * forest and commits may turn up in a snapshot of the same value.  But that
+ * transaction was one of this process, which therefore remembers no value
+ * beyond a change of its own.  Parallel workers, and snapshots imported from
+ * elsewhere, are no different: a value is a value.
+ *
+ * A basis.  When `changes` = c was read, all changes that it counts were over,
+ * and only then a snapshot L was taken, and the changelog looked at under L:
+ * what changed the forest before is in L's sight (see forest_shmem.h).  If
+ * `changes` is still c, read after S was taken, then no change that L has not in
+ * sight can be in S's.  It remains to know that S sees all that L sees, of which
+ * there are two proofs.
+ *
+ *	 - S.xmin >= L.xmax: S sees whatever has committed below its xmin, and L sees
+ *	   nothing at or above its xmax.  This is about the meaning of a snapshot, so
+ *	   it does not matter where S comes from, or who took it.
+ *
+ *	 - S was not taken before L.  For snapshots that this process took itself on
+ *	   a primary, S.xmax > L.xmax proves it, or S.xmax = L.xmax with no more
+ *	   running transactions in S than in L: for xmax only grows (it follows the
+ *	   newest xid that has ended), and as long as it stands, the set of running
+ *	   top-level transactions below it only shrinks, because whoever gets an xid
+ *	   gets one that is not below.  So snapshots of one xmax are nested, and fewer
+ *	   or as many members mean the same time or a later one.
+ *	   A snapshot leaves out its own transaction.  If S were older than L, both
+ *	   were taken in one top-level transaction, the current one, because snapshots
+ *	   do not outlive theirs; and if its xid is below their common xmax, it was
+ *	   assigned before both were taken (a later one has ended by then, which made
+ *	   the xmax) and is left out of both.
+ *	   A transaction is listed twice while it is being prepared, so of L
+ *	   different xids are counted; that S counts one twice only refuses it.
+ *	   Subtransactions do not matter (xip lists top-level ones, overflowed or
+ *	   not), nor do VACUUMs, which are left out from their beginning to their end.
+ *	   A transaction under READ COMMITTED cannot import a snapshot, and a
+ *	   parallel worker, which works with its leader's, builds no basis.  Under
+ *	   REPEATABLE READ the snapshot may be an imported one, even of logical
+ *	   decoding, which lists other things: there only the first proof counts.
+ *
+ * Xids are compared modulo 2^32: a basis older than 2^31 of them is refused at
+ * worst.
+ *
+ * A basis costs one more snapshot and probe.  It is built when a second probe
+ * has found what the first did and `changes` stood still in between; so where
+ * changes are frequent, nothing is paid in vain.
  */
 #include "postgres.h"
 
 #include "forest/forest_snapshot.h"
 
+#include "access/parallel.h"
+#include "access/transam.h"
+#include "access/xact.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_registry.h"
+#include "forest/forest_shmem.h"
+#include "forest/forest_xact.h"
 #include "lib/ilist.h"
+#include "lib/qunique.h"
+#include "server/stop_point.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
-/* Forests kept although nobody uses them: the newest, and what an older snapshot may still ask for. */
+/*
+ * Forests kept although nobody uses them: the newest, what an older snapshot
+ * may still ask for, and what forest_peek has promised.
+ */
 #define CACHED_FORESTS 4
+
+/* What decides which transactions an MVCC snapshot sees. */
+typedef struct SnapshotValue
+{
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		xcnt;
+	int32		subxcnt;
+	bool		suboverflowed;
+	bool		taken_during_recovery;
+	TransactionId *xids;		/* xip, then subxip */
+	uint32		capacity;		/* of xids */
+} SnapshotValue;
 
 typedef struct CachedForest
 {
@@ -23,11 +101,23 @@ typedef struct CachedForest
 	Oid			registry;		/* relation oid of skyvault.run: another one after DROP and CREATE EXTENSION */
 	int32		vault_id;
 	int64		changelog_id;
+	bool		is_private;		/* of one call: not to be found by others */
 	int			pins;			/* contexts that use it */
+
+	/* The last probe that has found this forest. */
+	bool		has_probe;
+	SnapshotValue probed;
+	uint64		probe_changes;	/* forest_changes_count before it */
+	uint64		own_changes;	/* forest_xact_own_changes then */
+
+	bool		has_basis;
+	uint64		basis_changes;	/* c, and of L: */
+	TransactionId basis_xmax;
+	uint32		basis_running;	/* different xids */
 } CachedForest;
 
 static dlist_head cached_forests = DLIST_STATIC_INIT(cached_forests);
-static int	cached_count = 0;
+static ForestSnapshotStats stats;
 
 static void
 unpin(void *arg)
@@ -59,35 +149,32 @@ find_cached(int32 vault_id, int64 changelog_id, Oid registry)
 		CachedForest *cached = dlist_container(CachedForest, node, iter.cur);
 
 		if (cached->vault_id == vault_id && cached->changelog_id == changelog_id &&
-			cached->registry == registry)
+			cached->registry == registry && !cached->is_private)
 			return cached;
 	}
 	return NULL;
 }
 
+/* Pinned ones are not counted, or they would leave no room for what was peeked at last. */
 static void
 evict(void)
 {
-	dlist_node *node = dlist_is_empty(&cached_forests) ? NULL : dlist_tail_node(&cached_forests);
+	dlist_mutable_iter iter;
+	int			unused = 0;
 
-	while (cached_count > CACHED_FORESTS && node != NULL)
+	dlist_foreach_modify(iter, &cached_forests)
 	{
-		CachedForest *cached = dlist_container(CachedForest, node, node);
-		dlist_node *previous = dlist_has_prev(&cached_forests, node) ?
-			dlist_prev_node(&cached_forests, node) : NULL;
+		CachedForest *cached = dlist_container(CachedForest, node, iter.cur);
 
-		if (cached->pins == 0)
-		{
-			dlist_delete(&cached->node);
-			cached_count--;
-			MemoryContextDelete(cached->context);
-		}
-		node = previous;
+		if (cached->pins > 0 || ++unused <= CACHED_FORESTS)
+			continue;
+		dlist_delete(&cached->node);
+		MemoryContextDelete(cached->context);
 	}
 }
 
 static CachedForest *
-build_cached(int32 vault_id, int64 changelog_id, Oid registry, Snapshot snapshot)
+build_cached(int32 vault_id, const ChangelogTip *tip, Oid registry, Snapshot snapshot)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault forest",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -96,32 +183,213 @@ build_cached(int32 vault_id, int64 changelog_id, Oid registry, Snapshot snapshot
 	cached->context = context;
 	cached->registry = registry;
 	cached->vault_id = vault_id;
-	cached->changelog_id = changelog_id;
+	cached->changelog_id = tip->newest_id;
+	cached->is_private = tip->has_unnumbered;
 	cached->forest = registry_read_forest(vault_id, snapshot, context);
 
 	/* Complete: nothing that fails can leak it any more. */
 	MemoryContextSetParent(context, TopMemoryContext);
 	dlist_push_head(&cached_forests, &cached->node);
-	cached_count++;
+	return cached;
+}
+
+static bool
+value_equals(const SnapshotValue *value, Snapshot snapshot)
+{
+	return value->xmax == snapshot->xmax && value->xmin == snapshot->xmin &&
+		value->xcnt == snapshot->xcnt && value->subxcnt == snapshot->subxcnt &&
+		value->suboverflowed == snapshot->suboverflowed &&
+		value->taken_during_recovery == snapshot->takenDuringRecovery &&
+		(value->xcnt == 0 ||
+		 memcmp(value->xids, snapshot->xip, value->xcnt * sizeof(TransactionId)) == 0) &&
+		(value->subxcnt == 0 ||
+		 memcmp(value->xids + value->xcnt, snapshot->subxip, value->subxcnt * sizeof(TransactionId)) == 0);
+}
+
+/* *value is unusable if this fails. */
+static void
+value_set(SnapshotValue *value, MemoryContext context, Snapshot snapshot)
+{
+	uint32		n = snapshot->xcnt + snapshot->subxcnt;
+
+	if (n > value->capacity)
+	{
+		if (value->xids != NULL)
+			pfree(value->xids);
+		value->xids = NULL;
+		value->capacity = 0;
+		value->xids = MemoryContextAllocHuge(context, n * sizeof(TransactionId));
+		value->capacity = n;
+	}
+	value->xmin = snapshot->xmin;
+	value->xmax = snapshot->xmax;
+	value->xcnt = snapshot->xcnt;
+	value->subxcnt = snapshot->subxcnt;
+	value->suboverflowed = snapshot->suboverflowed;
+	value->taken_during_recovery = snapshot->takenDuringRecovery;
+	if (snapshot->xcnt > 0)
+		memcpy(value->xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	if (snapshot->subxcnt > 0)
+		memcpy(value->xids + snapshot->xcnt, snapshot->subxip, snapshot->subxcnt * sizeof(TransactionId));
+}
+
+/* Whether what is known of other snapshots may serve this one, and the other way round. */
+static bool
+may_leave_probe_out(Snapshot snapshot)
+{
+	return snapshot->snapshot_type == SNAPSHOT_MVCC && !forest_xact_has_changed_forest() &&
+		!IsolationIsSerializable();
+}
+
+static bool
+basis_covers(const CachedForest *cached, Snapshot snapshot, uint64 changes)
+{
+	if (!cached->has_basis || cached->basis_changes != changes || snapshot->takenDuringRecovery)
+		return false;
+	if (TransactionIdFollowsOrEquals(snapshot->xmin, cached->basis_xmax))
+		return true;
+	if (IsolationUsesXactSnapshot())
+		return false;
+	return TransactionIdFollows(snapshot->xmax, cached->basis_xmax) ||
+		(snapshot->xmax == cached->basis_xmax && snapshot->xcnt <= cached->basis_running);
+}
+
+static bool
+probe_covers(const CachedForest *cached, Snapshot snapshot)
+{
+	return cached->has_probe && cached->own_changes == forest_xact_own_changes() &&
+		value_equals(&cached->probed, snapshot);
+}
+
+static CachedForest *
+find_without_probe(int32 vault_id, Oid registry, Snapshot snapshot)
+{
+	uint64		changes = forest_changes_count();
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &cached_forests)
+	{
+		CachedForest *cached = dlist_container(CachedForest, node, iter.cur);
+
+		if (cached->vault_id == vault_id && cached->registry == registry &&
+			(basis_covers(cached, snapshot, changes) || probe_covers(cached, snapshot)))
+			return cached;
+	}
+	return NULL;
+}
+
+static uint32
+different_xids(Snapshot snapshot)
+{
+	TransactionId *xids;
+	uint32		n;
+
+	if (snapshot->xcnt < 2)
+		return snapshot->xcnt;
+	xids = palloc(snapshot->xcnt * sizeof(TransactionId));
+	memcpy(xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	qsort(xids, snapshot->xcnt, sizeof(TransactionId), xidComparator);
+	n = qunique(xids, snapshot->xcnt, sizeof(TransactionId), xidComparator);
+	pfree(xids);
+	return n;
+}
+
+/* The order matters: the counters, then the snapshot, then the changelog. */
+static void
+try_basis(CachedForest *cached)
+{
+	Snapshot	latest;
+	ChangelogTip tip;
+	uint64		changes;
+
+	if (IsInParallelMode() || IsParallelWorker() || HistoricSnapshotActive() ||
+		!forest_changes_all_over(&changes))
+		return;
+	STOP_POINT("forest-changes-over");
+	latest = RegisterSnapshot(GetLatestSnapshot());
+	tip = changelog_tip(cached->vault_id, latest);
+	if (!latest->takenDuringRecovery && !tip.has_unnumbered && tip.newest_id == cached->changelog_id)
+	{
+		cached->basis_changes = changes;
+		cached->basis_xmax = latest->xmax;
+		cached->basis_running = different_xids(latest);
+		cached->has_basis = true;
+	}
+	UnregisterSnapshot(latest);
+}
+
+/* A probe under the snapshot has found this forest; changes: counted before. */
+static void
+note_probe(CachedForest *cached, Snapshot snapshot, uint64 changes)
+{
+	bool		is_steady = cached->has_probe && cached->probe_changes == changes;
+
+	cached->has_probe = false;
+	value_set(&cached->probed, cached->context, snapshot);
+	cached->probe_changes = changes;
+	cached->own_changes = forest_xact_own_changes();
+	cached->has_probe = true;
+
+	if (is_steady && !snapshot->takenDuringRecovery &&
+		!(cached->has_basis && cached->basis_changes == changes))
+		try_basis(cached);
+}
+
+static CachedForest *
+probe_forest(int32 vault_id, Oid registry, Snapshot snapshot)
+{
+	uint64		changes = forest_changes_count();
+	ChangelogTip tip = changelog_tip(vault_id, snapshot);
+	CachedForest *cached = NULL;
+
+	stats.probes++;
+	if (!tip.has_unnumbered)
+		cached = find_cached(vault_id, tip.newest_id, registry);
+	if (cached == NULL)
+		cached = build_cached(vault_id, &tip, registry, snapshot);
+	if (!tip.has_unnumbered && may_leave_probe_out(snapshot))
+		note_probe(cached, snapshot, changes);
+	return cached;
+}
+
+static CachedForest *
+find_forest(int32 vault_id, Snapshot snapshot)
+{
+	Oid			registry = catalog_oid(CATALOG_RUN);
+	CachedForest *cached = NULL;
+
+	STOP_POINT("forest-of-snapshot");
+	stats.calls++;
+	if (may_leave_probe_out(snapshot))
+		cached = find_without_probe(vault_id, registry, snapshot);
+	if (cached == NULL)
+		cached = probe_forest(vault_id, registry, snapshot);
+	if (dlist_head_node(&cached_forests) != &cached->node)
+		dlist_move_head(&cached_forests, &cached->node);
 	return cached;
 }
 
 const LsmForest *
 forest_of_snapshot(int32 vault_id, Snapshot snapshot)
 {
-	ChangelogTip tip = changelog_tip(vault_id, snapshot);
-	Oid			registry = catalog_oid(CATALOG_RUN);
-	CachedForest *cached;
+	CachedForest *cached = find_forest(vault_id, snapshot);
 
-	if (tip.has_unnumbered)
-		return registry_read_forest(vault_id, snapshot, CurrentMemoryContext);
-
-	cached = find_cached(vault_id, tip.newest_id, registry);
-	if (cached == NULL)
-		cached = build_cached(vault_id, tip.newest_id, registry, snapshot);
-	else
-		dlist_move_head(&cached_forests, &cached->node);
 	pin(cached);
 	evict();
 	return cached->forest;
+}
+
+const LsmForest *
+forest_peek(int32 vault_id, Snapshot snapshot)
+{
+	CachedForest *cached = find_forest(vault_id, snapshot);
+
+	evict();
+	return cached->forest;
+}
+
+ForestSnapshotStats
+forest_snapshot_stats(void)
+{
+	return stats;
 }

@@ -28,6 +28,7 @@
 #include "forest/forest_registry.h"
 #include "forest/forest_vault.h"
 #include "forest/forest_write.h"
+#include "forest/forest_xact.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -51,6 +52,7 @@ change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, const Fores
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "table %d is not in the catalogue", table_id);
+	forest_xact_note_forest_change();
 	if (declared == NULL)
 		CatalogTupleDelete(rel, &tuple->t_self);
 	else

@@ -20,7 +20,21 @@ extern void forest_xact_install(ForestCommitCallback callback);
 extern void forest_xact_note_delta_bytes(uint64 bytes);
 extern void forest_xact_note_unnumbered(void);
 
+/*
+ * The transaction changes the forest: to be called by whoever writes a row of
+ * the changelog, of the registry, or a floor.  Then its commit is counted (see
+ * forest_shmem.h).
+ */
+extern void forest_xact_note_forest_change(void);
+
 /* Whether this transaction has written to any vault (rolled back savepoints included). */
 extern bool forest_xact_has_changed(void);
+
+/*
+ * Whether this transaction has changed the forest (rolled back savepoints
+ * included); and how many transactions of this process have, itself included.
+ */
+extern bool forest_xact_has_changed_forest(void);
+extern uint64 forest_xact_own_changes(void);
 
 #endif							/* FOREST_XACT_H */

@@ -89,4 +89,11 @@ extern int	no_such_variable
 #define compat_proc_number() ((uint32) MyProc->pgprocno)
 #endif
 
+/* Needs utils/snapmgr.h where it is used: whether rows may vanish that a snapshot sees. */
+#if PG_VERSION_NUM >= 170000
+#define compat_old_snapshot_threshold_active() false
+#else
+#define compat_old_snapshot_threshold_active() OldSnapshotThresholdActive()
+#endif
+
 #endif							/* PG_COMPAT_H */

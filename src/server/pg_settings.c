@@ -17,6 +17,7 @@ int			setting_compression_level = 1;
 int			setting_retry_max_s = 60;
 int			setting_cache_size_kb = 128 * 1024;
 int			setting_tail_cache_size_kb = 32 * 1024;
+int			setting_delta_filter_size_kb = 16 * 1024;
 
 static void
 define_flush_settings(void)
@@ -41,6 +42,17 @@ define_flush_settings(void)
 							&setting_retry_max_s,
 							60, 1, 3600,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_filter_settings(void)
+{
+	DefineCustomIntVariable("skyvault.delta_filter_size",
+							"Shared memory for filters over the keys that are not yet flushed.",
+							"Each database takes 2 MB of it, or works without. Zero turns them off.",
+							&setting_delta_filter_size_kb,
+							16 * 1024, 0, 1024 * 1024,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 static void
@@ -83,6 +95,7 @@ void
 pg_settings_define(void)
 {
 	define_cache_settings();
+	define_filter_settings();
 	define_flush_settings();
 	define_run_settings();
 	MarkGUCPrefixReserved("skyvault");

@@ -7,11 +7,19 @@
 #include "sst/sst_format.h"
 #include "sst/sst_zstd.h"
 
-/* A block that is held back; its bytes are in `sample` or in `others`. */
+/* What a block that is held back is for. */
+typedef enum Purpose
+{
+	FOR_TRAINING,
+	FOR_MEASURING,
+	FOR_LATER					/* not of the sample */
+} Purpose;
+
+/* A block that is held back; its bytes are in `training` or in `others`. */
 typedef struct HeldBlock
 {
 	SstRawBlock block;			/* raw.data is not set */
-	bool		sampled;
+	Purpose		purpose;
 	size_t		at;
 } HeldBlock;
 
@@ -25,9 +33,11 @@ struct SstPacker
 	bool		undecided;		/* a dictionary may be made yet */
 	SvBuffer	dictionary;		/* empty: none */
 	SvBuffer	held;			/* HeldBlock */
-	SvBuffer	sample;
-	SvBuffer	sample_sizes;	/* size_t */
+	SvBuffer	training;
+	SvBuffer	training_sizes; /* size_t */
 	SvBuffer	others;
+	uint32_t	sample_blocks;
+	size_t		sample_bytes;
 };
 
 SvStatus
@@ -47,8 +57,8 @@ sst_packer_create(SstPacker **packer, uint32_t dictionary_bytes, const SstPackSi
 	sv_buffer_init(&p->compressed, alloc);
 	sv_buffer_init(&p->dictionary, alloc);
 	sv_buffer_init(&p->held, alloc);
-	sv_buffer_init(&p->sample, alloc);
-	sv_buffer_init(&p->sample_sizes, alloc);
+	sv_buffer_init(&p->training, alloc);
+	sv_buffer_init(&p->training_sizes, alloc);
 	sv_buffer_init(&p->others, alloc);
 	return SV_OK;
 }
@@ -57,8 +67,8 @@ static void
 free_held(SstPacker *packer)
 {
 	sv_buffer_free(&packer->held);
-	sv_buffer_free(&packer->sample);
-	sv_buffer_free(&packer->sample_sizes);
+	sv_buffer_free(&packer->training);
+	sv_buffer_free(&packer->training_sizes);
 	sv_buffer_free(&packer->others);
 }
 
@@ -135,63 +145,73 @@ held_block(const SstPacker *packer, uint32_t i)
 	const SvBuffer *bytes;
 
 	memcpy(&held, packer->held.data + i * sizeof(held), sizeof(held));
-	bytes = held.sampled ? &packer->sample : &packer->others;
+	bytes = held.purpose == FOR_TRAINING ? &packer->training : &packer->others;
 	held.block.raw.data = bytes->data + held.at;
 	return held;
 }
 
-/* Adds up how many bytes the sample takes when stored. */
+/*
+ * Adds up how many bytes the sample takes when stored, by those blocks of it
+ * that are for measuring; *raw_bytes is how many these have.
+ */
 static SvStatus
-measure(SstPacker *packer, bool with_dictionary, size_t *bytes, SvError *err)
+measure(SstPacker *packer, bool with_dictionary, size_t *raw_bytes, size_t *stored_bytes,
+		SvError *err)
 {
 	SvStatus	status = SV_OK;
 
-	*bytes = 0;
+	*raw_bytes = 0;
+	*stored_bytes = 0;
 	for (uint32_t i = 0; i < held_count(packer) && status == SV_OK; i++)
 	{
 		HeldBlock	held = held_block(packer, i);
 		SvSlice		stored;
 
-		if (!held.sampled)
+		if (held.purpose != FOR_MEASURING)
 			continue;
 		status = compress(packer, &held.block, with_dictionary, &stored, err);
-		*bytes += stored.len;
+		*raw_bytes += held.block.raw.len;
+		*stored_bytes += stored.len;
 	}
 	return status;
 }
 
-/* The same with a dictionary, whose own bytes count. */
+/* How many bytes a dictionary saves in the sample, which without it takes stored_bytes, itself deducted. */
 static SvStatus
-measure_with(SstPacker *packer, SvSlice dictionary, size_t *bytes, SvError *err)
+measure_gain(SstPacker *packer, SvSlice dictionary, size_t stored_bytes, double *gain, SvError *err)
 {
+	size_t		raw_bytes;
+	size_t		bytes;
 	SvStatus	status;
 
 	sst_compressor_set_dictionary(packer->compressor, dictionary);
-	status = measure(packer, true, bytes, err);
-	*bytes += dictionary.len;
+	status = measure(packer, true, &raw_bytes, &bytes, err);
+	*gain = ((double) stored_bytes - (double) bytes) *
+		((double) packer->sample_bytes / (double) raw_bytes) - (double) dictionary.len;
 	return status;
 }
 
-/* Keeps the dictionary as it is, or only its content, or nothing of it: what makes the sample smallest. */
+/* Keeps the dictionary as it is, or only its content, or nothing of it: what gains most. */
 static SvStatus
 choose_dictionary(SstPacker *packer, SvError *err)
 {
 	SvSlice		whole = sv_buffer_slice(&packer->dictionary);
 	SvSlice		content = sst_dictionary_content(whole);
-	size_t		without_bytes;
-	size_t		whole_bytes;
-	size_t		content_bytes;
-	SvStatus	status = measure(packer, false, &without_bytes, err);
+	size_t		raw_bytes;
+	size_t		stored_bytes;
+	double		whole_gain;
+	double		content_gain;
+	SvStatus	status = measure(packer, false, &raw_bytes, &stored_bytes, err);
 
 	if (status == SV_OK)
-		status = measure_with(packer, whole, &whole_bytes, err);
+		status = measure_gain(packer, whole, stored_bytes, &whole_gain, err);
 	if (status == SV_OK)
-		status = measure_with(packer, content, &content_bytes, err);
+		status = measure_gain(packer, content, stored_bytes, &content_gain, err);
 	if (status != SV_OK)
 		return status;
-	if (whole_bytes >= without_bytes && content_bytes >= without_bytes)
+	if (whole_gain <= 0 && content_gain <= 0)
 		sv_buffer_free(&packer->dictionary);
-	else if (content_bytes < whole_bytes)
+	else if (content_gain > whole_gain)
 	{
 		memmove(packer->dictionary.data, content.data, content.len);
 		packer->dictionary.len = content.len;
@@ -203,12 +223,16 @@ choose_dictionary(SstPacker *packer, SvError *err)
 static SvStatus
 decide(SstPacker *packer, SvError *err)
 {
-	SvStatus	status = sst_dictionary_train(sv_buffer_slice(&packer->sample),
-											  (const size_t *) (const void *) packer->sample_sizes.data,
-											  (uint32_t) (packer->sample_sizes.len / sizeof(size_t)),
-											  packer->dictionary_bytes, &packer->dictionary, err);
+	const size_t *sizes = (const size_t *) (const void *) packer->training_sizes.data;
+	uint32_t	count = (uint32_t) (packer->training_sizes.len / sizeof(size_t));
+	SvStatus	status;
 
 	packer->undecided = false;
+	/* The first block for measuring comes after some for training. */
+	if (packer->sample_blocks < SST_SAMPLE_TEST_SHARE)
+		return SV_OK;
+	status = sst_dictionary_train(sv_buffer_slice(&packer->training), sizes, count,
+								  packer->dictionary_bytes, &packer->dictionary, err);
 	if (status == SV_OK && packer->dictionary.len > 0)
 		status = choose_dictionary(packer, err);
 	return status;
@@ -217,7 +241,7 @@ decide(SstPacker *packer, SvError *err)
 static SvStatus
 release_held(SstPacker *packer, SvError *err)
 {
-	SvStatus	status = packer->sample.len > 0 ? decide(packer, err) : SV_OK;
+	SvStatus	status = decide(packer, err);
 
 	for (uint32_t i = 0; i < held_count(packer) && status == SV_OK; i++)
 	{
@@ -240,22 +264,32 @@ sample_is_full(const SstPacker *packer)
 {
 	uint64_t	wanted = packer->dictionary_bytes * (uint64_t) SST_SAMPLE_FACTOR;
 
-	return packer->sample.len >= wanted ||
-		packer->sample.len + packer->others.len >= SST_SAMPLE_MAX_BYTES;
+	return packer->sample_bytes >= wanted ||
+		packer->training.len + packer->others.len >= SST_SAMPLE_MAX_BYTES;
+}
+
+static Purpose
+purpose_of(SstPacker *packer, const SstRawBlock *block)
+{
+	if (!is_for_sample(block))
+		return FOR_LATER;
+	packer->sample_bytes += block->raw.len;
+	return ++packer->sample_blocks % SST_SAMPLE_TEST_SHARE == 0 ? FOR_MEASURING : FOR_TRAINING;
 }
 
 static SvStatus
 hold_block(SstPacker *packer, const SstRawBlock *block, SvError *err)
 {
-	HeldBlock	held = {.block = *block,.sampled = is_for_sample(block)};
-	SvBuffer   *bytes = held.sampled ? &packer->sample : &packer->others;
+	HeldBlock	held = {.block = *block,.purpose = purpose_of(packer, block)};
+	bool		train = held.purpose == FOR_TRAINING;
+	SvBuffer   *bytes = train ? &packer->training : &packer->others;
 	size_t		size = block->raw.len;
 	SvStatus	status;
 
 	held.at = bytes->len;
 	status = sv_buffer_append(bytes, block->raw.data, size, err);
-	if (status == SV_OK && held.sampled)
-		status = sv_buffer_append(&packer->sample_sizes, &size, sizeof(size), err);
+	if (status == SV_OK && train)
+		status = sv_buffer_append(&packer->training_sizes, &size, sizeof(size), err);
 	if (status == SV_OK)
 		status = sv_buffer_append(&packer->held, &held, sizeof(held), err);
 	if (status == SV_OK && sample_is_full(packer))

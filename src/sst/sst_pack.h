@@ -5,8 +5,10 @@
  *
  * A packer that may use a dictionary holds back the first blocks that may be
  * compressed with it, and all behind them, until they make a sample; then it
- * trains a dictionary and keeps it if the sample gets smaller by more than
- * what the dictionary itself takes: so it pays even if no further block comes.
+ * trains a dictionary with most of the sample and measures with the rest, for
+ * a dictionary is always good for what it was made of.  It keeps the
+ * dictionary if, by that measure, the sample gets smaller by more than what
+ * the dictionary itself takes: so it pays even if no further block comes.
  * Blocks leave in the order in which they came.
  */
 #ifndef SST_PACK_H
@@ -15,9 +17,12 @@
 #include "base/sv_buffer.h"
 #include "sst/sst_index.h"
 
-/* A sample is so many times the dictionary, but not over so many bytes. */
+/* A sample is so many times the dictionary; but no more than so many bytes are held back. */
 #define SST_SAMPLE_FACTOR		100
 #define SST_SAMPLE_MAX_BYTES	(4 * 1024 * 1024)
+
+/* One in so many blocks of the sample is for measuring. */
+#define SST_SAMPLE_TEST_SHARE	4
 
 typedef struct SstRawBlock
 {

@@ -20,6 +20,7 @@
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "forest/forest_catalog.h"
+#include "forest/forest_filter.h"
 #include "forest/forest_vault.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -194,6 +195,10 @@ drain_claimed_database(Node *stmt)
 	if (dboid == MyDatabaseId && !IsA(stmt, CreatedbStmt))
 		return;
 	drain(dboid);
+
+	/* If the database stays after all, its next scheduler starts anew. */
+	if (IsA(stmt, DropdbStmt))
+		forest_filter_release(dboid);
 }
 
 /* The table's oid if there is one of that name where the statement makes it. */
@@ -211,7 +216,8 @@ typedef enum Effect
 	EFFECT_EXTENSION_CREATED,
 	EFFECT_EXTENSION_DROPPED,
 	EFFECT_DATABASES_CHANGED,
-	EFFECT_PREPARED_COMMITTED
+	EFFECT_PREPARED_COMMITTED,
+	EFFECT_PREPARED_ABORTED
 } Effect;
 
 /* What may have happened if the statement succeeds. */
@@ -236,6 +242,8 @@ possible_effect(Node *stmt)
 		case T_TransactionStmt:
 			if (castNode(TransactionStmt, stmt)->kind == TRANS_STMT_COMMIT_PREPARED)
 				return EFFECT_PREPARED_COMMITTED;
+			if (castNode(TransactionStmt, stmt)->kind == TRANS_STMT_ROLLBACK_PREPARED)
+				return EFFECT_PREPARED_ABORTED;
 			return EFFECT_NONE;
 		default:
 			return EFFECT_NONE;
@@ -267,6 +275,11 @@ note_effect(Effect effect)
 				worker_note_committed_bytes(1);
 				worker_wake_scheduler();
 			}
+			break;
+		case EFFECT_PREPARED_ABORTED:
+			/* Readers take longer ways while it might have been committed. */
+			if (OidIsValid(get_extension_oid(SKYVAULT_NAME, true)))
+				worker_wake_scheduler();
 			break;
 	}
 }

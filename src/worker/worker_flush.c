@@ -39,6 +39,7 @@
 #include "worker/flush_publish.h"
 #include "worker/worker_job.h"
 #include "worker/worker_shmem.h"
+#include "worker/worker_transaction.h"
 
 /* One vault's pass. */
 typedef struct VaultFlush
@@ -48,21 +49,6 @@ typedef struct VaultFlush
 	FlushCursor cursor;
 	int64		job_id;			/* of the batch under way; 0: none */
 } VaultFlush;
-
-static void
-begin_transaction(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-commit_transaction(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
 
 static bool
 walsender_is_active(void)
@@ -142,12 +128,12 @@ read_batch(VaultFlush *flush)
 	MemoryContext flush_context = CurrentMemoryContext;
 	FlushBatch *batch;
 
-	begin_transaction();
+	worker_transaction_begin();
 	flush->job_id = 0;
 	MemoryContextSwitchTo(flush_context);
 	if (!server_exists(&flush->vault))
 	{
-		commit_transaction();
+		worker_transaction_commit();
 		MemoryContextSwitchTo(flush_context);
 		return NULL;
 	}
@@ -159,7 +145,7 @@ read_batch(VaultFlush *flush)
 		flush->store = forest_vault_store(flush->vault.server_oid);
 		flush->job_id = job_start(flush->vault.id, JOB_FLUSH);
 	}
-	commit_transaction();
+	worker_transaction_commit();
 	MemoryContextSwitchTo(flush_context);
 	return batch->nrows > 0 ? batch : NULL;
 }
@@ -214,7 +200,7 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	FlushOutcome outcome;
 	JobResult	result = {0};
 
-	begin_transaction();
+	worker_transaction_begin();
 	memset(&outcome, 0, sizeof(FlushOutcome));
 	if (server_exists(&flush->vault))
 	{
@@ -227,7 +213,7 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	result.left_out = outcome.left_out;
 	job_finish(flush->job_id, &result);
 	STOP_POINT("flush-before-commit");
-	commit_transaction();
+	worker_transaction_commit();
 	MemoryContextSwitchTo(flush_context);
 	flush->job_id = 0;
 	STOP_POINT("flush-committed");
@@ -265,21 +251,6 @@ flush_step(VaultFlush *flush)
 	return true;
 }
 
-/* After an error in the flush: logs it and ends the transaction.  The error, in this context. */
-static ErrorData *
-recover(MemoryContext context)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	EmitErrorReport();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	MemoryContextSwitchTo(context);
-	return error;
-}
-
 /*
  * Records an error as the job's, unless the catalogue has gone with the
  * extension.  What keeps the flush from a lock may keep this from it as well.
@@ -291,14 +262,14 @@ record_failure(VaultFlush *flush, ErrorData *error)
 
 	PG_TRY();
 	{
-		begin_transaction();
+		worker_transaction_begin();
 		if (catalog_exists())
 			job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error);
-		commit_transaction();
+		worker_transaction_commit();
 	}
 	PG_CATCH();
 	{
-		(void) recover(context);
+		(void) worker_transaction_recover(context);
 	}
 	PG_END_TRY();
 }
@@ -321,7 +292,7 @@ flush_vault(const ForestVault *vault)
 	}
 	PG_CATCH();
 	{
-		error = recover(context);
+		error = worker_transaction_recover(context);
 	}
 	PG_END_TRY();
 
@@ -340,17 +311,17 @@ prepare_pass(ForestVault **vaults)
 	MemoryContext old = CurrentMemoryContext;
 	int			n;
 
-	begin_transaction();
+	worker_transaction_begin();
 	if (!catalog_exists())
 	{
-		commit_transaction();
+		worker_transaction_commit();
 		MemoryContextSwitchTo(old);
 		return 0;
 	}
 	job_clean_up();
 	MemoryContextSwitchTo(old);
 	n = forest_vault_list(vaults);
-	commit_transaction();
+	worker_transaction_commit();
 	MemoryContextSwitchTo(old);
 	return n;
 }
@@ -368,7 +339,7 @@ begin_pass(ForestVault **vaults)
 	}
 	PG_CATCH();
 	{
-		(void) recover(context);
+		(void) worker_transaction_recover(context);
 		n = -1;
 	}
 	PG_END_TRY();
@@ -401,17 +372,17 @@ worker_flush_number_pending(void)
 	ForestVault *vaults;
 	int			n;
 
-	begin_transaction();
+	worker_transaction_begin();
 	MemoryContextSwitchTo(old);
 	n = catalog_exists() ? forest_vault_list(&vaults) : 0;
-	commit_transaction();
+	worker_transaction_commit();
 
 	for (int i = 0; i < n; i++)
 	{
-		begin_transaction();
+		worker_transaction_begin();
 		if (changelog_tip(vaults[i].id, GetActiveSnapshot()).has_unnumbered)
 			(void) changelog_number_and_insert(vaults[i].id, NULL);
-		commit_transaction();
+		worker_transaction_commit();
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -22,7 +22,9 @@
 #include "utils/wait_event.h"
 
 #include "server/pg_settings.h"
+#include "worker/worker_filter.h"
 #include "worker/worker_flush.h"
+#include "worker/worker_prepared.h"
 #include "worker/worker_slot.h"
 
 typedef struct Schedule
@@ -128,6 +130,9 @@ do_due_work(Schedule *schedule, const WorkerTask *task)
 	if (task->number)
 		worker_flush_number_pending();
 
+	if (own_pass || task->request != 0)
+		worker_filter_before_flush();
+
 	/*
 	 * A pass over one vault says nothing about the others, so it leaves the
 	 * schedule as it is.
@@ -136,6 +141,8 @@ do_due_work(Schedule *schedule, const WorkerTask *task)
 		done = flush_all(schedule);
 	else if (task->request != 0)
 		done = worker_flush_pass(task->vault_id) == FLUSH_DONE;
+	if (own_pass || task->request != 0)
+		worker_filter_after_flush();
 	if (task->request != 0)
 		worker_slot_answer(task->request, !done);
 
@@ -171,6 +178,7 @@ run_schedule(void)
 	for (;;)
 	{
 		WorkerTask	task;
+		TimestampTz upkeep_at;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -182,14 +190,19 @@ run_schedule(void)
 
 		worker_slot_read_task(&task);
 		if (!extension_exists())
+		{
+			worker_filter_leave();
 			return;
+		}
 		task.number |= first;	/* nobody has numbered while there was no scheduler */
 		first = false;
 
 		MemoryContextSwitchTo(cycle_context);
 		MemoryContextReset(cycle_context);
+		worker_prepared_check();
+		upkeep_at = worker_filter_upkeep();
 		if (!do_due_work(&schedule, &task))
-			sleep_until(next_own_pass(&schedule, &task));
+			sleep_until(Min(upkeep_at, next_own_pass(&schedule, &task)));
 	}
 }
 
