@@ -60,6 +60,32 @@ forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue
 	MemoryContextDelete(scratch);
 }
 
+bool
+forest_get_into(const ForestTable *table, SvSlice key, Snapshot snapshot,
+				ForestValueTaker take, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch;
+	ForestView	view;
+	ForestEntry entry;
+	bool		found;
+
+	if (table->table_id == 0)
+		return false;
+
+	scratch = scratch_context();
+	MemoryContextSwitchTo(scratch);
+	forest_view_open(&view, table, snapshot);
+	forest_lookup(&view, table->table_id, key, &entry);
+	MemoryContextSwitchTo(caller);
+	found = forest_entry_is_live(&entry);
+	if (found)
+		take(arg, entry.value);
+	forest_view_close(&view);
+	MemoryContextDelete(scratch);
+	return found;
+}
+
 /* One wanted key of a batch. */
 typedef struct BatchKey
 {

@@ -9,8 +9,8 @@
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "forest/forest_write.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -97,10 +97,79 @@ api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
 		check_writable(map->rel);
 }
 
+/*
+ * What was found out of a map that was read, by relation and by the function
+ * that was called, whose oid stands for the type of its arguments.
+ */
+typedef struct KnownMap
+{
+	Oid			relid;			/* InvalidOid: unused */
+	Oid			function;
+	Oid			namespace;
+	uint64		generation;		/* forest_table_generation() when it was found out */
+	ApiMap		map;
+} KnownMap;
+
+#define KNOWN_MAPS 256			/* a power of two */
+
+static KnownMap known_maps[KNOWN_MAPS];
+
+static KnownMap *
+known_map_slot(Oid relid, Oid function)
+{
+	return &known_maps[(relid ^ (function * 31)) & (KNOWN_MAPS - 1)];
+}
+
+/* The relation is locked, so what is known of it and still holds stays so. */
+static bool
+known_map_holds(const KnownMap *known, Oid relid, Oid function)
+{
+	Oid			user = GetUserId();
+
+	return known->relid == relid && known->function == function &&
+		known->generation == forest_table_generation() &&
+		pg_namespace_aclcheck(known->namespace, user, ACL_USAGE) == ACLCHECK_OK &&
+		pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK;
+}
+
+void
+api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	KnownMap   *known = known_map_slot(relid, function);
+	uint64		generation;
+
+	LockRelationOid(relid, AccessShareLock);
+	if (likely(known_map_holds(known, relid, function)))
+	{
+		*map = known->map;
+		return;
+	}
+
+	/* Whatever does not hold any more, or is not permitted, is an error here. */
+	generation = forest_table_generation();
+	api_map_open(map, relid, ACL_SELECT, api_map_type(fcinfo, n));
+	known->relid = map->table->table_id != 0 ? relid : InvalidOid;
+	known->function = function;
+	known->namespace = RelationGetNamespace(map->rel);
+	known->generation = generation;
+	api_map_close(map);
+	map->rel = NULL;
+	known->map = *map;
+}
+
 void
 api_map_close(ApiMap *map)
 {
 	relation_close(map->rel, NoLock);
+}
+
+Oid
+api_map_type(FunctionCallInfo fcinfo, int n)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
+
+	return type == BYTEAOID || type == BYTEAARRAYOID ? BYTEAOID : TEXTOID;
 }
 
 SvSlice

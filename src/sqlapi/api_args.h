@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "base/sv_slice.h"
+#include "fmgr.h"
 #include "forest/forest_table.h"
 #include "forest/row_shape.h"
 #include "lib/stringinfo.h"
@@ -21,7 +22,7 @@
 
 typedef struct ApiMap
 {
-	Relation	rel;
+	Relation	rel;			/* NULL: opened by api_map_open_for_read */
 	const ForestTable *table;
 	const RowShape *shape;
 	AttrNumber	value_attno;
@@ -35,8 +36,20 @@ typedef struct ApiMap
  */
 extern void api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type);
 
+/*
+ * api_map_open for ACL_SELECT, without opening the relation: what it has found
+ * out of a map before is kept for the session, as long as it holds.  Lock and
+ * privileges are not kept: each call locks and checks.  The type is that of
+ * argument n of the function called.  There is nothing to close; the map is
+ * valid to the end of the statement.
+ */
+extern void api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n);
+
 /* Closes the relation and keeps its lock to the end of the transaction. */
 extern void api_map_close(ApiMap *map);
+
+/* BYTEAOID if argument n is bytea or bytea[], else TEXTOID. */
+extern Oid	api_map_type(FunctionCallInfo fcinfo, int n);
 
 /* The bytes of a text or bytea datum, detoasted in CurrentMemoryContext; 22004 if isnull. */
 extern SvSlice api_key(Datum datum, bool isnull);

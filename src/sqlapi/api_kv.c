@@ -38,14 +38,6 @@ api_relation_arg(FunctionCallInfo fcinfo, int n)
 	return PG_GETARG_OID(n);
 }
 
-Oid
-api_map_type(FunctionCallInfo fcinfo, int n)
-{
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
-
-	return type == BYTEAOID || type == BYTEAARRAYOID ? BYTEAOID : TEXTOID;
-}
-
 static TimestampTz
 expiry_arg(FunctionCallInfo fcinfo, int n, const ForestTable *table)
 {
@@ -158,27 +150,41 @@ skyvault_delete(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* A value on its way into a datum. */
+typedef struct TakenValue
+{
+	const ApiMap *map;
+	bool		isnull;
+	Datum		datum;
+} TakenValue;
+
+static void
+take_value(void *arg, SvSlice value)
+{
+	TakenValue *taken = arg;
+
+	taken->isnull = !api_result(taken->map, value, &taken->datum);
+}
+
+static void
+take_nothing(void *arg, SvSlice value)
+{
+}
+
 /* (rel regclass, key); a null key has no value */
 Datum
 skyvault_get(PG_FUNCTION_ARGS)
 {
 	ApiMap		map;
-	ForestValue value;
-	Datum		result = (Datum) 0;
-	bool		found;
+	TakenValue	taken = {.map = &map,.isnull = true};
 
-	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_SELECT, api_map_type(fcinfo, 1));
-	if (PG_ARGISNULL(1))
-	{
-		api_map_close(&map);
+	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
+	if (!PG_ARGISNULL(1))
+		(void) forest_get_into(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(),
+							   take_value, &taken);
+	if (taken.isnull)
 		PG_RETURN_NULL();
-	}
-	forest_get(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(), &value);
-	found = value.found && api_result(&map, value.value, &result);
-	api_map_close(&map);
-	if (!found)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(taken.datum);
 }
 
 /*
@@ -213,11 +219,9 @@ Datum
 skyvault_exists(PG_FUNCTION_ARGS)
 {
 	ApiMap		map;
-	ForestValue value = {0};
 
-	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_SELECT, api_map_type(fcinfo, 1));
-	if (!PG_ARGISNULL(1))
-		forest_get(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(), &value);
-	api_map_close(&map);
-	PG_RETURN_BOOL(value.found);
+	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
+	PG_RETURN_BOOL(!PG_ARGISNULL(1) &&
+				   forest_get_into(map.table, api_key(PG_GETARG_DATUM(1), false),
+								   GetActiveSnapshot(), take_nothing, NULL));
 }

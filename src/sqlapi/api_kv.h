@@ -12,9 +12,6 @@
 /* Argument n as a table; 22004 if null. */
 extern Oid	api_relation_arg(FunctionCallInfo fcinfo, int n);
 
-/* BYTEAOID if argument n is bytea or bytea[], else TEXTOID. */
-extern Oid	api_map_type(FunctionCallInfo fcinfo, int n);
-
 /* Argument n as a one-dimensional array of text, bytea or regclass; returns its length. */
 extern int	api_array_arg(FunctionCallInfo fcinfo, int n, const char *what, Datum **elements, bool **nulls);
 

@@ -75,7 +75,7 @@ multi_get(FunctionCallInfo fcinfo, Oid relid)
 	Batch		batch;
 
 	InitMaterializedSRF(fcinfo, 0);
-	api_map_open(&map, relid, ACL_SELECT, api_map_type(fcinfo, 1));
+	api_map_open_for_read(&map, relid, fcinfo, 1);
 	batch.n = api_array_arg(fcinfo, 1, "keys", &batch.keys, &batch.nulls);
 	batch.maps = palloc(Max(batch.n, 1) * sizeof(ApiMap *));
 	for (int i = 0; i < batch.n; i++)
@@ -89,7 +89,6 @@ multi_get(FunctionCallInfo fcinfo, Oid relid)
 		fill_row(&batch, i, values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	api_map_close(&map);
 }
 
 /* (rel regclass, keys[]) */
@@ -219,7 +218,7 @@ skyvault_scan(PG_FUNCTION_ARGS)
 	ForestValue value;
 
 	InitMaterializedSRF(fcinfo, 0);
-	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_SELECT, api_map_type(fcinfo, 1));
+	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
 	scan = forest_scan_begin(map.table, GetActiveSnapshot(), bound_arg(fcinfo, 1, &low),
 							 bound_arg(fcinfo, 2, &high), backward);
 	for (int64 i = 0; i < max_rows && forest_scan_next(scan, &key, &value); i++)
@@ -233,6 +232,5 @@ skyvault_scan(PG_FUNCTION_ARGS)
 		MemoryContextReset(per_row);
 	}
 	forest_scan_end(scan);
-	api_map_close(&map);
 	return (Datum) 0;
 }
