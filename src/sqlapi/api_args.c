@@ -1,168 +1,20 @@
 /*
  * api_args.c
- *		What the SQL functions on maps have in common.
+ *		See api_args.h.
  */
 #include "postgres.h"
 
 #include "sqlapi/api_args.h"
 
-#include "access/relation.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "forest/forest_write.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
-#include "utils/acl.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
-
-static void
-check_privilege(Relation rel, AclMode privilege)
-{
-	AclResult	result;
-
-	/* A regclass is an oid, so nobody has looked at the schema yet. */
-	result = pg_namespace_aclcheck(RelationGetNamespace(rel), GetUserId(), ACL_USAGE);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(RelationGetNamespace(rel)));
-	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), privilege);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
-}
-
-static void
-check_column(Relation rel, AttrNumber attno, Oid type)
-{
-	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attno - 1);
-	bool		is_bytea = getBaseType(attribute->atttypid) == BYTEAOID;
-
-	if (is_bytea != (type == BYTEAOID))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of foreign table \"%s\" is of type %s",
-						NameStr(attribute->attname), RelationGetRelationName(rel),
-						format_type_be(attribute->atttypid)),
-				 errhint("Cast the arguments to %s.", is_bytea ? "bytea" : "text")));
-}
-
-/*
- * A put is not an INSERT: it runs no trigger, checks no CHECK and no partition
- * bound.  So tables that have them are not for it.
- */
-static void
-check_writable(Relation rel)
-{
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-	const char *obstacle = NULL;
-
-	if (constr != NULL && constr->num_check > 0)
-		obstacle = "CHECK constraints";
-	else if (rel->trigdesc != NULL)
-		obstacle = "triggers";
-	else if (rel->rd_rel->relispartition)
-		obstacle = "a partition bound";
-	if (obstacle != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("foreign table \"%s\" has %s, which this function would pass by",
-						RelationGetRelationName(rel), obstacle),
-				 errhint("Use INSERT, UPDATE and DELETE.")));
-}
-
-void
-api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
-{
-	LOCKMODE	lockmode = privilege == ACL_SELECT ? AccessShareLock : RowExclusiveLock;
-	AttrNumber	key;
-	AttrNumber	value;
-
-	map->rel = try_relation_open(relid, lockmode);
-	if (map->rel == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	check_privilege(map->rel, privilege);
-	map->table = privilege == ACL_SELECT ? forest_table_for_read(relid) : forest_table_for_write(relid);
-	map->shape = row_shape(map->rel);
-	if (!row_shape_is_map(map->shape, &key, &value))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("foreign table \"%s\" is not a map", RelationGetRelationName(map->rel)),
-				 errdetail("This function needs one key column and one value column, each of type text or bytea."),
-				 errhint("Use SELECT, INSERT, UPDATE and DELETE.")));
-	check_column(map->rel, key, type);
-	check_column(map->rel, value, type);
-	map->value_attno = value;
-	if (privilege != ACL_SELECT)
-		check_writable(map->rel);
-}
-
-/*
- * What was found out of a map that was read, by relation and by the function
- * that was called, whose oid stands for the type of its arguments.
- */
-typedef struct KnownMap
-{
-	Oid			relid;			/* InvalidOid: unused */
-	Oid			function;
-	Oid			namespace;
-	uint64		generation;		/* forest_table_generation() when it was found out */
-	ApiMap		map;
-} KnownMap;
-
-#define KNOWN_MAPS 256			/* a power of two */
-
-static KnownMap known_maps[KNOWN_MAPS];
-
-static KnownMap *
-known_map_slot(Oid relid, Oid function)
-{
-	return &known_maps[(relid ^ (function * 31)) & (KNOWN_MAPS - 1)];
-}
-
-/* The relation is locked, so what is known of it and still holds stays so. */
-static bool
-known_map_holds(const KnownMap *known, Oid relid, Oid function)
-{
-	Oid			user = GetUserId();
-
-	return known->relid == relid && known->function == function &&
-		known->generation == forest_table_generation() &&
-		pg_namespace_aclcheck(known->namespace, user, ACL_USAGE) == ACLCHECK_OK &&
-		pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK;
-}
-
-void
-api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n)
-{
-	Oid			function = fcinfo->flinfo->fn_oid;
-	KnownMap   *known = known_map_slot(relid, function);
-	uint64		generation;
-
-	LockRelationOid(relid, AccessShareLock);
-	if (likely(known_map_holds(known, relid, function)))
-	{
-		*map = known->map;
-		return;
-	}
-
-	/* Whatever does not hold any more, or is not permitted, is an error here. */
-	generation = forest_table_generation();
-	api_map_open(map, relid, ACL_SELECT, api_map_type(fcinfo, n));
-	known->relid = map->table->table_id != 0 ? relid : InvalidOid;
-	known->function = function;
-	known->namespace = RelationGetNamespace(map->rel);
-	known->generation = generation;
-	api_map_close(map);
-	map->rel = NULL;
-	known->map = *map;
-}
-
-void
-api_map_close(ApiMap *map)
-{
-	relation_close(map->rel, NoLock);
-}
+#include "utils/varlena.h"
 
 Oid
 api_map_type(FunctionCallInfo fcinfo, int n)
@@ -170,6 +22,103 @@ api_map_type(FunctionCallInfo fcinfo, int n)
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
 
 	return type == BYTEAOID || type == BYTEAARRAYOID ? BYTEAOID : TEXTOID;
+}
+
+Oid
+api_relation_arg(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("table must not be null")));
+	return PG_GETARG_OID(n);
+}
+
+Oid
+api_relation_name_arg(FunctionCallInfo fcinfo, int n)
+{
+	RangeVar   *name;
+
+	if (PG_ARGISNULL(n))
+		return api_relation_arg(fcinfo, n);
+	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(n)));
+	return RangeVarGetRelid(name, NoLock, false);
+}
+
+ArrayType *
+api_array_arg(FunctionCallInfo fcinfo, int n, const char *what)
+{
+	ArrayType  *array;
+
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("array of %s must not be null", what)));
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("array of %s must have one dimension", what)));
+	return array;
+}
+
+int
+api_array_elements(ArrayType *array, Datum **elements, bool **nulls)
+{
+	Oid			type = ARR_ELEMTYPE(array);
+	int			count;
+
+	if (type == REGCLASSOID)
+		deconstruct_array(array, type, sizeof(Oid), true, TYPALIGN_INT, elements, nulls, &count);
+	else
+		deconstruct_array(array, type, -1, false, TYPALIGN_INT, elements, nulls, &count);
+	return count;
+}
+
+/* Each table is opened once, however often it is named. */
+typedef struct OpenMap
+{
+	Oid			relid;			/* hash key */
+	ApiMap		map;
+} OpenMap;
+
+/* The table's map, valid as long as the hash table: entries do not move. */
+static const ApiMap *
+open_map(HTAB *opened, Oid relid, FunctionCallInfo fcinfo, int n)
+{
+	bool		found;
+	OpenMap    *entry = hash_search(opened, &relid, HASH_ENTER, &found);
+
+	if (!found)
+		api_map_open_for_read(&entry->map, relid, fcinfo, n);
+	return &entry->map;
+}
+
+const ApiMap *const *
+api_maps_arg(FunctionCallInfo fcinfo, int n, ArrayType *keys, Oid **relids)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(OpenMap),.hcxt = CurrentMemoryContext};
+	HTAB	   *opened = hash_create("skyvault maps", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Datum	   *tables;
+	bool	   *nulls;
+	int			count = api_array_elements(api_array_arg(fcinfo, n, "tables"), &tables, &nulls);
+	const ApiMap **maps = MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * sizeof(ApiMap *));
+
+	if (count != ArrayGetNItems(ARR_NDIM(keys), ARR_DIMS(keys)))
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("arrays of tables and keys must have the same length")));
+	*relids = palloc(Max(count, 1) * sizeof(Oid));
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("table must not be null")));
+		(*relids)[i] = DatumGetObjectId(tables[i]);
+		maps[i] = open_map(opened, (*relids)[i], fcinfo, n + 1);
+	}
+	return maps;
 }
 
 SvSlice
@@ -212,10 +161,10 @@ api_value(const ApiMap *map, Datum datum, bool isnull)
 	return sv_slice(encoded.data, encoded.len);
 }
 
-Datum
-api_datum(SvSlice bytes)
+bool
+api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes)
 {
-	return PointerGetDatum(cstring_to_text_with_len((const char *) bytes.data, bytes.len));
+	return row_decode_map_value(map->shape, value, bytes);
 }
 
 bool
@@ -223,8 +172,8 @@ api_result(const ApiMap *map, SvSlice value, Datum *datum)
 {
 	SvSlice		bytes;
 
-	if (!row_decode_map_value(map->shape, value, &bytes))
+	if (!api_value_bytes(map, value, &bytes))
 		return false;
-	*datum = api_datum(bytes);
+	*datum = PointerGetDatum(cstring_to_text_with_len((const char *) bytes.data, bytes.len));
 	return true;
 }
