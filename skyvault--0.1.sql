@@ -272,6 +272,43 @@ CREATE FUNCTION skyvault_multi_get(rel text, keys bytea[], OUT key bytea, OUT va
 COMMENT ON FUNCTION skyvault_multi_get(text, bytea[])
 	IS 'the values of many keys, in the order given, NULL where missing';
 
+CREATE FUNCTION skyvault_get_array(rel regclass, keys text[]) RETURNS text[]
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_get_array(regclass, text[])
+	IS 'the values of many keys as an array, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_get_array(rel regclass, keys bytea[]) RETURNS bytea[]
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_get_array(regclass, bytea[])
+	IS 'the values of many keys as an array, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_get_array(rels regclass[], keys text[]) RETURNS text[]
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_get_array_tables';
+COMMENT ON FUNCTION skyvault_get_array(regclass[], text[])
+	IS 'the value of the i-th key in the i-th table as element i, at one snapshot, NULL where missing';
+
+CREATE FUNCTION skyvault_get_array(rels regclass[], keys bytea[]) RETURNS bytea[]
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_get_array_tables';
+COMMENT ON FUNCTION skyvault_get_array(regclass[], bytea[])
+	IS 'the value of the i-th key in the i-th table as element i, at one snapshot, NULL where missing';
+
+-- For untyped literals, as with skyvault_multi_get.
+CREATE FUNCTION skyvault_get_array(rel text, keys text[]) RETURNS text[]
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_get_array_named';
+COMMENT ON FUNCTION skyvault_get_array(text, text[])
+	IS 'the values of many keys as an array, in the order given, NULL where missing';
+
+CREATE FUNCTION skyvault_get_array(rel text, keys bytea[]) RETURNS bytea[]
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'skyvault_get_array_named';
+COMMENT ON FUNCTION skyvault_get_array(text, bytea[])
+	IS 'the values of many keys as an array, in the order given, NULL where missing';
+
 CREATE FUNCTION skyvault_scan(rel regclass, low text DEFAULT NULL, high text DEFAULT NULL,
 							  max_rows bigint DEFAULT NULL, reverse boolean DEFAULT false,
 							  OUT key text, OUT value text) RETURNS SETOF record

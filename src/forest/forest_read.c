@@ -55,6 +55,26 @@ forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue
 	forest_view_close(&view);
 }
 
+bool
+forest_get_into(const ForestTable *table, SvSlice key, Snapshot snapshot,
+				ForestValueTaker take, void *arg)
+{
+	ForestView	view;
+	ForestEntry entry;
+	bool		found;
+
+	if (table->table_id == 0)
+		return false;
+
+	forest_view_open(&view, table, snapshot);
+	forest_lookup(&view, table->table_id, key, &entry);
+	found = forest_entry_is_live(&entry);
+	if (found)
+		take(arg, entry.value);
+	forest_view_close(&view);
+	return found;
+}
+
 /* An LsmSource over the delta; errors are raised, not returned. */
 static SvStatus
 delta_source_next(void *state, SstEntry *entry, SvError *err)

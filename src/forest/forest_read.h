@@ -31,6 +31,16 @@ typedef struct ForestValue
 /* Looks up one key.  The value is palloc'd in CurrentMemoryContext. */
 extern void forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue *out);
 
+/*
+ * Takes a value where it lies: the bytes are valid during the call alone.
+ * CurrentMemoryContext is that of the lookup's caller; errors may be raised.
+ */
+typedef void (*ForestValueTaker) (void *arg, SvSlice value);
+
+/* Looks up one key and hands its value to `take`, once; false: not found, and `take` was not called. */
+extern bool forest_get_into(const ForestTable *table, SvSlice key, Snapshot snapshot,
+							ForestValueTaker take, void *arg);
+
 typedef struct ForestScan ForestScan;
 
 /*

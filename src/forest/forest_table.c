@@ -46,7 +46,7 @@ typedef struct TableEntry
 
 static HTAB *tables = NULL;
 
-/* Counts what may have made an entry stale, so that one being filled meanwhile is not kept. */
+/* Counts what may have made an entry stale, for those being filled meanwhile and forest_table_generation. */
 static uint64 invalidations = 0;
 
 /* An identity made in this transaction goes away if it aborts, without an invalidation message. */
@@ -258,6 +258,12 @@ const ForestTable *
 forest_table_for_read(Oid relid)
 {
 	return &table_entry(relid)->table;
+}
+
+uint64
+forest_table_generation(void)
+{
+	return invalidations;
 }
 
 static void

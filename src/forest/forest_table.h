@@ -38,6 +38,14 @@ typedef struct ForestTable
  */
 extern const ForestTable *forest_table_for_read(Oid relid);
 
+/*
+ * A number that changes before anything that forest_table_for_read has told of
+ * a table with an identity becomes wrong, or row_shape of such a table: who
+ * keeps the handle, and what was made of it, asks this after locking the
+ * relation.
+ */
+extern uint64 forest_table_generation(void);
+
 /* The same for writing: makes table and vault identities if need be. */
 extern const ForestTable *forest_table_for_write(Oid relid);
 

@@ -1,114 +1,124 @@
 /*
  * api_args.c
- *		What the SQL functions on maps have in common.
+ *		See api_args.h.
  */
 #include "postgres.h"
 
 #include "sqlapi/api_args.h"
 
-#include "access/relation.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "forest/forest_write.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/varlena.h"
 
-static void
-check_privilege(Relation rel, AclMode privilege)
+Oid
+api_map_type(FunctionCallInfo fcinfo, int n)
 {
-	AclResult	result;
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
 
-	/* A regclass is an oid, so nobody has looked at the schema yet. */
-	result = pg_namespace_aclcheck(RelationGetNamespace(rel), GetUserId(), ACL_USAGE);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(RelationGetNamespace(rel)));
-	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), privilege);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, get_relkind_objtype(rel->rd_rel->relkind), RelationGetRelationName(rel));
+	return type == BYTEAOID || type == BYTEAARRAYOID ? BYTEAOID : TEXTOID;
 }
 
-static void
-check_column(Relation rel, AttrNumber attno, Oid type)
+Oid
+api_relation_arg(FunctionCallInfo fcinfo, int n)
 {
-	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attno - 1);
-	bool		is_bytea = getBaseType(attribute->atttypid) == BYTEAOID;
-
-	if (is_bytea != (type == BYTEAOID))
+	if (PG_ARGISNULL(n))
 		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of foreign table \"%s\" is of type %s",
-						NameStr(attribute->attname), RelationGetRelationName(rel),
-						format_type_be(attribute->atttypid)),
-				 errhint("Cast the arguments to %s.", is_bytea ? "bytea" : "text")));
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("table must not be null")));
+	return PG_GETARG_OID(n);
 }
 
-/*
- * A put is not an INSERT: it runs no trigger, checks no CHECK and no partition
- * bound.  So tables that have them are not for it.
- */
-static void
-check_writable(Relation rel)
+Oid
+api_relation_name_arg(FunctionCallInfo fcinfo, int n)
 {
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-	const char *obstacle = NULL;
+	RangeVar   *name;
 
-	if (constr != NULL && constr->num_check > 0)
-		obstacle = "CHECK constraints";
-	else if (rel->trigdesc != NULL)
-		obstacle = "triggers";
-	else if (rel->rd_rel->relispartition)
-		obstacle = "a partition bound";
-	if (obstacle != NULL)
+	if (PG_ARGISNULL(n))
+		return api_relation_arg(fcinfo, n);
+	name = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(n)));
+	return RangeVarGetRelid(name, NoLock, false);
+}
+
+ArrayType *
+api_array_arg(FunctionCallInfo fcinfo, int n, const char *what)
+{
+	ArrayType  *array;
+
+	if (PG_ARGISNULL(n))
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("foreign table \"%s\" has %s, which this function would pass by",
-						RelationGetRelationName(rel), obstacle),
-				 errhint("Use INSERT, UPDATE and DELETE.")));
-}
-
-Relation
-api_relation_open(Oid relid, AclMode privilege)
-{
-	LOCKMODE	lockmode = privilege == ACL_SELECT ? AccessShareLock : RowExclusiveLock;
-	Relation	rel = try_relation_open(relid, lockmode);
-
-	if (rel == NULL)
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("array of %s must not be null", what)));
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	check_privilege(rel, privilege);
-	return rel;
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("array of %s must have one dimension", what)));
+	return array;
 }
 
-void
-api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type)
+int
+api_array_elements(ArrayType *array, Datum **elements, bool **nulls)
 {
-	AttrNumber	key;
-	AttrNumber	value;
+	Oid			type = ARR_ELEMTYPE(array);
+	int			count;
 
-	map->rel = api_relation_open(relid, privilege);
-	map->table = privilege == ACL_SELECT ? forest_table_for_read(relid) : forest_table_for_write(relid);
-	map->shape = row_shape(map->rel);
-	if (!row_shape_is_map(map->shape, &key, &value))
+	if (type == REGCLASSOID)
+		deconstruct_array(array, type, sizeof(Oid), true, TYPALIGN_INT, elements, nulls, &count);
+	else
+		deconstruct_array(array, type, -1, false, TYPALIGN_INT, elements, nulls, &count);
+	return count;
+}
+
+/* Each table is opened once, however often it is named. */
+typedef struct OpenMap
+{
+	Oid			relid;			/* hash key */
+	ApiMap		map;
+} OpenMap;
+
+/* The table's map, valid as long as the hash table: entries do not move. */
+static const ApiMap *
+open_map(HTAB *opened, Oid relid, FunctionCallInfo fcinfo, int n)
+{
+	bool		found;
+	OpenMap    *entry = hash_search(opened, &relid, HASH_ENTER, &found);
+
+	if (!found)
+		api_map_open_for_read(&entry->map, relid, fcinfo, n);
+	return &entry->map;
+}
+
+const ApiMap *const *
+api_maps_arg(FunctionCallInfo fcinfo, int n, ArrayType *keys, Oid **relids)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(OpenMap),.hcxt = CurrentMemoryContext};
+	HTAB	   *opened = hash_create("skyvault maps", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	Datum	   *tables;
+	bool	   *nulls;
+	int			count = api_array_elements(api_array_arg(fcinfo, n, "tables"), &tables, &nulls);
+	const ApiMap **maps = MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * sizeof(ApiMap *));
+
+	if (count != ArrayGetNItems(ARR_NDIM(keys), ARR_DIMS(keys)))
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("foreign table \"%s\" is not a map", RelationGetRelationName(map->rel)),
-				 errdetail("This function needs one key column and one value column, each of type text or bytea."),
-				 errhint("Use SELECT, INSERT, UPDATE and DELETE.")));
-	check_column(map->rel, key, type);
-	check_column(map->rel, value, type);
-	map->value_attno = value;
-	if (privilege != ACL_SELECT)
-		check_writable(map->rel);
-}
-
-void
-api_map_close(ApiMap *map)
-{
-	relation_close(map->rel, NoLock);
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("arrays of tables and keys must have the same length")));
+	*relids = palloc(Max(count, 1) * sizeof(Oid));
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("table must not be null")));
+		(*relids)[i] = DatumGetObjectId(tables[i]);
+		maps[i] = open_map(opened, (*relids)[i], fcinfo, n + 1);
+	}
+	return maps;
 }
 
 SvSlice
@@ -151,10 +161,10 @@ api_value(const ApiMap *map, Datum datum, bool isnull)
 	return sv_slice(encoded.data, encoded.len);
 }
 
-Datum
-api_datum(SvSlice bytes)
+bool
+api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes)
 {
-	return PointerGetDatum(cstring_to_text_with_len((const char *) bytes.data, bytes.len));
+	return row_decode_map_value(map->shape, value, bytes);
 }
 
 bool
@@ -162,8 +172,8 @@ api_result(const ApiMap *map, SvSlice value, Datum *datum)
 {
 	SvSlice		bytes;
 
-	if (!row_decode_map_value(map->shape, value, &bytes))
+	if (!api_value_bytes(map, value, &bytes))
 		return false;
-	*datum = api_datum(bytes);
+	*datum = PointerGetDatum(cstring_to_text_with_len((const char *) bytes.data, bytes.len));
 	return true;
 }

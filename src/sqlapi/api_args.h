@@ -1,11 +1,7 @@
 /*
  * api_args.h
- *		What the SQL functions on maps have in common: opening the table with
- *		its privilege check, and turning arguments into keys and values.
- *
- * The functions work on maps: one text or bytea key column and one text or
- * bytea value column (row_shape_is_map).  The variant for text serves text and
- * varchar columns, the one for bytea bytea columns.
+ *		From the arguments of the SQL functions to tables, keys and values, and
+ *		from values to datums.
  */
 #ifndef API_ARGS_H
 #define API_ARGS_H
@@ -13,36 +9,30 @@
 #include "postgres.h"
 
 #include "base/sv_slice.h"
-#include "forest/forest_table.h"
-#include "forest/row_shape.h"
-#include "lib/stringinfo.h"
-#include "nodes/parsenodes.h"
-#include "utils/relcache.h"
+#include "fmgr.h"
+#include "sqlapi/api_map.h"
+#include "utils/array.h"
 
-typedef struct ApiMap
-{
-	Relation	rel;
-	const ForestTable *table;
-	const RowShape *shape;
-	AttrNumber	value_attno;
-} ApiMap;
+/* BYTEAOID if argument n is bytea or bytea[], else TEXTOID. */
+extern Oid	api_map_type(FunctionCallInfo fcinfo, int n);
 
-/*
- * Opens and locks a relation (42P01 if there is none) and checks the caller's
- * privilege on it and on its schema (42501).
- */
-extern Relation api_relation_open(Oid relid, AclMode privilege);
+/* Argument n as a table, by oid or by name; 22004 if null. */
+extern Oid	api_relation_arg(FunctionCallInfo fcinfo, int n);
+extern Oid	api_relation_name_arg(FunctionCallInfo fcinfo, int n);
+
+/* Argument n as an array; 22004 if null, 2202E if it has more than one dimension. */
+extern ArrayType *api_array_arg(FunctionCallInfo fcinfo, int n, const char *what);
+
+/* The elements of an array of text, bytea or regclass; returns their number. */
+extern int	api_array_elements(ArrayType *array, Datum **elements, bool **nulls);
 
 /*
- * Opens a map, checks the caller's privilege (42501), that it is one (42809),
- * and that its columns are of the given type, TEXTOID or BYTEAOID (42804).
- * For ACL_SELECT it is opened for reading, else for writing: then tables whose
- * triggers, CHECK constraints or partition bound a put would pass by are 42809.
+ * Argument n, an array of regclass, as maps to read: the i-th is for element i
+ * of argument n + 1, the keys, and *relids gets its oid.  2202E if the arrays differ in
+ * length, 22004 if a table is null.
  */
-extern void api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type);
-
-/* Closes the relation and keeps its lock to the end of the transaction. */
-extern void api_map_close(ApiMap *map);
+extern const ApiMap *const *api_maps_arg(FunctionCallInfo fcinfo, int n, ArrayType *keys,
+										 Oid **relids);
 
 /* The bytes of a text or bytea datum, detoasted in CurrentMemoryContext; 22004 if isnull. */
 extern SvSlice api_key(Datum datum, bool isnull);
@@ -50,10 +40,10 @@ extern SvSlice api_key(Datum datum, bool isnull);
 /* The encoding of a value, palloc'd; 23502 if it is null and the column does not allow it. */
 extern SvSlice api_value(const ApiMap *map, Datum datum, bool isnull);
 
+/* The bytes of the value column in an encoded value, not copied; false: NULL. */
+extern bool api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes);
+
 /* The value column's datum, text or bytea; false: NULL. */
 extern bool api_result(const ApiMap *map, SvSlice value, Datum *datum);
-
-/* A text or bytea datum of bytes. */
-extern Datum api_datum(SvSlice bytes);
 
 #endif							/* API_ARGS_H */

@@ -19,7 +19,6 @@
 #include "server/pg_cache.h"
 #include "server/pg_compat.h"
 #include "sqlapi/api_args.h"
-#include "sqlapi/api_kv.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"

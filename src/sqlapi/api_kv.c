@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "sqlapi/api_args.h"
-#include "sqlapi/api_kv.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -16,8 +15,6 @@
 #include "forest/forest_read.h"
 #include "forest/forest_write.h"
 #include "server/pg_compat.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -27,24 +24,6 @@ PG_FUNCTION_INFO_V1(skyvault_delete);
 PG_FUNCTION_INFO_V1(skyvault_get);
 PG_FUNCTION_INFO_V1(skyvault_get_for_update);
 PG_FUNCTION_INFO_V1(skyvault_exists);
-
-Oid
-api_relation_arg(FunctionCallInfo fcinfo, int n)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("table must not be null")));
-	return PG_GETARG_OID(n);
-}
-
-Oid
-api_map_type(FunctionCallInfo fcinfo, int n)
-{
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
-
-	return type == BYTEAOID || type == BYTEAARRAYOID ? BYTEAOID : TEXTOID;
-}
 
 static TimestampTz
 expiry_arg(FunctionCallInfo fcinfo, int n, const ForestTable *table)
@@ -80,37 +59,6 @@ skyvault_put(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-static ArrayType *
-array_arg(FunctionCallInfo fcinfo, int n, const char *what)
-{
-	ArrayType  *array;
-
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("array of %s must not be null", what)));
-	array = PG_GETARG_ARRAYTYPE_P(n);
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("array of %s must have one dimension", what)));
-	return array;
-}
-
-int
-api_array_arg(FunctionCallInfo fcinfo, int n, const char *what, Datum **elements, bool **nulls)
-{
-	ArrayType  *array = array_arg(fcinfo, n, what);
-	Oid			type = ARR_ELEMTYPE(array);
-	int			count;
-
-	if (type == REGCLASSOID)
-		deconstruct_array(array, type, sizeof(Oid), true, TYPALIGN_INT, elements, nulls, &count);
-	else
-		deconstruct_array(array, type, -1, false, TYPALIGN_INT, elements, nulls, &count);
-	return count;
-}
-
 /* (rel regclass, keys[], values[], ttl interval) */
 Datum
 skyvault_multi_put(PG_FUNCTION_ARGS)
@@ -125,8 +73,8 @@ skyvault_multi_put(PG_FUNCTION_ARGS)
 	int			n;
 
 	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_INSERT, api_map_type(fcinfo, 1));
-	n = api_array_arg(fcinfo, 1, "keys", &keys, &key_nulls);
-	if (api_array_arg(fcinfo, 2, "values", &values, &value_nulls) != n)
+	n = api_array_elements(api_array_arg(fcinfo, 1, "keys"), &keys, &key_nulls);
+	if (api_array_elements(api_array_arg(fcinfo, 2, "values"), &values, &value_nulls) != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("arrays of keys and values must have the same length")));
@@ -158,27 +106,41 @@ skyvault_delete(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* A value on its way into a datum. */
+typedef struct TakenValue
+{
+	const ApiMap *map;
+	bool		isnull;
+	Datum		datum;
+} TakenValue;
+
+static void
+take_value(void *arg, SvSlice value)
+{
+	TakenValue *taken = arg;
+
+	taken->isnull = !api_result(taken->map, value, &taken->datum);
+}
+
+static void
+take_nothing(void *arg, SvSlice value)
+{
+}
+
 /* (rel regclass, key); a null key has no value */
 Datum
 skyvault_get(PG_FUNCTION_ARGS)
 {
 	ApiMap		map;
-	ForestValue value;
-	Datum		result = (Datum) 0;
-	bool		found;
+	TakenValue	taken = {.map = &map,.isnull = true};
 
-	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_SELECT, api_map_type(fcinfo, 1));
-	if (PG_ARGISNULL(1))
-	{
-		api_map_close(&map);
+	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
+	if (!PG_ARGISNULL(1))
+		(void) forest_get_into(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(),
+							   take_value, &taken);
+	if (taken.isnull)
 		PG_RETURN_NULL();
-	}
-	forest_get(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(), &value);
-	found = value.found && api_result(&map, value.value, &result);
-	api_map_close(&map);
-	if (!found)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(taken.datum);
 }
 
 /*
@@ -213,11 +175,9 @@ Datum
 skyvault_exists(PG_FUNCTION_ARGS)
 {
 	ApiMap		map;
-	ForestValue value = {0};
 
-	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_SELECT, api_map_type(fcinfo, 1));
-	if (!PG_ARGISNULL(1))
-		forest_get(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(), &value);
-	api_map_close(&map);
-	PG_RETURN_BOOL(value.found);
+	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
+	PG_RETURN_BOOL(!PG_ARGISNULL(1) &&
+				   forest_get_into(map.table, api_key(PG_GETARG_DATUM(1), false),
+								   GetActiveSnapshot(), take_nothing, NULL));
 }
