@@ -347,8 +347,7 @@ copy_cached(RunCaches *caches, const BlockKey *key, SvBuffer *raw, uint32_t raw_
 {
 	BlockView	view;
 
-	if (!block_cache_begin(caches->blocks, key, block_cache_hash(*key), BLOCK_CACHE_NONE, &view) ||
-		view.raw_bytes != raw_bytes)
+	if (!block_cache_begin(caches->blocks, key, block_cache_hash(*key), BLOCK_CACHE_NONE, &view))
 		return false;
 	block_cache_copy(caches->blocks, &view, 0, raw_bytes, raw->data);
 	if (!block_cache_end(caches->blocks, &view))

@@ -102,12 +102,12 @@ find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const
 			 SvBuffer *values, RunAnswer *answer, SvError *err)
 {
 	size_t		values_before = values->len;
-	const char *problem;
-	Lookup		result;
+	const char *problem = NULL;
+	Lookup		result = LOOKUP_ABSENT;
 
 	if (probe->view.raw_bytes != probe->info.raw_bytes)
-		return LOOKUP_UNCACHED;
-	if ((probe->info.flags & SST_BLOCK_LARGE) != 0)
+		problem = "the cached block has another size";
+	else if ((probe->info.flags & SST_BLOCK_LARGE) != 0)
 		result = find_in_large_block(caches->blocks, probe, values, answer, &problem, err);
 	else
 		result = find_in_block(sv_slice(probe->view.data, probe->info.raw_bytes), probe, values,

@@ -30,7 +30,10 @@ extern SvStatus sst_filter_builder_add(SstFilterBuilder *builder, uint64_t hash,
 extern SvStatus sst_filter_builder_finish(SstFilterBuilder *builder, uint32_t bits_per_key,
 										  SvBuffer *out, SvError *err);
 
-/* A parsed filter: borrows the bytes it was parsed from.  line_count 0: absent, every key may be there. */
+/*
+ * A parsed filter: borrows the bytes it was parsed from.  With a line_count of
+ * 0 it is absent: every key may be there.
+ */
 typedef struct SstFilter
 {
 	const uint8_t *lines;

@@ -14,7 +14,7 @@
 /* Flags of a block.  Stored in files: never renumber. */
 #define SST_BLOCK_ZSTD	1		/* stored compressed */
 #define SST_BLOCK_LARGE	2		/* one entry, more than a frame when raw */
-#define SST_BLOCK_DICTIONARY 4	/* compressed with the file's dictionary; goes with SST_BLOCK_ZSTD */
+#define SST_BLOCK_DICTIONARY 4	/* with the file's dictionary; goes with SST_BLOCK_ZSTD */
 
 typedef struct SstBlockInfo
 {

@@ -176,7 +176,7 @@ measure(SstPacker *packer, bool with_dictionary, size_t *raw_bytes, size_t *stor
 	return status;
 }
 
-/* How many bytes a dictionary saves in the sample, which without it takes stored_bytes, itself deducted. */
+/* How many bytes a dictionary saves in the sample, without it of stored_bytes, less its own. */
 static SvStatus
 measure_gain(SstPacker *packer, SvSlice dictionary, size_t stored_bytes, double *gain, SvError *err)
 {

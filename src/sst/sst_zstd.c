@@ -130,7 +130,8 @@ digest_dictionary(SstCompressor *compressor, int level, SvError *err)
 {
 	const SvAlloc *alloc = compressor->memory.alloc;
 	SvSlice		dictionary = compressor->dictionary;
-	ZSTD_compressionParameters parameters = ZSTD_getCParams(level, SST_FRAME_BYTES, dictionary.len);
+	ZSTD_compressionParameters parameters = ZSTD_getCParams(level, SST_FRAME_BYTES,
+															dictionary.len);
 	size_t		bytes = ZSTD_estimateCDictSize_advanced(dictionary.len, parameters, ZSTD_dlm_byRef);
 
 	if (compressor->digested != NULL && compressor->digested_level == level)

@@ -483,6 +483,43 @@ test_scan_resistance(void)
 	fixture_close(&f);
 }
 
+/* Loads a block and reads another once more that is no longer fresh. */
+static void
+load_and_read_older(Fixture *f, uint64_t run, uint32_t block)
+{
+	load(f, key_of(run, block), 100);
+	if (block >= FRAMES / 16)
+		touch(f, key_of(run, block - FRAMES / 16));
+}
+
+static void
+test_main_queue(void)
+{
+	Fixture		f;
+	uint32_t	hot = 16;
+	uint32_t	reloads = 0;
+	uint32_t	left = 0;
+
+	fixture_open(&f, CACHE_BYTES);
+	for (uint32_t i = 0; i < FRAMES * 6; i++)
+	{
+		load_and_read_older(&f, 1, i);
+		for (uint32_t h = 0; h < hot && i % 8 == 0; h++)
+			if (!touch(&f, key_of(2, h)) && load(&f, key_of(2, h), 100) && i > FRAMES * 3)
+				reloads++;
+	}
+	CHECK(reloads == 0, "what is read all the time outlives what was read once more");
+	for (uint32_t i = 0; i < FRAMES * 4; i++)
+		left += has(&f, key_of(1, i));
+	CHECK(left == 0, "which goes in its turn");
+	for (uint32_t i = 0; i < FRAMES * 6; i++)
+		load_and_read_older(&f, 3, i);
+	for (uint32_t h = 0; h < hot; h++)
+		left += has(&f, key_of(2, h));
+	CHECK(left == 0, "as does what was read all the time and is no more");
+	fixture_close(&f);
+}
+
 static void
 test_shards(void)
 {
@@ -549,6 +586,7 @@ main(void)
 	test_drop_and_walk();
 	test_eviction();
 	test_scan_resistance();
+	test_main_queue();
 	test_shards();
 	test_guard();
 	return unit_done();
