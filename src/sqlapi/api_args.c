@@ -164,7 +164,11 @@ api_value(const ApiMap *map, Datum datum, bool isnull)
 bool
 api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes)
 {
-	return row_decode_map_value(map->shape, value, bytes);
+	if (!row_decode_map_value(map->shape, value, bytes))
+		return false;
+	if (bytes->data == NULL)
+		*bytes = sv_slice("", 0);
+	return true;
 }
 
 bool

@@ -86,10 +86,8 @@ hand_out(const Batch *batch, ApiPairTaker take, void *arg)
 		const ForestValue *value = &batch->values[i];
 		ApiPair		pair = {.key = batch->keys[i],.value = sv_slice(NULL, 0)};
 
-		if (!value->found || !api_value_bytes(map_of(batch, i), value->value, &pair.value))
+		if (value->found && !api_value_bytes(map_of(batch, i), value->value, &pair.value))
 			pair.value = sv_slice(NULL, 0);
-		else if (pair.value.data == NULL)
-			pair.value = sv_slice("", 0);	/* empty, which is not null */
 		take(arg, batch->first + i, &pair);
 	}
 }
