@@ -20,6 +20,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* So many keys ahead, the delta's filter is asked for its memory. */
+#define DELTA_KEYS_AHEAD 8
+
 /* One wanted key; equal ones are neighbours once sorted. */
 typedef struct BatchKey
 {
@@ -199,10 +202,14 @@ ask_delta(BatchTable *batch, int n)
 	ForestEntry entry;
 	SvError		err;
 
+	for (int i = 0; i < Min(n, DELTA_KEYS_AHEAD); i++)
+		delta_probe_prefetch(batch->view->probe, batch->table_id, batch->keys[i]);
 	for (int i = 0; i < n; i++)
 	{
 		RunAnswer  *answer = &batch->answers[i];
 
+		if (i + DELTA_KEYS_AHEAD < n)
+			delta_probe_prefetch(batch->view->probe, batch->table_id, batch->keys[i + DELTA_KEYS_AHEAD]);
 		answer->kind = RUN_ABSENT;
 		if (!forest_lookup_in_delta(batch->view, batch->table_id, batch->keys[i], &entry))
 		{

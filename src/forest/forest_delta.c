@@ -181,6 +181,13 @@ probe_open(DeltaProbe *probe)
 	MemoryContextSwitchTo(old);
 }
 
+void
+delta_probe_prefetch(const DeltaProbe *probe, int32 table_id, SvSlice key)
+{
+	if (probe->ask_filter)
+		forest_filter_prefetch(table_id, key);
+}
+
 bool
 delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row)
 {

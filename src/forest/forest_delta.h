@@ -47,6 +47,10 @@ extern DeltaProbe *delta_probe_begin(Snapshot snapshot);
  * not count.  row->value is valid until the next call; row->key is the caller's.
  */
 extern bool delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row);
+
+/* Asks for the memory that a probe of this key begins with: for some keys ahead in a batch. */
+extern void delta_probe_prefetch(const DeltaProbe *probe, int32 table_id, SvSlice key);
+
 extern void delta_probe_end(DeltaProbe *probe);
 
 /*

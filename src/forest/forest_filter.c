@@ -347,6 +347,17 @@ forest_filter_excludes(int32 table_id, SvSlice key)
 	return !found;
 }
 
+/* A guess at the generation is enough: what is asked for is not used. */
+void
+forest_filter_prefetch(int32 table_id, SvSlice key)
+{
+	int			pair = own_pair();
+
+	if (pair >= 0)
+		__builtin_prefetch(line_of(pair, newest_of(pg_atomic_read_u64(&pairs[pair].state)),
+								   hash_key(table_id, key)));
+}
+
 bool
 forest_filter_claim(void)
 {

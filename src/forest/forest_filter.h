@@ -61,6 +61,9 @@ extern bool forest_filter_serves(Snapshot snapshot);
  */
 extern bool forest_filter_excludes(int32 table_id, SvSlice key);
 
+/* Asks for the memory that the answer will need, so that the misses of many keys overlap. */
+extern void forest_filter_prefetch(int32 table_id, SvSlice key);
+
 /* ---- For the scheduler of this database, which alone makes the transitions ---- */
 
 typedef enum FilterPhase

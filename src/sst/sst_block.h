@@ -110,15 +110,19 @@ sst_block_tag(uint64_t hash)
  */
 extern void sst_block_next_tagged(const SstBlock *block, uint8_t tag, uint32_t *position);
 
-/* Asks for an entry's first two cache lines: its offset is behind the tags. */
+/* Asks for an entry's cache lines, at most four: its offset is behind the tags. */
 static inline void
 sst_block_prefetch_entry(const SstBlock *block, uint32_t i)
 {
 	const uint8_t *at = block->data + block->entries_bytes + block->count + (size_t) 2 * i;
-	const uint8_t *entry = block->data + (at[0] | at[1] << 8);
+	uint32_t	from = (uint32_t) (at[0] | at[1] << 8);
+	uint32_t	to = i + 1 < block->count ? (uint32_t) (at[2] | at[3] << 8) : (uint32_t) block->entries_bytes;
 
-	__builtin_prefetch(entry);
-	__builtin_prefetch(entry + 64);
+	if (to - from > 256)
+		to = from + 256;
+	for (; from < to; from += 64)
+		__builtin_prefetch(block->data + from);
+	__builtin_prefetch(block->data + to - 1);
 }
 
 /* By tag and key: *found says whether the key is there, and then *entry is filled in. */

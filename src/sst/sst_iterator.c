@@ -184,6 +184,15 @@ leave_block(SstIterator *it)
 	}
 }
 
+/* Whether a key is before the bound where the range begins: never, if the block's keys ascend. */
+static bool
+precedes_range(const SstIterator *it, SvSlice key)
+{
+	if (it->backward)
+		return it->high.present && bound_compare(key, &it->high) >= 0;
+	return it->low.present && bound_compare(key, &it->low) < 0;
+}
+
 /* Takes the next entry of the loaded block, which has one, and checks its order. */
 static SvStatus
 take_entry(SstIterator *it, SstEntry *entry, SvError *err)
@@ -198,6 +207,8 @@ take_entry(SstIterator *it, SstEntry *entry, SvError *err)
 		if (it->backward ? c >= 0 : c <= 0)
 			problem = "keys do not ascend";
 	}
+	else if (problem == NULL && precedes_range(it, entry->key))
+		problem = "keys do not ascend";
 	if (problem != NULL)
 		return damaged(it, problem, err);
 	it->next = it->backward ? position : position + 1;

@@ -288,6 +288,37 @@ seal(MemFile *file)
 	sv_put_u64(tail + covered, sv_hash64(sv_slice(tail, covered)));
 }
 
+/* Whether an iterator ends, and yields what is in its range and in its order. */
+static bool
+scan_is_orderly(SstReader *reader, const SvSlice *low, const SvSlice *high, bool backward)
+{
+	uint8_t		last[SST_MAX_KEY_BYTES];
+	size_t		last_len = 0;
+	uint64_t	n = 0;
+	bool		orderly = true;
+	SstIterator *it;
+	SstEntry	entry;
+
+	if (mem_iterate(&it, reader, low, high, backward, &sv_malloc_alloc, NULL) != SV_OK)
+		abort();
+	while (sst_iterator_next(it, &entry, NULL) == SV_OK)
+	{
+		int			c = sv_slice_compare(entry.key, sv_slice(last, last_len));
+
+		if (n++ > 0 && (backward ? c >= 0 : c <= 0))
+			orderly = false;
+		if ((low != NULL && sv_slice_compare(entry.key, *low) < 0) ||
+			(high != NULL && sv_slice_compare(entry.key, *high) >= 0))
+			orderly = false;
+		if (entry.key.len > 0)
+			memcpy(last, entry.key.data, entry.key.len);
+		last_len = entry.key.len;
+		(void) sv_hash64(entry.value);	/* touches every byte */
+	}
+	sst_iterator_close(it);
+	return orderly && n <= sst_reader_entries(reader);
+}
+
 /*
  * Damage that carries a right checksum, as a hostile writer would make it, may
  * yield what he likes; it must not yield an unordered or endless sequence, nor
@@ -296,6 +327,8 @@ seal(MemFile *file)
 static void
 read_hostile(MemFile *file, bool *wrong)
 {
+	const SvSlice *low = &entries[2].key;
+	const SvSlice *high = &entries[entry_count - 3].key;
 	SstReader  *reader;
 	SstEntry	entry;
 	SvBuffer	scratch;
@@ -308,28 +341,9 @@ read_hostile(MemFile *file, bool *wrong)
 			*wrong = *wrong || !sv_slice_equal(entry.key, entries[i].key);
 	sv_buffer_free(&scratch);
 	for (int backward = 0; backward < 2; backward++)
-	{
-		uint8_t		last[SST_MAX_KEY_BYTES];
-		size_t		last_len = 0;
-		uint64_t	n = 0;
-		SstIterator *it;
-
-		if (mem_iterate(&it, reader, NULL, NULL, backward, &sv_malloc_alloc, NULL) != SV_OK)
-			abort();
-		while (sst_iterator_next(it, &entry, NULL) == SV_OK)
-		{
-			int			c = sv_slice_compare(entry.key, sv_slice(last, last_len));
-
-			if (n++ > 0 && (backward ? c >= 0 : c <= 0))
-				*wrong = true;
-			if (entry.key.len > 0)
-				memcpy(last, entry.key.data, entry.key.len);
-			last_len = entry.key.len;
-			(void) sv_hash64(entry.value);	/* touches every byte */
-		}
-		*wrong = *wrong || n > sst_reader_entries(reader);
-		sst_iterator_close(it);
-	}
+		if (!scan_is_orderly(reader, NULL, NULL, backward) ||
+			!scan_is_orderly(reader, low, high, backward))
+			*wrong = true;
 	sst_reader_close(reader);
 }
 
@@ -337,7 +351,7 @@ read_hostile(MemFile *file, bool *wrong)
 static int
 sealed_step(Kind kind)
 {
-	return kind == ALL_PARTS ? 37 : 1;
+	return kind == ALL_PARTS ? 37 : 2;
 }
 
 static void
