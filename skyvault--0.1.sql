@@ -374,7 +374,9 @@ CREATE FUNCTION skyvault_cache_counters(OUT block_hits bigint, OUT block_loads b
 										OUT filter_false_positives bigint, OUT block_evictions bigint,
 										OUT cache_bytes bigint, OUT cache_bytes_used bigint,
 										OUT tail_evictions bigint, OUT tail_cache_bytes bigint,
-										OUT tail_cache_bytes_used bigint) RETURNS SETOF record
+										OUT tail_cache_bytes_used bigint, OUT forests integer,
+										OUT forest_cache_bytes bigint,
+										OUT forest_cache_bytes_used bigint) RETURNS SETOF record
 	LANGUAGE C VOLATILE PARALLEL SAFE
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION skyvault_cache_counters() IS 'what lookups have met in the caches, since server start';

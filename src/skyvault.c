@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "forest/forest_arena.h"
 #include "forest/forest_filter.h"
 #include "forest/forest_filter_trigger.h"
 #include "forest/forest_shmem.h"
@@ -34,6 +35,7 @@ shmem_request(void)
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
 	pg_cache_shmem_request();
+	forest_arena_shmem_request();
 	forest_shmem_request();
 	forest_filter_request();
 	worker_shmem_request();
@@ -48,6 +50,7 @@ shmem_startup(void)
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
 	pg_cache_shmem_startup();
+	forest_arena_shmem_startup();
 	forest_shmem_startup();
 	forest_filter_startup();
 	worker_shmem_startup();

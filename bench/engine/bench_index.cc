@@ -133,12 +133,12 @@ struct Numbers
 		return sv_slice(room, 8);
 	}
 
-	/* The range is seldom wider than two lines. */
+	/* Both ends of what search looks at: seldom more than two lines. */
 	void
 	prefetch(SstRmiRange range) const
 	{
 		__builtin_prefetch(keys + range.low);
-		__builtin_prefetch(keys + range.high);
+		__builtin_prefetch(keys + range.low + 14);
 	}
 
 	/* How many keys are below key, given the range of that. */
@@ -156,8 +156,10 @@ struct Numbers
 			n -= half;
 		}
 		/* always as many steps, none mispredicted: keys behind the range are not below */
-		base += ((base[3] < key) + (base[7] < key) + (base[11] < key)) * 4;
-		base += (base[0] < key) + (base[1] < key) + (base[2] < key) + (base[3] < key);
+		base += (base[7] < key) * 8;
+		base += (base[3] < key) * 4;
+		base += (base[1] < key) * 2;
+		base += base[0] < key;
 		return static_cast<uint32_t>(base - keys);
 	}
 };

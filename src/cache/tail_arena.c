@@ -1,6 +1,6 @@
 /*
  * tail_arena.c
- *		Which pages of the tail cache belong to whom.
+ *		Which pages of a piece of memory belong to whom.
  */
 #include "cache/tail_arena.h"
 

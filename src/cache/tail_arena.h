@@ -1,11 +1,11 @@
 /*
  * tail_arena.h
- *		Which pages of the tail cache belong to whom: internal to tail_cache.c.
+ *		Which pages of a piece of memory belong to whom.
  *
  * Extents of pages in a list by address, each with a number that its owner
  * chose; what lies between two is free.  So there is nothing to merge, and
  * finding room means walking a list, which is short beside reading a tail.
- * Under the tail cache's lock.
+ * Whoever owns the memory, as the tail cache, has a lock for it.
  */
 #ifndef TAIL_ARENA_H
 #define TAIL_ARENA_H

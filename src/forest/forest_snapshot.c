@@ -62,6 +62,7 @@
 #include "access/parallel.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "forest/forest_arena.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_registry.h"
@@ -96,8 +97,10 @@ typedef struct SnapshotValue
 typedef struct CachedForest
 {
 	dlist_node	node;			/* in cached_forests, most recently used first */
-	MemoryContext context;		/* holds this struct and the forest */
-	const LsmForest *forest;
+	MemoryContext context;		/* holds this struct, and the forest if it is not in the arena */
+	const LsmForest *forest;	/* NULL: let go of, at the end of a transaction */
+	int			arena_entry;	/* pinned as long as there is a forest; or FOREST_ARENA_NONE */
+	int			arena_guess;	/* where it was last */
 	Oid			registry;		/* relation oid of skyvault.run: another one after DROP and CREATE EXTENSION */
 	int32		vault_id;
 	int64		changelog_id;
@@ -155,6 +158,34 @@ find_cached(int32 vault_id, int64 changelog_id, Oid registry)
 	return NULL;
 }
 
+static void
+let_go(CachedForest *cached)
+{
+	if (cached->arena_entry == FOREST_ARENA_NONE)
+		return;
+	forest_arena_unpin(cached->arena_entry);
+	cached->arena_entry = FOREST_ARENA_NONE;
+	cached->forest = NULL;
+}
+
+/* What is known of the forests stays, so that the next transaction finds them again without a probe. */
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	dlist_iter	iter;
+
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT ||
+		event == XACT_EVENT_PRE_PREPARE)
+		return;
+	dlist_foreach(iter, &cached_forests)
+	{
+		CachedForest *cached = dlist_container(CachedForest, node, iter.cur);
+
+		if (cached->pins == 0)
+			let_go(cached);
+	}
+}
+
 /* Pinned ones are not counted, or they would leave no room for what was peeked at last. */
 static void
 evict(void)
@@ -168,24 +199,66 @@ evict(void)
 
 		if (cached->pins > 0 || ++unused <= CACHED_FORESTS)
 			continue;
+		let_go(cached);
 		dlist_delete(&cached->node);
 		MemoryContextDelete(cached->context);
 	}
 }
 
+/*
+ * Gets hold of the forest: from the arena, or from the registry as the
+ * snapshot sees it, and then for the arena, if others may find it and there is room.
+ */
+static void
+take_forest(CachedForest *cached, Snapshot snapshot)
+{
+	ForestKey	key = {cached->registry, cached->vault_id, cached->changelog_id};
+	MemoryContext context;
+	LsmForest  *own;
+
+	if (!cached->is_private)
+		cached->arena_entry = forest_arena_pin(&key, cached->arena_guess, &cached->forest);
+	if (cached->arena_entry == FOREST_ARENA_NONE)
+	{
+		context = AllocSetContextCreate(CurrentMemoryContext, "skyvault forest", ALLOCSET_DEFAULT_SIZES);
+		own = registry_read_forest(cached->vault_id, snapshot, context);
+		if (!cached->is_private)
+			cached->arena_entry = forest_arena_put(&key, own, &cached->forest);
+		if (cached->arena_entry == FOREST_ARENA_NONE)
+		{
+			MemoryContextSetParent(context, cached->context);
+			cached->forest = own;
+		}
+		else
+			MemoryContextDelete(context);
+	}
+	cached->arena_guess = cached->arena_entry;
+}
+
+/*
+ * Numbers that this transaction has given itself may never be, and be given
+ * again: what it sees of them is for nobody else.
+ */
 static CachedForest *
 build_cached(int32 vault_id, const ChangelogTip *tip, Oid registry, Snapshot snapshot)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault forest",
-												  ALLOCSET_DEFAULT_SIZES);
+	static bool registered = false;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault cached forest",
+												  ALLOCSET_SMALL_SIZES);
 	CachedForest *cached = MemoryContextAllocZero(context, sizeof(CachedForest));
 
+	if (!registered)
+	{
+		RegisterXactCallback(end_of_transaction, NULL);
+		registered = true;
+	}
 	cached->context = context;
 	cached->registry = registry;
 	cached->vault_id = vault_id;
 	cached->changelog_id = tip->newest_id;
-	cached->is_private = tip->has_unnumbered;
-	cached->forest = registry_read_forest(vault_id, snapshot, context);
+	cached->is_private = tip->has_unnumbered || forest_xact_has_changed_forest();
+	cached->arena_entry = cached->arena_guess = FOREST_ARENA_NONE;
+	take_forest(cached, snapshot);
 
 	/* Complete: nothing that fails can leak it any more. */
 	MemoryContextSetParent(context, TopMemoryContext);
@@ -343,7 +416,7 @@ probe_forest(int32 vault_id, Oid registry, Snapshot snapshot)
 	CachedForest *cached = NULL;
 
 	stats.probes++;
-	if (!tip.has_unnumbered)
+	if (!tip.has_unnumbered && !forest_xact_has_changed_forest())
 		cached = find_cached(vault_id, tip.newest_id, registry);
 	if (cached == NULL)
 		cached = build_cached(vault_id, &tip, registry, snapshot);
@@ -364,6 +437,8 @@ find_forest(int32 vault_id, Snapshot snapshot)
 		cached = find_without_probe(vault_id, registry, snapshot);
 	if (cached == NULL)
 		cached = probe_forest(vault_id, registry, snapshot);
+	if (cached->forest == NULL)
+		take_forest(cached, snapshot);
 	if (dlist_head_node(&cached_forests) != &cached->node)
 		dlist_move_head(&cached_forests, &cached->node);
 	return cached;

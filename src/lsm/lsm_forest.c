@@ -38,6 +38,7 @@ struct LsmForest
 	int			nfloors;
 	int			floors_room;
 	LsmFloor   *floors;			/* once finished: ascending by table_id, one each */
+	int			nsources;
 	LsmSourceRun *sources;
 	LsmGroup   *groups;
 	int			ntables;
@@ -132,20 +133,23 @@ copy_slice(uint8_t **at, SvSlice from)
 	return copy;
 }
 
-/* A copy in one block: struct, parts, keys, object name. */
-static LsmRun *
-copy_run(const SvAlloc *alloc, const LsmRun *run)
+/* Memory for a copy: struct, parts, keys, object name. */
+static size_t
+run_bytes(const LsmRun *run)
 {
-	size_t		object_bytes = strlen(run->object) + 1;
-	size_t		bytes = sizeof(LsmRun) + sizeof(LsmPart) * (size_t) run->nparts + object_bytes;
-	LsmRun	   *copy;
-	uint8_t    *at;
+	size_t		bytes = sizeof(LsmRun) + sizeof(LsmPart) * (size_t) run->nparts +
+		strlen(run->object) + 1;
 
 	for (int i = 0; i < run->nparts; i++)
 		bytes += run->parts[i].min_key.len + run->parts[i].max_key.len;
-	copy = sv_allocate(alloc, bytes);
-	if (copy == NULL)
-		return NULL;
+	return bytes;
+}
+
+static LsmRun *
+copy_run_to(void *memory, const LsmRun *run)
+{
+	LsmRun	   *copy = memory;
+	uint8_t    *at;
 
 	*copy = *run;
 	copy->parts = (LsmPart *) (copy + 1);
@@ -156,9 +160,17 @@ copy_run(const SvAlloc *alloc, const LsmRun *run)
 		copy->parts[i].min_key = copy_slice(&at, run->parts[i].min_key);
 		copy->parts[i].max_key = copy_slice(&at, run->parts[i].max_key);
 	}
-	memcpy(at, run->object, object_bytes);
+	memcpy(at, run->object, strlen(run->object) + 1);
 	copy->object = (const char *) at;
 	return copy;
+}
+
+static LsmRun *
+copy_run(const SvAlloc *alloc, const LsmRun *run)
+{
+	void	   *memory = sv_allocate(alloc, run_bytes(run));
+
+	return memory == NULL ? NULL : copy_run_to(memory, run);
 }
 
 SvStatus
@@ -398,7 +410,7 @@ lsm_forest_finish(LsmForest *forest, SvError *err)
 	if (forest->sources == NULL || forest->tables == NULL || forest->groups == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a forest of %zu parts", nparts);
 
-	nsources = collect_sources(forest, forest->sources);
+	nsources = forest->nsources = collect_sources(forest, forest->sources);
 	if (nsources > 0)
 		qsort(forest->sources, (size_t) nsources, sizeof(LsmSourceRun), compare_sources);
 	status = index_tables(forest, nsources, err);
@@ -510,4 +522,85 @@ lsm_part_overlaps(const LsmPart *part, const SvSlice *low, const SvSlice *high)
 {
 	return (low == NULL || sv_slice_compare(part->max_key, *low) >= 0) &&
 		(high == NULL || sv_slice_compare(part->min_key, *high) < 0);
+}
+
+static size_t
+aligned(size_t bytes)
+{
+	return (bytes + 7) & ~(size_t) 7;
+}
+
+static int
+group_count(const LsmForest *forest)
+{
+	const TableSources *last;
+
+	if (forest->ntables == 0)
+		return 0;
+	last = &forest->tables[forest->ntables - 1];
+	return last->first_group + last->ngroups;
+}
+
+size_t
+lsm_forest_copy_bytes(const LsmForest *forest)
+{
+	size_t		bytes = aligned(sizeof(LsmForest)) +
+		aligned((size_t) forest->nruns * sizeof(LsmRun *)) +
+		aligned((size_t) forest->nfloors * sizeof(LsmFloor)) +
+		aligned((size_t) forest->nsources * sizeof(LsmSourceRun)) +
+		aligned((size_t) group_count(forest) * sizeof(LsmGroup)) +
+		aligned((size_t) forest->ntables * sizeof(TableSources));
+
+	for (int i = 0; i < forest->nruns; i++)
+		bytes += aligned(run_bytes(forest->runs[i]));
+	return bytes;
+}
+
+/* Takes the next bytes of a piece of memory, with a copy in them. */
+static void *
+copy_bytes(uint8_t **at, const void *from, size_t bytes)
+{
+	void	   *copy = *at;
+
+	if (bytes > 0)
+		memcpy(copy, from, bytes);
+	*at += aligned(bytes);
+	return copy;
+}
+
+/* Lets the copy's sources point to its own runs, and its groups to its own sources. */
+static void
+relocate(const LsmForest *forest, LsmForest *copy)
+{
+	for (int i = 0; i < copy->nsources; i++)
+	{
+		const LsmSourceRun *old = &forest->sources[i];
+
+		copy->sources[i].run = lsm_forest_find_run(copy, old->run->id);
+		copy->sources[i].part = copy->sources[i].run->parts + (old->part - old->run->parts);
+	}
+	for (int i = 0; i < group_count(copy); i++)
+		copy->groups[i].sources = copy->sources + (forest->groups[i].sources - forest->sources);
+}
+
+LsmForest *
+lsm_forest_copy(const LsmForest *forest, void *memory)
+{
+	uint8_t    *at = memory;
+	LsmForest  *copy = copy_bytes(&at, forest, sizeof(LsmForest));
+
+	assert(forest->finished);
+	copy->alloc = NULL;
+	copy->runs = copy_bytes(&at, forest->runs, (size_t) forest->nruns * sizeof(LsmRun *));
+	copy->floors = copy_bytes(&at, forest->floors, (size_t) forest->nfloors * sizeof(LsmFloor));
+	copy->sources = copy_bytes(&at, forest->sources, (size_t) forest->nsources * sizeof(LsmSourceRun));
+	copy->groups = copy_bytes(&at, forest->groups, (size_t) group_count(forest) * sizeof(LsmGroup));
+	copy->tables = copy_bytes(&at, forest->tables, (size_t) forest->ntables * sizeof(TableSources));
+	for (int i = 0; i < forest->nruns; i++)
+	{
+		copy->runs[i] = copy_run_to(at, forest->runs[i]);
+		at += aligned(run_bytes(forest->runs[i]));
+	}
+	relocate(forest, copy);
+	return copy;
 }

@@ -84,6 +84,14 @@ extern SvStatus lsm_forest_add_floor(LsmForest *forest, const LsmFloor *floor, S
 extern SvStatus lsm_forest_finish(LsmForest *forest, SvError *err);
 extern void lsm_forest_free(LsmForest *forest);
 
+/*
+ * A copy of a finished forest in one piece of memory of lsm_forest_copy_bytes
+ * bytes, aligned to 8.  It points nowhere else, is never freed by itself, and
+ * is good for every process that sees the memory at the same address.
+ */
+extern size_t lsm_forest_copy_bytes(const LsmForest *forest);
+extern LsmForest *lsm_forest_copy(const LsmForest *forest, void *memory);
+
 extern int	lsm_forest_run_count(const LsmForest *forest);
 extern const LsmRun *lsm_forest_run(const LsmForest *forest, int index);
 

@@ -17,6 +17,7 @@ int			setting_compression_level = 1;
 int			setting_retry_max_s = 60;
 int			setting_cache_size_kb = 128 * 1024;
 int			setting_tail_cache_size_kb = 32 * 1024;
+int			setting_forest_size_kb = 16 * 1024;
 int			setting_delta_filter_size_kb = 16 * 1024;
 
 static void
@@ -81,6 +82,13 @@ define_cache_settings(void)
 							NULL,
 							&setting_cache_size_kb,
 							128 * 1024, 4 * 1024, MAX_KILOBYTES,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.forest_cache_size",
+							"Shared memory for what is known of the runs.",
+							"They take about 400 bytes each, in each version that is in use.",
+							&setting_forest_size_kb,
+							16 * 1024, 256, 1024 * 1024,
 							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("skyvault.tail_cache_size",

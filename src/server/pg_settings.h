@@ -26,6 +26,9 @@ extern int	setting_cache_size_kb;
 /* skyvault.tail_cache_size: of the shared cache of tails; fixed at server start */
 extern int	setting_tail_cache_size_kb;
 
+/* skyvault.forest_cache_size: shared memory for forests; fixed at server start */
+extern int	setting_forest_size_kb;
+
 /* skyvault.delta_filter_size: shared memory for the filters of all databases; 0: none */
 extern int	setting_delta_filter_size_kb;
 

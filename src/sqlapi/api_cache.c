@@ -8,6 +8,7 @@
 
 #include "access/relation.h"
 #include "fmgr.h"
+#include "forest/forest_arena.h"
 #include "forest/forest_run.h"
 #include "forest/forest_snapshot.h"
 #include "forest/forest_table.h"
@@ -308,8 +309,9 @@ skyvault_cache_counters(PG_FUNCTION_ARGS)
 		CACHE_BLOCK_HIT, CACHE_BLOCK_MISS, CACHE_BLOCK_WAIT, CACHE_BLOCK_BYPASS,
 		CACHE_TAIL_MISS, CACHE_TAIL_PRIVATE, CACHE_FILTER_NEGATIVE, CACHE_FILTER_FALSE
 	};
-	Datum		values[lengthof(counters) + 6];
-	bool		nulls[lengthof(counters) + 6] = {false};
+	Datum		values[lengthof(counters) + 9];
+	bool		nulls[lengthof(counters) + 9] = {false};
+	ForestArenaStats forests = forest_arena_stats();
 	BlockCacheStats blocks;
 	TailCacheStats tails;
 	int			n = 0;
@@ -325,6 +327,9 @@ skyvault_cache_counters(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum((int64) tails.evictions);
 	values[n++] = Int64GetDatum((int64) tails.bytes);
 	values[n++] = Int64GetDatum((int64) tails.bytes_used);
+	values[n++] = Int32GetDatum(forests.forests);
+	values[n++] = Int64GetDatum((int64) forests.bytes);
+	values[n++] = Int64GetDatum((int64) forests.bytes_used);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	return (Datum) 0;
 }

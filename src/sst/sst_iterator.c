@@ -26,6 +26,7 @@ struct SstIterator
 	bool		done;
 	uint32_t	block;			/* fetched if loaded, else the one to fetch next */
 	bool		loaded;
+	bool		begun;			/* a block was loaded: those that follow are read from their ends on */
 	bool		entered;		/* an entry of the loaded block was yielded: last_key is its key */
 	SstBlock	parsed;
 	SvBuffer	raw;			/* parsed and last_key point into it */
@@ -129,7 +130,7 @@ sst_iterator_close(SstIterator *it)
 	sv_release(it->alloc, it);
 }
 
-/* Fetches it->block, and finds where in it the range begins. */
+/* Fetches it->block, and finds where in it the range begins: it does in the first one. */
 static SvStatus
 load_block(SstIterator *it, SvError *err)
 {
@@ -145,7 +146,7 @@ load_block(SstIterator *it, SvError *err)
 	if (status != SV_OK)
 		return status;
 	it->next = it->backward ? it->parsed.count : 0;
-	if (start->present)
+	if (start->present && !it->begun)
 	{
 		problem = sst_block_seek(&it->parsed, sv_buffer_slice(&start->bytes), &it->next,
 								 &exact, &entry);
@@ -153,6 +154,7 @@ load_block(SstIterator *it, SvError *err)
 			return damaged(it, problem, err);
 	}
 	it->loaded = true;
+	it->begun = true;
 	it->entered = false;
 	return SV_OK;
 }
@@ -184,7 +186,7 @@ leave_block(SstIterator *it)
 	}
 }
 
-/* Whether a key is before the bound where the range begins: never, if the block's keys ascend. */
+/* Whether a key is before where the range begins: never, if the keys of the first block ascend. */
 static bool
 precedes_range(const SstIterator *it, SvSlice key)
 {

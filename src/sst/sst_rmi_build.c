@@ -15,7 +15,7 @@
 #include "sst/sst_rmi_fit.h"
 
 /* Found by measurement: see bench/engine/index.md. */
-#define DEFAULT_KEYS_PER_LEAF			48
+#define DEFAULT_KEYS_PER_LEAF			64
 #define DEFAULT_KEYS_PER_FENCED_LEAF	8
 
 /* What a lookup costs, in steps of binary search, beyond those in a leaf. */

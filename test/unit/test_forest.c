@@ -612,6 +612,59 @@ sim_agrees(const Sim *sim, const LsmForest *forest)
 	return true;
 }
 
+/* The same asked by groups, as lookups do. */
+static bool
+groups_agree(const Sim *sim, const LsmForest *forest)
+{
+	for (int t = 0; t < TABLES; t++)
+	{
+		int			count;
+		const LsmGroup *groups = lsm_forest_groups(forest, t, &count);
+
+		for (int k = 0; k < MODEL_KEYS; k++)
+		{
+			char		buf[16];
+			SvSlice		key = sim_key(buf, k);
+			int			found = 0;
+
+			for (int g = 0; g < count && found == 0; g++)
+			{
+				const LsmSourceRun *source = lsm_group_find(&groups[g], key);
+
+				if (source != NULL)
+					found = sim->runs[source->run->id - 1].version[t][k];
+			}
+			if (found != sim->newest[t][k])
+				return false;
+		}
+	}
+	return true;
+}
+
+/* A copy answers alike, after the original is gone. */
+static bool
+copy_agrees(const Sim *sim, LsmForest *forest)
+{
+	size_t		bytes = lsm_forest_copy_bytes(forest);
+	void	   *memory = malloc(bytes);
+	LsmForest  *copy;
+	bool		ok;
+
+	if (memory == NULL)
+		abort();
+	copy = lsm_forest_copy(forest, memory);
+	lsm_forest_free(forest);
+	ok = sim_agrees(sim, copy) && groups_agree(sim, copy);
+	for (int t = 0; t < TABLES && ok; t++)
+	{
+		const LsmFloor *floor = lsm_forest_floor(copy, t);
+
+		ok = sim->floor[t] == (floor == NULL ? 0 : floor->floor_seq);
+	}
+	free(memory);
+	return ok;
+}
+
 static bool
 sim_check(const Sim *sim)
 {
@@ -630,9 +683,11 @@ sim_check(const Sim *sim)
 	ok = ok && lsm_forest_finish(forest, &err) == SV_OK;
 	if (!ok)
 		printf("# %s\n", err.message);
-	ok = ok && sim_agrees(sim, forest);
+	ok = ok && sim_agrees(sim, forest) && groups_agree(sim, forest);
+	if (ok)
+		return copy_agrees(sim, forest);
 	lsm_forest_free(forest);
-	return ok;
+	return false;
 }
 
 static void
