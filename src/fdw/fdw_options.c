@@ -115,7 +115,7 @@ check_storage(const char *name, const char *value)
 		return;
 	if (strcmp(name, "dictionary") == 0)
 		report_bad_value(name, value,
-						 "The value is a size of at most 1 MB, such as \"16kB\"; 0 turns it off.");
+						 "The value is a size from 256 bytes to 256 kB, such as \"4kB\"; 0 turns it off.");
 	if (strcmp(name, "filter_bits") == 0)
 		report_bad_value(name, value, "The value is a number of bits from 0 (no filter) to 20.");
 	report_bad_value(name, value, "The value is a zstd level from 1 to 19, or 0 for none.");

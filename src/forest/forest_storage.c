@@ -22,8 +22,8 @@ forest_storage_parse(const char *option, const char *text, int *value)
 	if (strcmp(option, "filter_bits") == 0)
 		return parse_int(text, value, 0, NULL) && *value >= 0 && *value <= STORAGE_MAX_FILTER_BITS;
 	Assert(strcmp(option, "dictionary") == 0);
-	return parse_int(text, value, GUC_UNIT_BYTE, NULL) && *value >= 0 &&
-		*value <= STORAGE_MAX_DICTIONARY_KB * 1024;
+	return parse_int(text, value, GUC_UNIT_BYTE, NULL) &&
+		(*value == 0 || (*value >= SST_MIN_DICTIONARY_BYTES && *value <= STORAGE_MAX_DICTIONARY_KB * 1024));
 }
 
 static void

@@ -11,16 +11,17 @@
 #include "postgres.h"
 
 #include "sst/sst_filter.h"
+#include "sst/sst_writer.h"
 
 typedef struct ForestStorage
 {
 	int			zstd_level;		/* 0: as they are */
-	int			dictionary_bytes;	/* 0: none */
+	int			dictionary_bytes;	/* the most it may have, at least SST_MIN_DICTIONARY_BYTES; 0: none */
 	int			filter_bits;	/* a key; 0: no filter */
 } ForestStorage;
 
 #define STORAGE_MAX_LEVEL 19
-#define STORAGE_MAX_DICTIONARY_KB 1024
+#define STORAGE_MAX_DICTIONARY_KB 256
 #define STORAGE_MAX_FILTER_BITS SST_FILTER_MAX_BITS
 
 /*
