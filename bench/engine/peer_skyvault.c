@@ -56,6 +56,7 @@ struct EngineSession
 	RunCaches	caches;
 	SvBuffer	values;
 	RunAnswer	answers[ENGINE_MAX_BATCH];
+	const RunReader *readers[ENGINE_MAX_BATCH];
 };
 
 static void
@@ -421,42 +422,47 @@ get(EngineSession *session, SvSlice key, SvSlice *value)
 	return answer.kind != RUN_ABSENT;
 }
 
-/* Asks one run for the keys that only it can have. */
+/* Loads what is missing, run by run. */
 static void
-ask_run(EngineSession *session, const RunReader *run, const SvSlice *keys, uint32_t n,
-		RunAnswer *answers)
+load_many(EngineSession *session, const SvSlice *keys, uint32_t n)
 {
-	uint32_t	uncached;
 	SvError		err;
 
-	check(run_reader_get_many(&session->caches, run, keys, n, &session->values, answers, &uncached,
-							  &err), &err);
-	if (uncached > 0)
-		check(run_reader_load_many(&session->caches, run, keys, n, &session->values, answers, &err), &err);
+	for (uint32_t at = 0; at < n;)
+	{
+		const RunReader *run = session->readers[at];
+		uint32_t	end = at + 1;
+
+		while (end < n && session->readers[end] == run)
+			end++;
+		check(run_reader_load_many(&session->caches, run, keys + at, end - at, &session->values,
+								   session->answers + at, &err), &err);
+		at = end;
+	}
 }
 
+/* Keys below the first run's are asked of it as well, and are not there. */
 static void
 get_many(EngineSession *session, const SvSlice *keys, uint32_t n, SvSlice *values)
 {
 	EngineStore *store = session->store;
+	uint32_t	uncached;
+	SvError		err;
 
 	sv_buffer_reset(&session->values);
 	for (uint32_t at = 0; at < n;)
 	{
 		uint32_t	up_to = runs_up_to(store, keys[at]);
-		uint32_t	end = at + 1;
 
-		while (end < n && (up_to == store->run_count ||
-						   sv_slice_compare(keys[end], store->first_keys[up_to]) < 0))
-			end++;
-		if (up_to > 0)
-			ask_run(session, &store->runs[up_to - 1].reader, keys + at, end - at,
-					session->answers + at);
-		else
-			for (uint32_t i = at; i < end; i++)
-				session->answers[i].kind = RUN_ABSENT;
-		at = end;
+		do
+			session->readers[at++] = &store->runs[up_to == 0 ? 0 : up_to - 1].reader;
+		while (at < n && (up_to == store->run_count ||
+						  sv_slice_compare(keys[at], store->first_keys[up_to]) < 0));
 	}
+	check(run_reader_get_many(&session->caches, session->readers, keys, n, &session->values,
+							  session->answers, &uncached, &err), &err);
+	if (uncached > 0)
+		load_many(session, keys, n);
 	for (uint32_t i = 0; i < n; i++)
 		values[i] = answered(session, &session->answers[i]);
 }

@@ -285,18 +285,29 @@ run_reader_get(RunCaches *caches, const RunReader *run, SvSlice key, SvBuffer *v
 	return result == LOOKUP_FAILED ? err->status : SV_OK;
 }
 
-/* Some keys at once, each step for all of them before the next. */
+/*
+ * Some keys at once, each step for all of them before the next; a key without
+ * a tail is uncached.
+ */
 static SvStatus
-look_up_cached(RunCaches *caches, const RunReader *run, const SstTail *tail, const SvSlice *keys,
-			   uint32_t n, SvBuffer *values, RunAnswer *answers, uint32_t *uncached, SvError *err)
+look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *keys, uint32_t n,
+			   SvBuffer *values, RunAnswer *answers, uint32_t *uncached, SvError *err)
 {
 	Probe		probes[BATCH_WIDTH];
+	const SstTail *tails[BATCH_WIDTH];
 	bool		begun[BATCH_WIDTH];
 
 	for (uint32_t i = 0; i < n; i++)
-		probe_start(&probes[i], tail, keys[i]);
+	{
+		tails[i] = i > 0 && runs[i] == runs[i - 1] ? tails[i - 1] :
+			tail_cache_find(caches->tails, runs[i]->id);
+		probes[i].block = SST_NO_BLOCK;
+		if (tails[i] != NULL)
+			probe_start(&probes[i], tails[i], keys[i]);
+	}
 	for (uint32_t i = 0; i < n; i++)
-		probe_locate(&probes[i], caches, run, tail);
+		if (tails[i] != NULL)
+			probe_locate(&probes[i], caches, runs[i], tails[i]);
 	for (uint32_t i = 0; i < n; i++)
 		if (probes[i].block != SST_NO_BLOCK)
 			probe_frame(&probes[i], caches);
@@ -304,14 +315,14 @@ look_up_cached(RunCaches *caches, const RunReader *run, const SstTail *tail, con
 		begun[i] = probes[i].block != SST_NO_BLOCK && probe_begin(&probes[i], caches);
 	for (uint32_t i = 0; i < n; i++)
 	{
-		Lookup		result;
+		Lookup		result = LOOKUP_UNCACHED;
 
 		answers[i].kind = RUN_ABSENT;
-		if (probes[i].block == SST_NO_BLOCK)
+		if (tails[i] != NULL && probes[i].block == SST_NO_BLOCK)
 			continue;
-		result = begun[i] ?
-			find_in_view(caches, run, tail, &probes[i], values, &answers[i], err) : LOOKUP_UNCACHED;
-		count_result(caches, tail, result);
+		if (begun[i])
+			result = find_in_view(caches, runs[i], tails[i], &probes[i], values, &answers[i], err);
+		count_result(caches, tails[i], result);
 		if (result == LOOKUP_FAILED)
 			return err->status;
 		if (result == LOOKUP_UNCACHED)
@@ -324,7 +335,7 @@ look_up_cached(RunCaches *caches, const RunReader *run, const SstTail *tail, con
 }
 
 SvStatus
-run_reader_get_many(RunCaches *caches, const RunReader *run, const SvSlice *keys, uint32_t n,
+run_reader_get_many(RunCaches *caches, const RunReader *const *runs, const SvSlice *keys, uint32_t n,
 					SvBuffer *values, RunAnswer *answers, uint32_t *uncached, SvError *err)
 {
 	SvStatus	status = SV_OK;
@@ -333,20 +344,11 @@ run_reader_get_many(RunCaches *caches, const RunReader *run, const SvSlice *keys
 	for (uint32_t done = 0; done < n && status == SV_OK; done += BATCH_WIDTH)
 	{
 		uint32_t	width = n - done < BATCH_WIDTH ? n - done : BATCH_WIDTH;
-		const SstTail *tail;
 
 		cache_guard_enter(caches->guard, caches->slot);
-		tail = tail_cache_find(caches->tails, run->id);
-		if (tail != NULL)
-			status = look_up_cached(caches, run, tail, keys + done, width, values, answers + done,
-									uncached, err);
+		status = look_up_cached(caches, runs + done, keys + done, width, values, answers + done,
+								uncached, err);
 		cache_guard_exit(caches->guard, caches->slot);
-
-		for (uint32_t i = done; tail == NULL && i < done + width; i++)
-		{
-			answers[i].kind = RUN_UNCACHED;
-			(*uncached)++;
-		}
 	}
 	return status;
 }

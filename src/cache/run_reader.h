@@ -82,15 +82,18 @@ extern SvStatus run_reader_get(RunCaches *caches, const RunReader *run, SvSlice 
 							   SvBuffer *values, RunAnswer *answer, SvError *err);
 
 /*
- * Looks up n keys, in ascending order and without repeats, in what is cached,
- * with many memory misses in flight; answers[i] is that of keys[i].  Answers
- * how many are RUN_UNCACHED in *uncached.  Needs no source.
+ * Looks up n keys, keys[i] in runs[i], in what is cached, with many memory
+ * misses in flight; answers[i] is that of keys[i].  Equal runs should be
+ * neighbours.  Answers how many are RUN_UNCACHED in *uncached.  Needs no source.
  */
-extern SvStatus run_reader_get_many(RunCaches *caches, const RunReader *run, const SvSlice *keys,
-									uint32_t n, SvBuffer *values, RunAnswer *answers,
-									uint32_t *uncached, SvError *err);
+extern SvStatus run_reader_get_many(RunCaches *caches, const RunReader *const *runs,
+									const SvSlice *keys, uint32_t n, SvBuffer *values,
+									RunAnswer *answers, uint32_t *uncached, SvError *err);
 
-/* Looks up those of them that are RUN_UNCACHED, loading each block once. */
+/*
+ * Looks up those of n keys of one run, in ascending order, whose answers are
+ * RUN_UNCACHED, loading each block once.
+ */
 extern SvStatus run_reader_load_many(RunCaches *caches, const RunReader *run, const SvSlice *keys,
 									 uint32_t n, SvBuffer *values, RunAnswer *answers, SvError *err);
 

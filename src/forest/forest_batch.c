@@ -4,8 +4,8 @@
  *
  * The keys are sorted by table and key and met once each.  What the delta does
  * not have goes to the table's groups of runs in lookup order, each time the
- * keys that are still missing: a group's runs each get their stretch of them
- * at once, so that their memory misses overlap and each block is met once.
+ * keys that are still missing, all at once over the group's runs: so their
+ * memory misses overlap, and each block is met once.
  */
 #include "postgres.h"
 
@@ -73,7 +73,11 @@ typedef struct BatchTable
 	RunAnswer  *answers;		/* of keys; RUN_ABSENT until found */
 	int		   *missing;		/* indexes of keys that were found nowhere yet */
 	int			nmissing;
-	SvSlice    *asked;			/* for one run: its keys, and their answers */
+
+	/* For one group: what is asked of which run, for which of the keys, and the answers. */
+	const LsmRun **asked_of;
+	SvSlice    *asked;
+	int		   *asked_at;
 	RunAnswer  *heard;
 } BatchTable;
 
@@ -119,45 +123,53 @@ make_walkeys(BatchTable *batch, int n)
 	}
 }
 
-/* Asks one run for the missing keys from first to last - 1. */
-static void
-ask_run(BatchTable *batch, const LsmSourceRun *source, int first, int last)
+/*
+ * Which of the missing keys are within the range of which of the group's runs:
+ * their number, with what to ask in asked_of, asked and asked_at.
+ */
+static int
+match_group(BatchTable *batch, const LsmGroup *group)
 {
-	bool		is_wal = source->run->tier == LSM_WAL;
-	const SvSlice *run_keys = is_wal ? batch->walkeys : batch->keys;
-
-	CHECK_FOR_INTERRUPTS();
-	for (int i = first; i < last; i++)
-		batch->asked[i - first] = run_keys[batch->missing[i]];
-	forest_run_get_many(batch->view->server_oid, source->run, batch->asked, last - first,
-						batch->values, batch->heard);
-	for (int i = first; i < last; i++)
-		batch->answers[batch->missing[i]] = batch->heard[i - first];
-}
-
-/* Asks each run of a group for the missing keys in its range. */
-static void
-ask_group(BatchTable *batch, const LsmGroup *group)
-{
+	int			n = 0;
 	int			i = 0;
 
 	while (i < batch->nmissing)
 	{
 		int			s = lsm_group_seek(group, batch->keys[batch->missing[i]]);
-		const LsmPart *part;
-		int			first;
+		const LsmSourceRun *source = &group->sources[s];
+		const SvSlice *run_keys;
 
 		if (s == group->count)
-			return;
-		part = group->sources[s].part;
-		while (i < batch->nmissing && sv_slice_compare(batch->keys[batch->missing[i]], part->min_key) < 0)
-			i++;
-		first = i;
-		while (i < batch->nmissing && sv_slice_compare(batch->keys[batch->missing[i]], part->max_key) <= 0)
-			i++;
-		if (i > first)
-			ask_run(batch, &group->sources[s], first, i);
+			break;
+		run_keys = source->run->tier == LSM_WAL ? batch->walkeys : batch->keys;
+		for (; i < batch->nmissing; i++)
+		{
+			int			key = batch->missing[i];
+
+			if (sv_slice_compare(batch->keys[key], source->part->max_key) > 0)
+				break;
+			if (sv_slice_compare(batch->keys[key], source->part->min_key) < 0)
+				continue;
+			batch->asked_of[n] = source->run;
+			batch->asked[n] = run_keys[key];
+			batch->asked_at[n++] = key;
+		}
 	}
+	return n;
+}
+
+static void
+ask_group(BatchTable *batch, const LsmGroup *group)
+{
+	int			n = match_group(batch, group);
+
+	CHECK_FOR_INTERRUPTS();
+	if (n == 0)
+		return;
+	forest_run_get_many(batch->view->server_oid, batch->asked_of, batch->asked, n, batch->values,
+						batch->heard);
+	for (int i = 0; i < n; i++)
+		batch->answers[batch->asked_at[i]] = batch->heard[i];
 }
 
 static void
@@ -254,7 +266,9 @@ look_up_table(ForestView *view, const BatchKey *wanted, int n, SvBuffer *values,
 		.keys = palloc_extended(room * sizeof(SvSlice), MCXT_ALLOC_HUGE),
 		.answers = palloc_extended(room * sizeof(RunAnswer), MCXT_ALLOC_HUGE),
 		.missing = palloc_extended(room * sizeof(int), MCXT_ALLOC_HUGE),
+		.asked_of = palloc_extended(room * sizeof(LsmRun *), MCXT_ALLOC_HUGE),
 		.asked = palloc_extended(room * sizeof(SvSlice), MCXT_ALLOC_HUGE),
+		.asked_at = palloc_extended(room * sizeof(int), MCXT_ALLOC_HUGE),
 		.heard = palloc_extended(room * sizeof(RunAnswer), MCXT_ALLOC_HUGE)
 	};
 	int			distinct = 0;

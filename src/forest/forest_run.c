@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "server/pg_cache.h"
 #include "server/pg_status.h"
+#include "server/stop_point.h"
 #include "utils/memutils.h"
 
 /* Where a load reads from: valid for one call of the layers below. */
@@ -55,8 +56,10 @@ read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
 	RunStore   *store = state;
 	StoreRange	range = {.offset = offset,.len = len,.dst = dst};
-	SvStatus	status = store_get(store->store, store->object, &range, 1, &forest_store_call, err);
+	SvStatus	status;
 
+	STOP_POINT_IN_LOAD("run-read");
+	status = store_get(store->store, store->object, &range, 1, &forest_store_call, err);
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = err->status = SV_CORRUPT;
@@ -133,24 +136,77 @@ forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *val
 		run_fail(server_oid, run->object, &err);
 }
 
-void
-forest_run_get_many(Oid server_oid, const LsmRun *run, const SvSlice *run_keys, uint32 n,
-					SvBuffer *values, RunAnswer *answers)
+/* Loads what is missing of one run's keys. */
+static void
+load_many(Oid server_oid, const LsmRun *run, const SvSlice *run_keys, uint32 n, SvBuffer *values,
+		  RunAnswer *answers)
 {
-	RunReader	reader = forest_run_cached(run);
 	RunStore	store;
-	uint32_t	uncached;
-	SvStatus	status;
+	RunReader	reader = reader_with_source(run, &store, server_oid);
 	SvError		err;
 
-	status = run_reader_get_many(pg_caches(), &reader, run_keys, n, values, answers, &uncached, &err);
-	if (status == SV_OK && uncached > 0)
-	{
-		reader = reader_with_source(run, &store, server_oid);
-		status = run_reader_load_many(pg_caches(), &reader, run_keys, n, values, answers, &err);
-	}
-	if (status != SV_OK)
+	CHECK_FOR_INTERRUPTS();
+	if (run_reader_load_many(pg_caches(), &reader, run_keys, n, values, answers, &err) != SV_OK)
 		run_fail(server_oid, run->object, &err);
+}
+
+/* How many of the runs from the first on are the first one. */
+static uint32
+same_run(const LsmRun *const *runs, uint32 n)
+{
+	uint32		count = 1;
+
+	while (count < n && runs[count] == runs[0])
+		count++;
+	return count;
+}
+
+static bool
+any_uncached(const RunAnswer *answers, uint32 n)
+{
+	for (uint32 i = 0; i < n; i++)
+		if (answers[i].kind == RUN_UNCACHED)
+			return true;
+	return false;
+}
+
+/* One RunReader for each stretch of keys of a run, and a pointer to it for each key. */
+static const RunReader *const *
+make_readers(const LsmRun *const *runs, uint32 n, RunReader *readers, const RunReader **of_keys)
+{
+	uint32		used = 0;
+
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (i == 0 || runs[i] != runs[i - 1])
+			readers[used++] = forest_run_cached(runs[i]);
+		of_keys[i] = &readers[used - 1];
+	}
+	return of_keys;
+}
+
+void
+forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+					SvBuffer *values, RunAnswer *answers)
+{
+	RunReader  *readers = palloc_extended(n * sizeof(RunReader), MCXT_ALLOC_HUGE);
+	const RunReader **of_keys = palloc_extended(n * sizeof(RunReader *), MCXT_ALLOC_HUGE);
+	uint32		uncached;
+	uint32		count;
+	SvError		err;
+
+	/* What fails here is a damaged block, and names its object. */
+	if (run_reader_get_many(pg_caches(), make_readers(runs, n, readers, of_keys), run_keys, n, values,
+							answers, &uncached, &err) != SV_OK)
+		pg_status_report(ERROR, &err);
+	for (uint32 i = 0; i < n && uncached > 0; i += count)
+	{
+		count = same_run(runs + i, n - i);
+		if (any_uncached(answers + i, count))
+			load_many(server_oid, runs[i], run_keys + i, count, values, answers + i);
+	}
+	pfree(of_keys);
+	pfree(readers);
 }
 
 static void

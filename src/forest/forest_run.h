@@ -35,9 +35,13 @@ forest_run_cached(const LsmRun *run)
 extern void forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values,
 						   RunAnswer *answer);
 
-/* The same for many keys, which ascend strictly. */
-extern void forest_run_get_many(Oid server_oid, const LsmRun *run, const SvSlice *run_keys, uint32 n,
-								SvBuffer *values, RunAnswer *answers);
+/*
+ * The same for many keys: run_keys[i] in runs[i].  The keys of a run are
+ * neighbours and ascend.  Memory for the time of the call is taken from
+ * CurrentMemoryContext.
+ */
+extern void forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys,
+								uint32 n, SvBuffer *values, RunAnswer *answers);
 
 /*
  * Iterates over the table's entries with low <= key < high in the runs of a

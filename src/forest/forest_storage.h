@@ -12,6 +12,7 @@
 
 #include "sst/sst_filter.h"
 #include "sst/sst_writer.h"
+#include "sst/sst_writer.h"
 
 typedef struct ForestStorage
 {

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "server/pg_compat.h"
+#include "server/pg_status.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -133,11 +134,26 @@ wait_at(const char *name, uint64 arming)
 	PG_END_TRY();
 }
 
-void
-stop_point_reached(const char *name)
+/* Interrupts are held while it sleeps, and only looked at in between. */
+static void
+wait_in_load(const char *name, uint64 arming)
+{
+	adjust_waiting(name, arming, 1);
+	while (still_armed(name, arming) && !pg_status_must_stop())
+	{
+		HOLD_INTERRUPTS();
+		ConditionVariableTimedSleep(&stop_shared->changed, 50, PG_WAIT_EXTENSION);
+		ConditionVariableCancelSleep();
+		RESUME_INTERRUPTS();
+	}
+	adjust_waiting(name, arming, -1);
+}
+
+/* The arming that acts on this arrival, or 0. */
+static uint64
+arrive(const char *name, StopAction *action)
 {
 	StopSlot   *slot;
-	StopAction	action = STOP_WAIT;
 	uint64		arming = 0;
 
 	SpinLockAcquire(&stop_shared->mutex);
@@ -145,10 +161,18 @@ stop_point_reached(const char *name)
 	if (slot != NULL && slot->count > 0)
 	{
 		slot->count--;
-		action = slot->action;
+		*action = slot->action;
 		arming = slot->arming;
 	}
 	SpinLockRelease(&stop_shared->mutex);
+	return arming;
+}
+
+void
+stop_point_reached(const char *name)
+{
+	StopAction	action;
+	uint64		arming = arrive(name, &action);
 
 	if (arming == 0)
 		return;
@@ -159,6 +183,19 @@ stop_point_reached(const char *name)
 				(errcode(ERRCODE_IO_ERROR),
 				 errmsg("stop point \"%s\" was told to fail", name)));
 	wait_at(name, arming);
+}
+
+void
+stop_point_reached_in_load(const char *name)
+{
+	StopAction	action;
+	uint64		arming = arrive(name, &action);
+
+	if (arming == 0)
+		return;
+	if (action == STOP_KILL)
+		kill(MyProcPid, SIGKILL);
+	wait_in_load(name, arming);
 }
 
 static StopAction

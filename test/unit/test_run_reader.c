@@ -193,6 +193,7 @@ static bool
 batch_is_right(RunCaches *caches, const TestRun *run, int first, int step, int n)
 {
 	SvSlice    *keys = must_allocate((size_t) n * 2 * sizeof(SvSlice));
+	const RunReader **readers = must_allocate((size_t) n * 2 * sizeof(RunReader *));
 	RunAnswer  *answers = must_allocate((size_t) n * 2 * sizeof(RunAnswer));
 	char	   *text = must_allocate((size_t) n * 2 * 32);
 	uint32_t	uncached;
@@ -207,8 +208,9 @@ batch_is_right(RunCaches *caches, const TestRun *run, int first, int step, int n
 	{
 		sprintf(text + 32 * i, "key:%08d", (first + i / 2 * step) * 3 + i % 2);
 		keys[i] = sv_slice(text + 32 * i, strlen(text + 32 * i));
+		readers[i] = &run->reader;
 	}
-	right = run_reader_get_many(caches, &run->reader, keys, 2 * (uint32_t) n, &values, answers,
+	right = run_reader_get_many(caches, readers, keys, 2 * (uint32_t) n, &values, answers,
 								&uncached, &err) == SV_OK;
 	if (right && uncached > 0)
 		right = run_reader_load_many(caches, &run->reader, keys, 2 * (uint32_t) n, &values, answers,
@@ -224,6 +226,7 @@ batch_is_right(RunCaches *caches, const TestRun *run, int first, int step, int n
 	sv_buffer_free(&values);
 	sv_buffer_free(&value);
 	free(keys);
+	free(readers);
 	free(answers);
 	free(text);
 	return right;
@@ -413,6 +416,7 @@ test_no_source(void)
 	uint32_t	uncached;
 	SvBuffer	values;
 	RunReader	blind;
+	const RunReader *blinds[2] = {&blind, &blind};
 	TestRun		run;
 	SvError		err;
 
@@ -423,12 +427,59 @@ test_no_source(void)
 	CHECK(run_reader_get(&caches, &blind, keys[0], &values, &answers[0], &err) == SV_OK &&
 		  answers[0].kind == RUN_UNCACHED, "without a source, what is not cached is told so");
 	CHECK(run_reader_get(&caches, &run.reader, keys[0], &values, &answers[0], &err) == SV_OK &&
-		  run_reader_get_many(&caches, &blind, keys, 2, &values, answers, &uncached, &err) == SV_OK &&
+		  run_reader_get_many(&caches, blinds, keys, 2, &values, answers, &uncached, &err) == SV_OK &&
 		  uncached == 1 && answers[0].kind == SST_VALUE && answers[1].kind == RUN_UNCACHED,
 		  "key by key in a batch");
 	sv_buffer_free(&values);
 	run_caches_release(&caches);
 	mem_file_free(&run.file);
+}
+
+/* A batch over several runs, one of which is not in the caches. */
+static void
+test_several_runs(void)
+{
+	RunCaches	caches = make_caches(16 * 1024 * 1024, 4 * 1024 * 1024);
+	const RunReader *readers[300];
+	RunAnswer	answers[300];
+	SvSlice		keys[300];
+	char		text[300][32];
+	bool		right = true;
+	uint32_t	uncached;
+	SvBuffer	values;
+	SvBuffer	value;
+	TestRun		runs[3];
+	SvError		err;
+
+	sv_buffer_init(&values, &sv_malloc_alloc);
+	sv_buffer_init(&value, &sv_malloc_alloc);
+	for (int r = 0; r < 3; r++)
+	{
+		make_run(&runs[r], 50 + r, 3000, 0);
+		right = right && (r == 1 || all_are_right(&caches, &runs[r]));
+	}
+	for (int i = 0; i < 300; i++)
+	{
+		sprintf(text[i], "key:%08d", i * 9);
+		keys[i] = sv_slice(text[i], strlen(text[i]));
+		readers[i] = &runs[i / 7 % 3].reader;
+	}
+	right = right && run_reader_get_many(&caches, readers, keys, 300, &values, answers, &uncached,
+										 &err) == SV_OK;
+	for (int i = 0; i < 300 && right; i++)
+	{
+		char		key[32];
+		const TestRun *run = &runs[i / 7 % 3];
+		SstEntry	entry = content_entry(&run->content, i * 3, key, &value);
+
+		right = run == &runs[1] ? answers[i].kind == RUN_UNCACHED : answer_is(&answers[i], &values, &entry);
+	}
+	CHECK(right && uncached > 90, "a batch over several runs");
+	for (int r = 0; r < 3; r++)
+		mem_file_free(&runs[r].file);
+	sv_buffer_free(&values);
+	sv_buffer_free(&value);
+	run_caches_release(&caches);
 }
 
 /* More tails than the tail cache has room for, while scans hold what is there. */
@@ -585,6 +636,7 @@ main(void)
 	test_large_values();
 	test_failures();
 	test_no_source();
+	test_several_runs();
 	test_private_tails();
 	test_cancelled_wait();
 	test_processes();
