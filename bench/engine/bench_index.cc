@@ -119,6 +119,8 @@ struct Numbers
 	~Numbers() { munmap(keys, mapped); }
 
 	Key			key(uint32_t i) const { return keys[i]; }
+	size_t		room() const { return 0; }
+	Key			copy(uint32_t i, uint8_t *) const { return keys[i]; }
 	TreeKey		tree_key(Key key) const { return key; }
 	bool		below(uint32_t i, Key key) const { return keys[i] < key; }
 	bool		equal(uint32_t i, Key key) const { return keys[i] == key; }
@@ -183,6 +185,8 @@ struct Strings
 	~Strings() { munmap(keys, mapped); }
 
 	Key			key(uint32_t i) const { return keys + (size_t) i * width; }
+	size_t		room() const { return width; }
+	Key			copy(uint32_t i, uint8_t *to) const { memcpy(to, key(i), width); return to; }
 	TreeKey		tree_key(Key key) const { return TreeKey(reinterpret_cast<const char *>(key), width); }
 	bool		below(uint32_t i, Key k) const { return memcmp(key(i), k, width) < 0; }
 	bool		equal(uint32_t i, Key k) const { return memcmp(key(i), k, width) == 0; }
@@ -455,12 +459,20 @@ measure(Figure &figure, uint32_t lookups, uint64_t expected, Work work)
 	figure.ns.push_back(ns / lookups);
 }
 
+/* The keys to look up in a round, one behind the other, so that reading them misses nothing. */
 template <class Keys>
-using Queries = std::vector<typename Keys::Key>;
+struct Queries
+{
+	std::vector<typename Keys::Key> keys;
+	std::vector<uint8_t> bytes;
+
+	explicit Queries(size_t n, const Keys &from) : keys(n), bytes(n * from.room()) {}
+	void		set(size_t i, const Keys &from, uint32_t at) { keys[i] = from.copy(at, bytes.data() + i * from.room()); }
+};
 
 template <class Keys, class Contender>
 static void
-measure_both(const Contender &contender, const Queries<Keys> &wanted, uint64_t expected,
+measure_both(const Contender &contender, const std::vector<typename Keys::Key> &wanted, uint64_t expected,
 			 Figure *figures)
 {
 	uint32_t	n = wanted.size();
@@ -516,19 +528,19 @@ struct Contest
 	Queries<Keys>
 	choose(const Keys &from, bool hits, uint32_t round, uint32_t lookups) const
 	{
-		Queries<Keys> wanted(lookups);
+		Queries<Keys> wanted(lookups, from);
 
 		for (uint32_t i = 0; i < lookups; i++)
 		{
 			uint32_t	at = ((uint64_t) round * lookups + i) % from.count;
 
-			wanted[i] = from.key(hits ? data.order[at] : at);
+			wanted.set(i, from, hits ? data.order[at] : at);
 		}
 		return wanted;
 	}
 
 	uint64_t
-	expect(const Queries<Keys> &wanted) const
+	expect(const std::vector<typename Keys::Key> &wanted) const
 	{
 		uint64_t	sum = 0;
 
@@ -557,7 +569,8 @@ struct Contest
 		add(figures, learned.name(), learned.bytes(), true);
 		for (uint32_t round = 0; round < ROUNDS; round++)
 		{
-			Queries<Keys> wanted = choose(from, hits, round, lookups);
+			Queries<Keys> queries = choose(from, hits, round, lookups);
+			const std::vector<typename Keys::Key> &wanted = queries.keys;
 			uint64_t	expected = expect(wanted);
 
 			measure_both<Keys>(standard, wanted, expected, &figures[0]);

@@ -12,7 +12,6 @@
 
 #include "sst/sst_filter.h"
 #include "sst/sst_writer.h"
-#include "sst/sst_writer.h"
 
 typedef struct ForestStorage
 {

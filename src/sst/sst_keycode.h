@@ -23,10 +23,21 @@
 #define SST_KEYCODE_STEP_BYTES		24
 #define SST_KEYCODE_TABLE_BYTES		512
 
-/* A step: weight, literal, length of the literal (0: a digit), table of the digit. */
+/*
+ * A step: the weight of its last position, a literal, kind, length, table of a
+ * digit, first byte and number of the symbols of a run.
+ */
 #define SST_KEYCODE_STEP_LITERAL	8
-#define SST_KEYCODE_STEP_LENGTH		16
-#define SST_KEYCODE_STEP_TABLE		20
+#define SST_KEYCODE_STEP_KIND		16
+#define SST_KEYCODE_STEP_LENGTH		17
+#define SST_KEYCODE_STEP_TABLE		18
+#define SST_KEYCODE_STEP_FIRST		20
+#define SST_KEYCODE_STEP_SYMBOLS	21
+#define SST_KEYCODE_STEP_ZERO		22
+
+#define SST_KEYCODE_DIGIT	0	/* one position, any symbols */
+#define SST_KEYCODE_LITERAL	1	/* up to eight, of one symbol each */
+#define SST_KEYCODE_RUN		2	/* up to eight, each with the same bytes from one to another */
 
 /* A parsed key code: borrows the bytes. */
 typedef struct SstKeyCode

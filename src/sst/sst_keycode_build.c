@@ -28,7 +28,8 @@ typedef struct Position
 {
 	uint32_t	symbols;
 	uint32_t	table;			/* of a digit */
-	uint8_t		literal;		/* if there is one symbol */
+	uint8_t		first;			/* the least byte */
+	uint8_t		kind;
 } Position;
 
 typedef struct Alphabet
@@ -74,20 +75,30 @@ count_occurrences(const SstKeySet *set, size_t at, uint32_t step, Occurrences *s
 	}
 }
 
-static uint32_t
-count_symbols(const uint8_t *bytes, bool ends, uint8_t *last)
+/* The bytes that occur, and the end if that counts: one is a literal, a range of seven bits a run. */
+static Position
+describe_position(const uint8_t *bytes, bool ends)
 {
-	uint32_t	n = ends;
+	Position	position = {0, 0, 0, SST_KEYCODE_DIGIT};
+	int			last = 0;
 
-	for (int b = 0; b < 256; b++)
+	for (int b = 255; b >= 0; b--)
 	{
-		if (bytes[b])
-		{
-			n++;
-			*last = (uint8_t) b;
-		}
+		if (!bytes[b])
+			continue;
+		if (position.symbols == 0)
+			last = b;
+		position.symbols++;
+		position.first = (uint8_t) b;
 	}
-	return n;
+	if (ends)
+		position.symbols++;
+	else if (position.symbols == 1)
+		position.kind = SST_KEYCODE_LITERAL;
+	else if (position.first > 0 && last < 128 &&
+			 last - position.first + 1 == (int) position.symbols)
+		position.kind = SST_KEYCODE_RUN;
+	return position;
 }
 
 /* A digit for each byte: twice the symbols below it, plus 1 if it is a symbol itself. */
@@ -134,44 +145,36 @@ choose_positions(Alphabet *alphabet, const Occurrences *seen, bool with_ends)
 		bool		ends = with_ends && seen->ends[i];
 		uint8_t		table[SST_KEYCODE_TABLE_BYTES];
 
-		position->symbols = count_symbols(seen->bytes[i], ends, &position->literal);
+		*position = describe_position(seen->bytes[i], ends);
 		if (position->symbols == (uint32_t) ends || numbers > MAX_NUMBERS / position->symbols)
 			break;
 		numbers *= position->symbols;
 		if (i < 8)
 			numbers_of_eight = numbers;
-		if (position->symbols > 1)
+		if (position->kind != SST_KEYCODE_LITERAL)
+			alphabet->count = i + 1;
+		if (position->kind == SST_KEYCODE_DIGIT)
 		{
 			fill_table(seen->bytes[i], ends, table);
 			position->table = find_table(alphabet, table);
-			alphabet->count = i + 1;
 		}
 	}
 	return alphabet->count > 0 && numbers_of_eight <= MAX_DENSE;
 }
 
-static SvStatus
-append_step(SvBuffer *out, uint64_t weight, uint64_t literal, uint32_t length, uint32_t table,
-			SvError *err)
-{
-	uint8_t		step[SST_KEYCODE_STEP_BYTES];
-
-	sv_put_u64(step, weight);
-	sv_put_u64(step + SST_KEYCODE_STEP_LITERAL, literal);
-	sv_put_u32(step + SST_KEYCODE_STEP_LENGTH, length);
-	sv_put_u32(step + SST_KEYCODE_STEP_TABLE, table);
-	return sv_buffer_append(out, step, sizeof(step), err);
-}
-
-/* Length of the literal at position i: 0 if a digit is there. */
+/* How many positions from i on are one step. */
 static uint32_t
-literal_at(const Alphabet *alphabet, uint32_t i, uint64_t *literal)
+step_length(const Alphabet *alphabet, uint32_t i)
 {
-	uint32_t	n = 0;
+	const Position *first = &alphabet->positions[i];
+	uint32_t	n = 1;
 
-	*literal = 0;
-	for (; n < 8 && i + n < alphabet->count && alphabet->positions[i + n].symbols == 1; n++)
-		*literal = *literal << 8 | alphabet->positions[i + n].literal;
+	if (first->kind == SST_KEYCODE_DIGIT)
+		return 1;
+	while (n < 8 && i + n < alphabet->count && first[n].kind == first->kind &&
+		   (first->kind == SST_KEYCODE_LITERAL ||
+			(first[n].first == first->first && first[n].symbols == first->symbols)))
+		n++;
 	return n;
 }
 
@@ -180,14 +183,33 @@ count_steps(const Alphabet *alphabet)
 {
 	uint32_t	steps = 0;
 
-	for (uint32_t i = 0; i < alphabet->count; steps++)
-	{
-		uint64_t	literal;
-		uint32_t	length = literal_at(alphabet, i, &literal);
-
-		i += length > 0 ? length : 1;
-	}
+	for (uint32_t i = 0; i < alphabet->count; i += step_length(alphabet, i))
+		steps++;
 	return steps;
+}
+
+static void
+write_step(const Position *positions, uint32_t length, uint64_t weight, uint8_t *step)
+{
+	uint64_t	literal = 0;
+
+	memset(step, 0, SST_KEYCODE_STEP_BYTES);
+	sv_put_u64(step, weight);
+	step[SST_KEYCODE_STEP_KIND] = positions->kind;
+	step[SST_KEYCODE_STEP_LENGTH] = (uint8_t) length;
+	if (positions->kind == SST_KEYCODE_DIGIT)
+		sv_put_u16(step + SST_KEYCODE_STEP_TABLE, (uint16_t) positions->table);
+	else if (positions->kind == SST_KEYCODE_RUN)
+	{
+		step[SST_KEYCODE_STEP_FIRST] = positions->first;
+		step[SST_KEYCODE_STEP_SYMBOLS] = (uint8_t) positions->symbols;
+	}
+	else
+	{
+		for (uint32_t i = 0; i < length; i++)
+			literal = literal << 8 | positions[i].first;
+		sv_put_u64(step + SST_KEYCODE_STEP_LITERAL, literal);
+	}
 }
 
 static SvStatus
@@ -195,23 +217,25 @@ append_steps(const Alphabet *alphabet, SvBuffer *out, SvError *err)
 {
 	uint64_t	weights[MAX_POSITIONS];
 	uint64_t	weight = 1;
-	SvStatus	status = SV_OK;
+	uint32_t	length;
 
 	for (uint32_t i = alphabet->count; i-- > 0;)
 	{
 		weights[i] = weight;
 		weight *= alphabet->positions[i].symbols;
 	}
-	for (uint32_t i = 0; i < alphabet->count && status == SV_OK;)
+	for (uint32_t i = 0; i < alphabet->count; i += length)
 	{
-		uint64_t	literal;
-		uint32_t	length = literal_at(alphabet, i, &literal);
+		uint8_t		step[SST_KEYCODE_STEP_BYTES];
+		SvStatus	status;
 
-		status = append_step(out, weights[i], literal, length,
-							 length > 0 ? 0 : alphabet->positions[i].table, err);
-		i += length > 0 ? length : 1;
+		length = step_length(alphabet, i);
+		write_step(&alphabet->positions[i], length, weights[i + length - 1], step);
+		status = sv_buffer_append(out, step, sizeof(step), err);
+		if (status != SV_OK)
+			return status;
 	}
-	return status;
+	return SV_OK;
 }
 
 static SvStatus
@@ -285,7 +309,7 @@ sst_keycode_build(const SstKeySet *set, SstKeyCodeKind kind, size_t room, SvBuff
 		return sv_fail(err, SV_INVALID, "keys share too long a prefix: %zu bytes", prefix);
 	if (kind == SST_KEYCODE_BYTES)
 		return append_code(set, prefix, NULL, out, err);
-	if (room < SST_KEYCODE_TABLE_BYTES + SST_KEYCODE_STEP_BYTES)
+	if (room < SST_KEYCODE_STEP_BYTES)
 		return SV_OK;
 	work = sv_allocate(out->alloc, sizeof(*work));
 	if (work == NULL)

@@ -16,7 +16,7 @@
 
 /* Found by measurement: see bench/engine/index.md. */
 #define DEFAULT_KEYS_PER_LEAF			64
-#define DEFAULT_KEYS_PER_FENCED_LEAF	8
+#define DEFAULT_KEYS_PER_FENCED_LEAF	4
 
 /* What a lookup costs, in steps of binary search, beyond those in a leaf. */
 #define COST_CHILD			6.0
