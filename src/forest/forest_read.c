@@ -9,6 +9,7 @@
 #include "forest/forest_lookup.h"
 #include "forest/forest_run.h"
 #include "forest/forest_snapshot.h"
+#include "forest/key_sort.h"
 #include "lsm/lsm_merge.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
@@ -113,12 +114,31 @@ same_batch_key(const BatchKey *a, const BatchKey *b)
 	return a->table->table_id == b->table->table_id && sv_slice_equal(a->key, b->key);
 }
 
+static bool
+same_table(const ForestTable *const *tables, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (tables[i] != tables[0])
+			return false;
+	return true;
+}
+
 /* Sorted, so that neighbours in the delta's index and in blocks are met together, and repeats once. */
 static BatchKey *
 sort_batch(const ForestTable *const *tables, const SvSlice *keys, int n)
 {
 	BatchKey   *batch = palloc(n * sizeof(BatchKey));
 
+	if (same_table(tables, n))
+	{
+		int		   *order = palloc(n * sizeof(int));
+
+		key_sort(keys, n, order);
+		for (int i = 0; i < n; i++)
+			batch[i] = (BatchKey) {.table = tables[0],.key = keys[order[i]],.position = order[i]};
+		pfree(order);
+		return batch;
+	}
 	for (int i = 0; i < n; i++)
 		batch[i] = (BatchKey) {.table = tables[i],.key = keys[i],.position = i};
 	qsort(batch, n, sizeof(BatchKey), compare_batch_keys);

@@ -164,7 +164,11 @@ api_value(const ApiMap *map, Datum datum, bool isnull)
 bool
 api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes)
 {
-	return row_decode_map_value(map->shape, value, bytes);
+	if (!row_decode_map_value(map->shape, value, bytes))
+		return false;
+	if (bytes->len == 0)
+		*bytes = sv_slice("", 0);	/* empty, which is not NULL */
+	return true;
 }
 
 bool
