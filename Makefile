@@ -119,7 +119,7 @@ TEST_BUILD = ASSERTS=1 STOP_POINTS=1
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
 
-.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench
+.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads
 
 deps-build:
 	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
@@ -152,6 +152,9 @@ demo: deps-build
 
 bench: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/run.sh
+
+bench-reads: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/reads.sh
 
 # ------------------------------------------------------------------- checks
 .PHONY: check-style check-layers format
@@ -186,6 +189,7 @@ help:
 	@echo '  make tap         crashes and restarts, test/tap/'
 	@echo '  make modules     C functions that SQL cannot reach, test/modules/'
 	@echo 'make bench         measurements side by side with a plain table'
+	@echo 'make bench-reads   the same for reads of ten million rows'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make check-layers  who may include whom'
 	@echo 'make clean         remove what was built; make distclean: the demo as well'
