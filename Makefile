@@ -168,7 +168,7 @@ TEST_BUILD = ASSERTS=1 STOP_POINTS=1
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
 
-.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench
+.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads
 
 deps-build:
 	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
@@ -259,6 +259,9 @@ engine-programs: $(ENGINE_PROGRAMS)
 bench-engine:
 	BUILD_DIR='$(CURDIR)' $(SRC_DIR)bench/engine/run.sh
 
+bench-reads: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/reads.sh
+
 # ------------------------------------------------------------------- checks
 .PHONY: check-style check-layers format
 
@@ -294,6 +297,7 @@ help:
 	@echo '  make modules     C functions that SQL cannot reach, test/modules/'
 	@echo 'make bench         measurements side by side with a plain table'
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
+	@echo 'make bench-reads   the same for reads of ten million rows'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make check-layers  who may include whom'
 	@echo 'make clean         remove what was built; make distclean: the demo as well'

@@ -35,6 +35,7 @@ typedef struct FdwScan
 {
 	ForestTable table;			/* a copy: a cursor outlives the statement */
 	Snapshot	snapshot;
+	const RowShape *shape;
 	bool		locks;
 	bool		is_target;		/* of the UPDATE or DELETE that it feeds */
 	bool		needs_nothing;	/* no column is looked at */
@@ -131,6 +132,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	scan->is_target = ExecRelationIsTargetRelation(node->ss.ps.state, plan->scan.scanrelid);
 	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
 	scan->snapshot = estate->es_snapshot;
+	scan->shape = row_shape(node->ss.ss_currentRelation);
 	begin_conditions(node, plan, scan);
 	begin_columns(plan, scan);
 	scan->targets_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan targets",
@@ -302,7 +304,7 @@ store_row(ForeignScanState *node, FdwScan *scan, SvSlice key, const ForestValue 
 	if (scan->needs_nothing)
 		memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 	else
-		row_decode(row_shape(node->ss.ss_currentRelation), key, value->value, scan->needed,
+		row_decode(scan->shape, key, value->value, scan->needed,
 				   slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 }

@@ -14,9 +14,12 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "forest/forest_write.h"
+#include "forest/key_sort.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 /*
@@ -39,6 +42,9 @@ typedef struct ColumnValues
 	Datum	   *values;
 } ColumnValues;
 
+/* Keys are allocated in pieces of this size; longer ones alone. */
+#define KEY_CHUNK_BYTES 1024
+
 typedef struct TargetBuild
 {
 	const RowShape *shape;
@@ -48,10 +54,14 @@ typedef struct TargetBuild
 	ColumnValues *columns;		/* by key column */
 	Datum	   *values;			/* the combination at hand, by key column */
 	bool	   *isnull;			/* all false */
+	StringInfoData encoded;		/* the key that is made */
+	char	   *chunk;			/* where the next keys go */
+	size_t		chunk_left;
 } TargetBuild;
 
 /* ---- values ---- */
 
+/* The column's base type. */
 static Oid
 key_type(const TargetBuild *build, int key)
 {
@@ -101,6 +111,7 @@ static void
 add_array(TargetBuild *build, int key, Datum array_datum, ColumnValues *out)
 {
 	ArrayType  *array = DatumGetArrayTypeP(array_datum);
+	Oid			column_type = key_type(build, key);
 	Oid			type = ARR_ELEMTYPE(array);
 	int16		typlen;
 	bool		typbyval;
@@ -111,11 +122,11 @@ add_array(TargetBuild *build, int key, Datum array_datum, ColumnValues *out)
 
 	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
 	deconstruct_array(array, type, typlen, typbyval, typalign, &elements, &nulls, &n);
-	out->values = palloc(sizeof(Datum) * Max(n, 1));
+	out->values = elements;
+	type = getBaseType(type);
 	for (int i = 0; i < n; i++)
 	{
-		if (!nulls[i] &&
-			convert_value(key_type(build, key), getBaseType(type), &elements[i]) == FIT_INSIDE)
+		if (!nulls[i] && convert_value(column_type, type, &elements[i]) == FIT_INSIDE)
 			out->values[out->n++] = elements[i];
 	}
 }
@@ -142,15 +153,31 @@ equality_values(TargetBuild *build, const FdwKeyCondition *condition, ExprContex
 
 /* ---- bytes ---- */
 
+/* A copy of the bytes, which lives as long as the targets. */
+static SvSlice
+keep_bytes(TargetBuild *build, const char *bytes, size_t len)
+{
+	char	   *copy;
+
+	if (build->chunk == NULL || len > build->chunk_left)
+	{
+		build->chunk_left = Max(len, KEY_CHUNK_BYTES);
+		build->chunk = palloc(build->chunk_left);
+	}
+	copy = build->chunk;
+	build->chunk += len;
+	build->chunk_left -= len;
+	memcpy(copy, bytes, len);
+	return sv_slice(copy, len);
+}
+
 /* The encoding of the first n columns of the combination at hand. */
 static SvSlice
-encode(const TargetBuild *build, int n)
+encode(TargetBuild *build, int n)
 {
-	StringInfoData bytes;
-
-	initStringInfo(&bytes);
-	row_encode_key(build->shape, build->values, build->isnull, n, &bytes);
-	return sv_slice(bytes.data, bytes.len);
+	resetStringInfo(&build->encoded);
+	row_encode_key(build->shape, build->values, build->isnull, n, &build->encoded);
+	return keep_bytes(build, build->encoded.data, build->encoded.len);
 }
 
 /* The least key above `key`. */
@@ -286,12 +313,6 @@ make_range(TargetBuild *build, const BoundValue *bounds, int nbounds, FdwRange *
 /* ---- combinations ---- */
 
 static int
-compare_points(const void *a, const void *b)
-{
-	return sv_slice_compare(*(const SvSlice *) a, *(const SvSlice *) b);
-}
-
-static int
 compare_ranges(const void *a, const void *b)
 {
 	return sv_slice_compare(((const FdwRange *) a)->low, ((const FdwRange *) b)->low);
@@ -300,12 +321,25 @@ compare_ranges(const void *a, const void *b)
 static void
 sort_points(FdwTargets *targets)
 {
+	SvSlice    *sorted;
+	int		   *order;
 	int			kept = 0;
 
-	qsort(targets->points, targets->n, sizeof(SvSlice), compare_points);
+	if (targets->n < 2)
+		return;
+	sorted = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SvSlice) * targets->n);
+	order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * targets->n);
+	key_sort(targets->points, targets->n, order);
 	for (int i = 0; i < targets->n; i++)
-		if (kept == 0 || !sv_slice_equal(targets->points[kept - 1], targets->points[i]))
-			targets->points[kept++] = targets->points[i];
+	{
+		SvSlice		point = targets->points[order[i]];
+
+		if (kept == 0 || !sv_slice_equal(sorted[kept - 1], point))
+			sorted[kept++] = point;
+	}
+	pfree(order);
+	pfree(targets->points);
+	targets->points = sorted;
 	targets->n = kept;
 }
 
@@ -403,6 +437,7 @@ fdw_targets_build(Relation relation, const FdwKeyCondition *conditions, int ncon
 	build.columns = palloc0(sizeof(ColumnValues) * build.nkeys);
 	build.values = palloc0(sizeof(Datum) * build.nkeys);
 	build.isnull = palloc0(sizeof(bool) * build.nkeys);
+	initStringInfo(&build.encoded);
 	memset(targets, 0, sizeof(FdwTargets));
 
 	for (int i = 0; i < nconditions; i++)

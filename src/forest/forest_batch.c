@@ -13,9 +13,9 @@
 
 #include "forest/forest_lookup.h"
 #include "forest/forest_run.h"
+#include "forest/key_sort.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
 #include "server/pg_status.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -26,7 +26,6 @@
 /* One wanted key; equal ones are neighbours once sorted. */
 typedef struct BatchKey
 {
-	uint64		order;			/* the key's first eight bytes: decides most comparisons */
 	SvSlice		key;
 	const ForestTable *table;
 	int			position;		/* in the caller's arrays */
@@ -35,32 +34,22 @@ typedef struct BatchKey
 static inline int
 compare_tables(const ForestTable *a, const ForestTable *b)
 {
+	if (a == b)
+		return 0;
 	if (a->vault_id != b->vault_id)
 		return a->vault_id < b->vault_id ? -1 : 1;
 	return (a->table_id > b->table_id) - (a->table_id < b->table_id);
 }
 
-static inline int
-compare_batch_keys(const BatchKey *a, const BatchKey *b)
+static int
+compare_batch_keys(const void *a, const void *b)
 {
-	if (a->table != b->table)
-	{
-		int			c = compare_tables(a->table, b->table);
+	const BatchKey *left = a;
+	const BatchKey *right = b;
+	int			c = compare_tables(left->table, right->table);
 
-		if (c != 0)
-			return c;
-	}
-	if (a->order != b->order)
-		return a->order < b->order ? -1 : 1;
-	return sv_slice_compare(a->key, b->key);
+	return c != 0 ? c : sv_slice_compare(left->key, right->key);
 }
-
-#define ST_SORT sort_batch_keys
-#define ST_ELEMENT_TYPE BatchKey
-#define ST_COMPARE(a, b) compare_batch_keys(a, b)
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
 
 /* A table's keys on their way through its runs. */
 typedef struct BatchTable
@@ -81,14 +70,13 @@ typedef struct BatchTable
 	RunAnswer  *heard;
 } BatchTable;
 
-static uint64
-key_order(SvSlice key)
+static bool
+is_one_table(const ForestTable *const *tables, int n)
 {
-	uint64		bytes = 0;
-
-	if (key.len > 0)
-		memcpy(&bytes, key.data, Min(key.len, sizeof(bytes)));
-	return pg_ntoh64(bytes);
+	for (int i = 1; i < n; i++)
+		if (tables[i] != tables[0])
+			return false;
+	return true;
 }
 
 static BatchKey *
@@ -96,11 +84,18 @@ sort_batch(const ForestTable *const *tables, const SvSlice *keys, int n)
 {
 	BatchKey   *batch = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(BatchKey));
 
+	if (is_one_table(tables, n))
+	{
+		int		   *order = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int));
+
+		key_sort(keys, n, order);
+		for (int i = 0; i < n; i++)
+			batch[i] = (BatchKey) {.key = keys[order[i]],.table = tables[0],.position = order[i]};
+		return batch;
+	}
 	for (int i = 0; i < n; i++)
-		batch[i] = (BatchKey) {
-			.order = key_order(keys[i]),.key = keys[i],.table = tables[i],.position = i
-		};
-	sort_batch_keys(batch, n);
+		batch[i] = (BatchKey) {.key = keys[i],.table = tables[i],.position = i};
+	qsort(batch, n, sizeof(BatchKey), compare_batch_keys);
 	return batch;
 }
 
@@ -274,7 +269,7 @@ look_up_table(ForestView *view, const BatchKey *wanted, int n, SvBuffer *values,
 	int			distinct = 0;
 
 	for (int i = 0; i < n; i++)
-		if (i == 0 || compare_batch_keys(&wanted[i - 1], &wanted[i]) != 0)
+		if (i == 0 || !sv_slice_equal(wanted[i - 1].key, wanted[i].key))
 			batch.keys[distinct++] = wanted[i].key;
 	ask_delta(&batch, distinct);
 	if (batch.nmissing > 0)
@@ -283,7 +278,7 @@ look_up_table(ForestView *view, const BatchKey *wanted, int n, SvBuffer *values,
 	distinct = -1;
 	for (int i = 0; i < n; i++)
 	{
-		if (i == 0 || compare_batch_keys(&wanted[i - 1], &wanted[i]) != 0)
+		if (i == 0 || !sv_slice_equal(wanted[i - 1].key, wanted[i].key))
 			distinct++;
 		results[i] = (BatchResult) {.answer = batch.answers[distinct],.position = wanted[i].position};
 	}

@@ -26,7 +26,7 @@ typedef struct RowShape RowShape;
 
 /*
  * The relation's shape, cached until its relcache entry, or a type it depends on, is invalidated;
- * valid to the end of the statement.  Errors: HV00D/42703 for a bad `key` option, 0A000 for a
+ * valid to the end of the transaction.  Errors: HV00D/42703 for a bad `key` option, 0A000 for a
  * column type that cannot be a key, with a hint that says what can.
  */
 extern const RowShape *row_shape(Relation rel);

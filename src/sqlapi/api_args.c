@@ -166,8 +166,8 @@ api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes)
 {
 	if (!row_decode_map_value(map->shape, value, bytes))
 		return false;
-	if (bytes->data == NULL)
-		*bytes = sv_slice("", 0);
+	if (bytes->len == 0)
+		*bytes = sv_slice("", 0);	/* empty, which is not NULL */
 	return true;
 }
 

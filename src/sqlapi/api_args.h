@@ -40,7 +40,7 @@ extern SvSlice api_key(Datum datum, bool isnull);
 /* The encoding of a value, palloc'd; 23502 if it is null and the column does not allow it. */
 extern SvSlice api_value(const ApiMap *map, Datum datum, bool isnull);
 
-/* The bytes of the value column in an encoded value, not copied, with data that is never NULL; false: NULL. */
+/* The bytes of the value column in an encoded value, not copied, data never NULL; false: NULL. */
 extern bool api_value_bytes(const ApiMap *map, SvSlice value, SvSlice *bytes);
 
 /* The value column's datum, text or bytea; false: NULL. */

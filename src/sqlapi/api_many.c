@@ -138,7 +138,7 @@ skyvault_scan(PG_FUNCTION_ARGS)
 		if (!api_value_bytes(&map, value.value, &bytes))
 			bytes = sv_slice(NULL, 0);
 		if (key.len == 0)
-			key = sv_slice("", 0);	/* empty, not null */
+			key = sv_slice("", 0);	/* empty, which is not NULL */
 		api_row_put(&row, InvalidOid, key, bytes);
 	}
 	forest_scan_end(scan);

@@ -266,36 +266,63 @@ sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe)
 	}
 }
 
+/* Most leaves of an index with fences leave no wider range than this. */
+#define FEW_FENCES	4
+
+/* Always as many steps, so that none is mispredicted.  The range is not empty. */
+static inline SstRmiRange
+search_few_fences(const uint8_t *fences, SstRmiRange range, uint64_t code)
+{
+	SstRmiRange found = {range.low, range.low};
+
+	for (uint32_t i = 0; i < FEW_FENCES; i++)
+	{
+		uint32_t	there = range.low + i < range.high;
+		uint64_t	fence = sv_get_u64(fences + (size_t) (range.low + (i & -there)) * 8);
+
+		found.low += there & (fence < code);
+		found.high += there & (fence <= code);
+	}
+	return found;
+}
+
+static SstRmiRange
+search_many_fences(const uint8_t *fences, SstRmiRange range, uint64_t code)
+{
+	SstRmiRange found = {range.low, range.low};
+	uint32_t	n = range.high - range.low;
+
+	while (n > 0)
+	{
+		uint32_t	half = (n + 1) / 2;
+
+		if (sv_get_u64(fences + (size_t) (found.high + half - 1) * 8) <= code)
+			found.high += half;
+		n -= half;
+	}
+	found.low = found.high;
+	while (found.low > range.low && sv_get_u64(fences + (size_t) (found.low - 1) * 8) == code)
+		found.low--;
+	return found;
+}
+
 /*
  * The fences of a leaf's keys are their codes in the leaf's node, as is the
  * probe's: a key whose fence is lower is below the probe's, one whose fence is
  * higher above.  Fences of other leaves may be codes of other nodes.
  */
-static SstRmiRange
+INLINE SstRmiRange
 search_fences(const uint8_t *fences, const uint8_t *leaf, SstRmiRange range, uint64_t code)
 {
 	uint32_t	start = sv_get_u32(leaf);
 	uint32_t	end = start + sst_rmi_leaf_keys(leaf);
-	const uint8_t *at;
-	uint32_t	n;
 
 	range.low = range.low > start ? range.low : start;
 	range.high = range.high < end ? range.high : end;
-	at = fences + (size_t) range.low * 8;
-	n = range.high - range.low;
-	while (n > 0)
-	{
-		uint32_t	half = (n + 1) / 2;
-
-		at = sv_get_u64(at + (size_t) (half - 1) * 8) <= code ? at + (size_t) half * 8 : at;
-		n -= half;
-	}
-	range.high = (uint32_t) ((size_t) (at - fences) / 8);
-	n = range.high;
-	while (n > range.low && sv_get_u64(fences + (size_t) (n - 1) * 8) == code)
-		n--;
-	range.low = n;
-	return range;
+	if (range.low == range.high)
+		return range;
+	return range.high - range.low <= FEW_FENCES ? search_few_fences(fences, range, code) :
+		search_many_fences(fences, range, code);
 }
 
 INLINE SstRmiRange

@@ -1,0 +1,114 @@
+#!/bin/bash
+# Measures reads of a large table, skyvault side by side with a plain table, in
+# a private server.  `make bench-reads` calls it; README.md says what is
+# measured, and how.
+#
+#   BENCH_KEYS       keys in each table, a multiple of 1,000, at least 10,000 (10000000)
+#   BENCH_SECONDS    length of each measurement (5)
+#   BENCH_RUNS       how often each is repeated (5)
+#   BENCH_INSTALLED  1: measure the library that is installed, whatever it is;
+#                    otherwise an optimized one is built and installed first
+#   BENCH_KEEP       1: leave the server running, with its data
+#   BENCH_RESULTS    directory of the results (bench/results)
+#   PG_CONFIG        the server's pg_config
+set -euo pipefail
+
+keys=${BENCH_KEYS:-10000000}
+seconds=${BENCH_SECONDS:-5}
+runs=${BENCH_RUNS:-5}
+
+# Keys in the delta, and keys between two flushes of the load.
+delta_keys=200000
+portion=1000000
+
+# Everything fits: what is compared is the lookup, not the disk.  A library
+# without the block cache warns of its setting, and is measured without.
+megabytes=$((keys * 400 / 1048576 + 512))
+settings=("shared_buffers=${megabytes}MB" "skyvault.cache_size=${megabytes}MB" max_wal_size=8GB
+	autovacuum=on skyvault.flush_interval=0 skyvault.flush_size=1TB)
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
+
+# ------------------------------------------------------------- preparations
+load() {
+	local first
+	echo "loading"
+	run_sql_file reads-setup
+	for ((first = 0; first < keys; first += portion)); do
+		run_psql -v "first=$first" -v "portion=$portion" -f "$bench/sql/reads-portion.sql" >/dev/null
+	done
+	run_psql -v "keys=$keys" -v "delta_keys=$delta_keys" -f "$bench/sql/reads-loaded.sql" > "$scratch/sizes"
+}
+
+# What a scan-resistant cache would not keep of a scan, it keeps of lookups: the check does one of every key.
+warm_up() {
+	echo "checking and warming up"
+	run_sql_file reads-check
+}
+
+# ------------------------------------------------------------- measurements
+# measure WORK CLIENTS UNIT LOOKUPS_PER_TRANSACTION PLAIN_SCRIPT SKYVAULT_SCRIPT [WORK SKYVAULT_SCRIPT]...
+# Further pairs are measured against the same measurement of the plain table.
+measure() {
+	local work=$1 clients=$2 unit=$3 lookups=$4 plain=$5 round i
+	local works=("$1") scripts=("$6")
+	shift 6
+	while [ $# -gt 0 ]; do
+		works+=("$1")
+		scripts+=("$2")
+		shift 2
+	done
+	echo "$work, clients: $clients"
+	for ((round = 1; round <= runs; round++)); do
+		run_pgbench "$plain" "$clients" on "$round"
+		for i in "${!works[@]}"; do
+			record "${works[i]}" plain "$clients" "$unit" "$lookups"
+		done
+		for i in "${!works[@]}"; do
+			run_pgbench "${scripts[i]}" "$clients" on "$round"
+			record "${works[i]}" skyvault "$clients" "$unit" "$lookups"
+		done
+	done
+}
+
+measure_reads() {
+	local clients
+	measure "batch of 1000; multi_get" 1 keys/s 1000 reads-any-plain reads-multi_get \
+		"batch of 1000; get_array" reads-get_array "batch of 1000; = ANY" reads-any-skyvault
+	measure "PL/pgSQL loop" 1 gets/s 1000 reads-loop-plain reads-loop-skyvault
+	for clients in 1 2 8; do
+		measure "get; hit" "$clients" gets/s 1 reads-get-plain reads-get-skyvault
+	done
+	for clients in 1 2 8; do
+		measure "get; miss" "$clients" gets/s 1 reads-miss-plain reads-miss-skyvault
+	done
+}
+
+# ----------------------------------------------------------------- results
+# Nothing is replaced before everything is there.
+write_results() {
+	{
+		awk -f "$bench/summary.awk" "$scratch/runs"
+		cat "$scratch/sizes"
+	} > "$scratch/reads.csv"
+	{
+		echo "Written by bench/reads.sh; [bench/README.md](../README.md) says what the lines mean."
+		echo
+		cat "$scratch/facts"
+		echo
+		awk -f "$bench/reads.awk" "$scratch/reads.csv"
+	} > "$scratch/reads.md"
+	mkdir -p "$results"
+	cp "$scratch/reads.csv" "$scratch/reads.md" "$results/"
+}
+
+begin
+load
+warm_up
+measure_reads
+run_sql_file reads-still
+write_results
+echo
+awk -f "$bench/reads.awk" "$scratch/reads.csv" | sed '2d; s/^| //; s/ |$//' | column -t -s '|'
+echo
+echo "written: $results/reads.csv, reads.md"
