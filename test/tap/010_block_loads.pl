@@ -27,10 +27,10 @@ my @reads = (
 	"SELECT skyvault_get('kv', 'key0001') = sha512('1')::text",
 	"SELECT skyvault_get('kv', 'key0002') = sha512('2')::text",
 	"SELECT skyvault_exists('kv', 'key0003')",
-	"SELECT bool_and(value = sha512(right(key, 1)::bytea)::text) FROM skyvault_multi_get('kv', '{key0005,key0001,key0003}')",
+	"SELECT bool_and(value = sha512(right(key, 1)::bytea)::text) FROM skyvault_multi_get('kv', ARRAY['key0005', 'key0001', 'key0003'])",
 	"SELECT bool_and(value = sha512(right(key, 1)::bytea)::text) FROM skyvault_scan('kv', 'key0001', 'key0006')",
 	"SELECT bool_and(value = sha512(right(key, 1)::bytea)::text) FROM kv WHERE key = ANY ('{key0004,key0002}')",
-	"SELECT skyvault_get_array('kv', '{key0001,key0002}') = ARRAY[sha512('1')::text, sha512('2')::text]");
+	"SELECT skyvault_get_array('kv', ARRAY['key0001', 'key0002']) = ARRAY[sha512('1')::text, sha512('2')::text]");
 
 sub counters
 {
@@ -73,7 +73,8 @@ sub await_waiting
 	$node->poll_query_until('postgres',
 		"SELECT count(*) FROM pg_stat_activity WHERE pid IN ($pids) AND wait_event_type = 'Extension'",
 		scalar @sessions)
-	  or die 'they do not wait';
+	  or die "they do not wait:\n" . $node->safe_psql('postgres',
+		"SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid IN ($pids)");
 	return;
 }
 
