@@ -435,6 +435,112 @@ test_no_source(void)
 	mem_file_free(&run.file);
 }
 
+/*
+ * An allocator for values that strikes in the middle of a read: when it is
+ * asked for room, once, it takes the block away and lets another one have the
+ * frame.
+ */
+typedef struct Thief
+{
+	RunCaches  *caches;
+	const TestRun *run;
+	const TestRun *other;
+	bool		armed;
+} Thief;
+
+static void
+steal(Thief *thief)
+{
+	SvBuffer	values;
+	SvBuffer	value;
+
+	thief->armed = false;
+	block_cache_drop_run(thief->caches->blocks, thief->run->reader.id);
+	sv_buffer_init(&values, &sv_malloc_alloc);
+	sv_buffer_init(&value, &sv_malloc_alloc);
+
+	/* From outside the guard, as another process would. */
+	cache_guard_exit(thief->caches->guard, thief->caches->slot);
+	for (int i = 0; i < thief->other->content.entries; i++)
+		if (!get_is_right(thief->caches, thief->other, i, &values, &value))
+			abort();
+	cache_guard_enter(thief->caches->guard, thief->caches->slot);
+	sv_buffer_free(&values);
+	sv_buffer_free(&value);
+}
+
+static void *
+thief_resize(void *state, void *ptr, size_t bytes)
+{
+	Thief	   *thief = state;
+
+	if (thief->armed)
+		steal(thief);
+	return realloc(ptr, bytes);
+}
+
+static void *
+thief_allocate(void *state, size_t bytes)
+{
+	(void) state;
+	return malloc(bytes);
+}
+
+static void
+thief_release(void *state, void *ptr)
+{
+	(void) state;
+	free(ptr);
+}
+
+/* A cache so small that what is loaded next takes the frames that became free. */
+static void
+test_stolen_block(size_t large_bytes, const char *name)
+{
+	RunCaches	caches = make_caches(BLOCK_CACHE_MIN_BYTES, TAIL_CACHE_MIN_BYTES);
+	TestRun		run;
+	TestRun		other;
+	Thief		thief = {&caches, &run, &other, false};
+	SvAlloc		alloc = {thief_allocate, thief_resize, thief_release, &thief};
+	bool		right = true;
+	SvBuffer	value;
+
+	make_run(&run, 60, 60, large_bytes);
+	make_run(&other, 61, 30000, 0);
+	sv_buffer_init(&value, &sv_malloc_alloc);
+	for (int many = 0; many < 2; many++)
+	{
+		const RunReader *readers[1] = {&run.reader};
+		char		key[32];
+		SstEntry	entry = content_entry(&run.content, large_bytes > 0 ? 50 : 40, key, &value);
+		uint32_t	uncached = 0;
+		RunAnswer	answer;
+		SvBuffer	values;
+		SvError		err;
+
+		right = right && all_are_right(&caches, &run);
+		sv_buffer_init(&values, &alloc);
+		thief.armed = true;
+		if (many == 0)
+			right = right && run_reader_get(&caches, &run.reader, entry.key, &values, &answer,
+											&err) == SV_OK;
+		else
+			right = right && run_reader_get_many(&caches, readers, &entry.key, 1, &values, &answer,
+												 &uncached, &err) == SV_OK &&
+				uncached == 1 && values.len == 0 &&
+				run_reader_load_many(&caches, &run.reader, &entry.key, 1, &values, &answer,
+									 &err) == SV_OK;
+		right = right && !thief.armed && answer_is(&answer, &values, &entry) &&
+			values.len == entry.value.len;
+		sv_buffer_free(&values);
+	}
+	CHECK(right, name);
+	sv_buffer_free(&value);
+	mem_file_free(&run.file);
+	mem_file_free(&other.file);
+	run_caches_release(&caches);
+}
+
 /* A batch over several runs, one of which is not in the caches. */
 static void
 test_several_runs(void)
@@ -637,6 +743,8 @@ main(void)
 	test_failures();
 	test_no_source();
 	test_several_runs();
+	test_stolen_block(0, "a block that is replaced while it is read is read again");
+	test_stolen_block(40000, "and so is one of several frames");
 	test_private_tails();
 	test_cancelled_wait();
 	test_processes();
