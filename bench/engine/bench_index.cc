@@ -27,6 +27,7 @@
 extern "C"
 {
 #include "sst/sst_rmi.h"
+#include "sst/sst_rmi_build.h"
 }
 
 static const uint32_t ROUNDS = 5;

@@ -45,15 +45,37 @@ define_flush_settings(void)
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
+/*
+ * A size of shared memory, fixed at server start.  Postgres would take the
+ * default in place of a value from its configuration that is none, with a
+ * warning that nobody reads: here the server does not start.
+ */
+static void
+define_memory(const char *name, const char *short_desc, const char *long_desc, int *variable_kb,
+			  int min_kb, int max_kb)
+{
+	const char *given = GetConfigOption(name, true, false);
+	const char *hint = NULL;
+	int			given_kb;
+
+	if (given != NULL &&
+		(!parse_int(given, &given_kb, GUC_UNIT_KB, &hint) || given_kb < min_kb || given_kb > max_kb))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\": \"%s\"", name, given),
+				 hint != NULL ? errhint("%s", _(hint)) :
+				 errhint("The value is a size from %d kB to %d kB.", min_kb, max_kb)));
+	DefineCustomIntVariable(name, short_desc, long_desc, variable_kb, *variable_kb, min_kb, max_kb,
+							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+}
+
 static void
 define_filter_settings(void)
 {
-	DefineCustomIntVariable("skyvault.delta_filter_size",
-							"Shared memory for filters over the keys that are not yet flushed.",
-							"Each database takes 2 MB of it, or works without. Zero turns them off.",
-							&setting_delta_filter_size_kb,
-							16 * 1024, 0, 1024 * 1024,
-							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	define_memory("skyvault.delta_filter_size",
+				  "Shared memory for filters over the keys that are not yet flushed.",
+				  "Each database takes 2 MB of it, or works without. Zero turns them off.",
+				  &setting_delta_filter_size_kb, 0, 1024 * 1024);
 }
 
 static void
@@ -77,26 +99,20 @@ define_run_settings(void)
 static void
 define_cache_settings(void)
 {
-	DefineCustomIntVariable("skyvault.cache_size",
-							"Shared memory for decompressed blocks of runs.",
-							NULL,
-							&setting_cache_size_kb,
-							128 * 1024, 4 * 1024, MAX_KILOBYTES,
-							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	define_memory("skyvault.cache_size",
+				  "Shared memory for decompressed blocks of runs.",
+				  NULL,
+				  &setting_cache_size_kb, 4 * 1024, MAX_KILOBYTES);
 
-	DefineCustomIntVariable("skyvault.forest_cache_size",
-							"Shared memory for what is known of the runs.",
-							"They take about 400 bytes each, in each version that is in use.",
-							&setting_forest_size_kb,
-							16 * 1024, 256, 1024 * 1024,
-							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	define_memory("skyvault.forest_cache_size",
+				  "Shared memory for what is known of the runs.",
+				  "They take about 400 bytes each, in each version that is in use.",
+				  &setting_forest_size_kb, 256, 1024 * 1024);
 
-	DefineCustomIntVariable("skyvault.tail_cache_size",
-							"Shared memory for filters, models and indexes of runs.",
-							"They take about 2 % of the keys and values in the runs.",
-							&setting_tail_cache_size_kb,
-							32 * 1024, 1024, MAX_KILOBYTES,
-							PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	define_memory("skyvault.tail_cache_size",
+				  "Shared memory for filters, models and indexes of runs.",
+				  "They take about 2 % of the keys and values in the runs.",
+				  &setting_tail_cache_size_kb, 1024, MAX_KILOBYTES);
 }
 
 void

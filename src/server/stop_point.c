@@ -143,9 +143,9 @@ wait_in_load(const char *name, uint64 arming)
 	{
 		HOLD_INTERRUPTS();
 		ConditionVariableTimedSleep(&stop_shared->changed, 50, PG_WAIT_EXTENSION);
-		ConditionVariableCancelSleep();
 		RESUME_INTERRUPTS();
 	}
+	ConditionVariableCancelSleep();
 	adjust_waiting(name, arming, -1);
 }
 

@@ -5,7 +5,8 @@
 #ifndef SST_KEYCODE_BUILD_H
 #define SST_KEYCODE_BUILD_H
 
-#include "sst/sst_rmi.h"
+#include "sst/sst_keycode.h"
+#include "sst/sst_rmi_build.h"
 
 /* Some of the keys of an index: first to first + count, at least one; all share their first `skip` bytes. */
 typedef struct SstKeySet

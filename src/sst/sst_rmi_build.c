@@ -8,6 +8,8 @@
  * is looked up in it, with the functions of sst_rmi.c: a leaf whose bound does
  * not hold becomes a range.
  */
+#include "sst/sst_rmi_build.h"
+
 #include <math.h>
 
 #include "sst/sst_keycode_build.h"

@@ -10,7 +10,7 @@
 #include "sst/sst_format.h"
 #include "sst/sst_index.h"
 #include "sst/sst_pack.h"
-#include "sst/sst_rmi.h"
+#include "sst/sst_rmi_build.h"
 #include "sst/sst_tail.h"
 #include "sst/sst_zstd.h"
 
