@@ -60,11 +60,11 @@ shmem_startup(void)
 }
 
 static void
-after_commit(uint64 delta_bytes, bool left_unnumbered)
+after_commit(uint64 delta_bytes, bool wake_scheduler)
 {
 	if (delta_bytes > 0)
 		worker_note_committed_bytes(delta_bytes);
-	if (left_unnumbered)
+	if (wake_scheduler)
 		worker_wake_scheduler();
 }
 

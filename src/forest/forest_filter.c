@@ -335,11 +335,11 @@ forest_filter_excludes(int32 table_id, SvSlice key)
 	pg_read_barrier();
 	if (pg_atomic_read_u32(&owners[pair]) != MyDatabaseId)
 		return false;
+	STOP_POINT("delta-filter-state-read");
 
 	hash = hash_key(table_id, key);
 	found = line_has(line_of(pair, newest_of(state), hash), hash) ||
 		(phase == FILTER_BOTH && line_has(line_of(pair, 1 - newest_of(state), hash), hash));
-	STOP_POINT("delta-filter-asked");
 	pg_read_barrier();
 	if (pg_atomic_read_u64(&pairs[pair].state) != state)
 		return false;

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_filter.h"
+#include "forest/forest_xact.h"
 #include "server/pg_compat.h"
 #include "server/stop_point.h"
 #include "utils/lsyscache.h"
@@ -54,6 +55,13 @@ forest_filter_is_fed(Relation delta)
 	return false;
 }
 
+static void
+begin_anew(void)
+{
+	forest_filter_forget();
+	forest_xact_note_wake();
+}
+
 /* Which table's trigger it is is not worth the question. */
 static void
 object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
@@ -61,7 +69,7 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 	if (previous_hook != NULL)
 		previous_hook(access, class_id, object_id, sub_id, arg);
 	if (class_id == TriggerRelationId && (access == OAT_POST_ALTER || access == OAT_DROP))
-		forest_filter_forget();
+		begin_anew();
 }
 
 void
@@ -100,7 +108,7 @@ skyvault_delta_add_to_filter(PG_FUNCTION_ARGS)
 
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 	{
-		forest_filter_forget();
+		begin_anew();
 		return PointerGetDatum(NULL);
 	}
 	add_row(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation));

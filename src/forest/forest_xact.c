@@ -8,6 +8,7 @@
 
 #include "access/xact.h"
 #include "forest/forest_shmem.h"
+#include "server/stop_point.h"
 
 /* How far a transaction that has changed the forest is with telling so. */
 typedef enum ChangeState
@@ -20,6 +21,7 @@ typedef enum ChangeState
 static ForestCommitCallback commit_callback = NULL;
 static uint64 delta_bytes = 0;
 static bool left_unnumbered = false;
+static bool wants_scheduler = false;
 static ChangeState change_state = CHANGE_NONE;
 static bool is_ending = false;	/* PRE_COMMIT or PRE_PREPARE has come */
 static bool is_preparing = false;
@@ -70,13 +72,16 @@ forest_xact_callback(XactEvent event, void *arg)
 			is_ending = true;
 			is_preparing = (event == XACT_EVENT_PRE_PREPARE);
 			if (change_state == CHANGE_NOTED)
+			{
 				begin_change();
+				STOP_POINT("forest-change-begun");
+			}
 			return;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			end_change();
-			if (delta_bytes > 0 || left_unnumbered)
-				commit_callback(delta_bytes, left_unnumbered);
+			if (delta_bytes > 0 || left_unnumbered || wants_scheduler)
+				commit_callback(delta_bytes, left_unnumbered || wants_scheduler);
 			break;
 		case XACT_EVENT_ABORT:
 			end_change();
@@ -86,6 +91,7 @@ forest_xact_callback(XactEvent event, void *arg)
 	}
 	delta_bytes = 0;
 	left_unnumbered = false;
+	wants_scheduler = false;
 }
 
 void
@@ -105,6 +111,12 @@ void
 forest_xact_note_unnumbered(void)
 {
 	left_unnumbered = true;
+}
+
+void
+forest_xact_note_wake(void)
+{
+	wants_scheduler = true;
 }
 
 void

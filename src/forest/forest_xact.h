@@ -10,15 +10,16 @@
 
 /*
  * Called after a transaction that changed something has committed (or was
- * prepared): bytes it put into the delta, and whether it left an unnumbered
- * changelog row.  Must not fail.
+ * prepared): bytes it put into the delta, and whether the scheduler should look
+ * at what it did besides.  Must not fail.
  */
-typedef void (*ForestCommitCallback) (uint64 delta_bytes, bool left_unnumbered);
+typedef void (*ForestCommitCallback) (uint64 delta_bytes, bool wake_scheduler);
 
 extern void forest_xact_install(ForestCommitCallback callback);
 
 extern void forest_xact_note_delta_bytes(uint64 bytes);
-extern void forest_xact_note_unnumbered(void);
+extern void forest_xact_note_unnumbered(void);	/* a changelog row wants a number */
+extern void forest_xact_note_wake(void);	/* something else for the scheduler */
 
 /*
  * The transaction changes the forest: to be called by whoever writes a row of

@@ -96,4 +96,16 @@ extern int	no_such_variable
 #define compat_old_snapshot_threshold_active() OldSnapshotThresholdActive()
 #endif
 
+/*
+ * Needs storage/proc.h, and storage/procarray.h or storage/sinvaladt.h, where
+ * it is used: what a backend of a virtual xid runs now, if there is one.
+ */
+#if PG_VERSION_NUM >= 170000
+#define compat_vxid_proc(vxid) ProcNumberGetProc((vxid).procNumber)
+#define compat_proc_lxid(proc) ((proc)->vxid.lxid)
+#else
+#define compat_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
+#define compat_proc_lxid(proc) ((proc)->lxid)
+#endif
+
 #endif							/* PG_COMPAT_H */

@@ -17,8 +17,9 @@
  *	   is.  A later version of such a row, on whatever page, has the same key.
  *
  * If the flush's deletions are not dead to all yet, the heap still has what B
- * shall get rid of: so there is some patience before step 2, until the next
- * flush needs B's place.  A flush that finds B not complete lets things be.
+ * shall get rid of: so there is some patience before step 2, for ten seconds or
+ * until the next flush, which needs A's place.  A flush that cannot have it lets
+ * things be.
  *
  * After a restart there is no A, and readers look into the delta until B is
  * complete.
@@ -41,11 +42,13 @@
 #include "forest/forest_filter.h"
 #include "forest/forest_filter_trigger.h"
 #include "miscadmin.h"
+#include "server/pg_compat.h"
 #include "server/stop_point.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "storage/sinvaladt.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -64,21 +67,13 @@ static TransactionId patience_until = InvalidTransactionId; /* xids from here on
 static int	pause_ms = FIRST_PAUSE_MS;
 static TimestampTz look_at = 0;
 
-/*
- * Those of this database whose transaction may insert rows.  Not VACUUM, which
- * may run for hours and does not.
- */
-static VirtualTransactionId *
-list_running(int *n)
-{
-	return GetCurrentVirtualXIDs(InvalidTransactionId, false, false, PROC_IN_VACUUM, n);
-}
-
 static void
 note_published(FilterState state)
 {
-	VirtualTransactionId *now = list_running(&nrunning);
+	VirtualTransactionId *now;
 
+	/* Not VACUUM, which may run for hours and inserts nothing. */
+	now = GetCurrentVirtualXIDs(InvalidTransactionId, false, false, PROC_IN_VACUUM, &nrunning);
 	running = MemoryContextAlloc(TopMemoryContext, Max(nrunning, 1) * sizeof(VirtualTransactionId));
 	memcpy(running, now, nrunning * sizeof(VirtualTransactionId));
 	pfree(now);
@@ -97,31 +92,24 @@ forget_published(void)
 	published = 0;
 }
 
-static bool
-is_among(VirtualTransactionId vxid, const VirtualTransactionId *list, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (VirtualTransactionIdEquals(vxid, list[i]))
-			return true;
-	return false;
-}
-
-/* Step 1. */
+/*
+ * Step 1.  The list has prepared transactions as well, under the virtual xid
+ * that they had: the backend of that runs another one, or none.
+ */
 static bool
 all_have_ended(void)
 {
-	VirtualTransactionId *now;
-	int			nnow;
 	int			left = 0;
 
-	if (nrunning == 0)
-		return true;
-	now = list_running(&nnow);
 	for (int i = 0; i < nrunning; i++)
-		if (is_among(running[i], now, nnow))
+	{
+		PGPROC	   *proc = compat_vxid_proc(running[i]);
+
+		if (proc != NULL && compat_proc_lxid(proc) == running[i].localTransactionId)
 			running[left++] = running[i];
+	}
 	nrunning = left;
-	pfree(now);
+	pg_memory_barrier();
 	return nrunning == 0;
 }
 
@@ -321,7 +309,7 @@ worker_filter_upkeep(void)
 	state = forest_filter_state();
 	if (state == published && GetCurrentTimestamp() < look_at)
 		return look_at;
-	if (forest_filter_phase(state) == FILTER_UNKNOWN || !try_complete(state, true))
+	if (forest_filter_phase(state) == FILTER_UNKNOWN || !try_complete(state, pause_ms < LONGEST_PAUSE_MS))
 	{
 		look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause_ms);
 		pause_ms = Min(pause_ms * 2, LONGEST_PAUSE_MS);
