@@ -54,7 +54,7 @@ $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
-$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
 
 is(cached($standby), '0|f', 'a standby begins with empty caches');
 my $of_primary = counters($primary);
@@ -76,7 +76,7 @@ my $reader = session($standby);
 is($reader->run("SELECT skyvault_get('kv', 'key1') = sha512('1')::text"), 't', 'the standby has a value cached');
 $primary->safe_psql('postgres',
 	"SELECT mirror_put('kv', 'key1', 'new'), mirror_delete('kv', 'key2'); SELECT skyvault_flush()");
-$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
 is($reader->run("SELECT skyvault_get('kv', 'key1'), skyvault_exists('kv', 'key2')"), 'new|f',
 	'and answers with the newer one from another run');
 same_content($standby, ['kv'], 'the table agrees with its mirror on the standby after a flush');
