@@ -287,12 +287,6 @@ block_cache_claim(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_
 	return claim;
 }
 
-uint8_t *
-block_cache_fill_direct(BlockCache *cache, const BlockFill *fill)
-{
-	return fill->raw_bytes <= SST_FRAME_BYTES ? block_frame_data(cache, fill->frame) : NULL;
-}
-
 void
 block_cache_fill(BlockCache *cache, const BlockFill *fill, size_t offset, const void *data,
 				 size_t len)

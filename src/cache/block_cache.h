@@ -114,8 +114,6 @@ typedef struct BlockFill
 extern CacheClaim block_cache_claim(BlockCache *cache, const BlockKey *key, uint64_t hash,
 									uint32_t raw_bytes, BlockFill *fill);
 
-/* Memory to load a block of one frame into directly; NULL if it is large. */
-extern uint8_t *block_cache_fill_direct(BlockCache *cache, const BlockFill *fill);
 extern void block_cache_fill(BlockCache *cache, const BlockFill *fill, size_t offset,
 							 const void *data, size_t len);
 extern void block_cache_publish(BlockCache *cache, const BlockFill *fill, const CacheWaiter *waiter);

@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What lookups of one process have met, since the start or the last reset. */
+/* What lookups of one process have met, since the start. */
 typedef enum CacheCounter
 {
 	CACHE_BLOCK_HIT,

@@ -203,23 +203,12 @@ acquire_private(RunCaches *caches, const RunReader *run, const SstTail **tail,
 	return status;
 }
 
-static SvStatus
-check_tail_size(const RunReader *run, SvError *err)
-{
-	if (run->tail_bytes <= run->file_bytes && run->tail_bytes >= SST_TRAILER_BYTES &&
-		run->tail_bytes <= SST_MAX_TAIL_BYTES)
-		return SV_OK;
-	return sv_fail(err, SV_CORRUPT, "object \"%s\" of %llu bytes cannot have a tail of %llu bytes",
-				   run->source.name, (unsigned long long) run->file_bytes,
-				   (unsigned long long) run->tail_bytes);
-}
-
 SvStatus
 run_tail_acquire(RunCaches *caches, const RunReader *run, const SstTail **tail,
 				 RunPrivateTail **private_tail, SvError *err)
 {
 	LoadWait	wait = {.waiter = &caches->waiter};
-	SvStatus	status = check_tail_size(run, err);
+	SvStatus	status = sst_tail_check_size(run->file_bytes, run->tail_bytes, run->source.name, err);
 
 	*tail = NULL;
 	*private_tail = NULL;

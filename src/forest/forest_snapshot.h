@@ -2,7 +2,7 @@
  * forest_snapshot.h
  *		Which forest does a Postgres snapshot see?
  *
- * Forests are cached per backend under the newest changelog id that the
+ * Forests are kept in shared memory (forest_arena.h) under the newest changelog id that the
  * snapshot sees, found by one backward index probe: ids appear in commit order
  * without gaps, so equal newest ids mean equal forests.  A snapshot that sees
  * an unnumbered changelog row (its own transaction's, or one no worker has

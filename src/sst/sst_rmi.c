@@ -151,6 +151,7 @@ check_nodes(SstRmi *rmi, size_t end)
 	}
 	if (named.nodes != rmi->node_count || named.at != end)
 		return "wrong number of nodes";
+	rmi->plain = rmi->top.code.prefix_bytes == 0 && rmi->top.code.step_count == 0;
 	return NULL;
 }
 
@@ -178,6 +179,7 @@ sst_rmi_parse(SstRmi *rmi, SvSlice bytes, uint32_t count)
 	if (fences > bytes.len - SST_RMI_HEADER_BYTES)
 		return "learned index is cut off";
 	rmi->fences = flags != 0 ? bytes.data + bytes.len - fences : NULL;
+	rmi->plain = false;
 	if (count == 0)
 		return rmi->node_count == 0 && bytes.len == SST_RMI_HEADER_BYTES ? NULL :
 			"learned index of no keys has nodes";
@@ -186,11 +188,8 @@ sst_rmi_parse(SstRmi *rmi, SvSlice bytes, uint32_t count)
 
 /* ---------------------------------------------------------------- lookups */
 
-/* The way through the top node is worth a copy in each function that goes it. */
-#define INLINE	static inline __attribute__((always_inline))
-
 /* Sends the key to one of the node's leaves, or sets the rank if it lacks the node's prefix. */
-INLINE void
+static void
 enter_node(const SstRmiNode *node, SvSlice key, SstRmiProbe *probe)
 {
 	int			side = sst_keycode_of(&node->code, key, &probe->code);
@@ -209,8 +208,8 @@ enter_node(const SstRmiNode *node, SvSlice key, SstRmiProbe *probe)
 	}
 }
 
-INLINE SstRmiProbe
-enter_top(const SstRmi *rmi, SvSlice key)
+SstRmiProbe
+sst_rmi_probe_any(const SstRmi *rmi, SvSlice key)
 {
 	SstRmiProbe probe = {NULL, 0, 0};
 
@@ -219,7 +218,7 @@ enter_top(const SstRmi *rmi, SvSlice key)
 	return probe;
 }
 
-INLINE bool
+static inline bool
 is_at_child(const SstRmiProbe *probe)
 {
 	return probe->leaf != NULL && sst_rmi_leaf_kind(probe->leaf) == SST_RMI_CHILD;
@@ -237,20 +236,9 @@ sst_rmi_descend(const SstRmi *rmi, SstRmiProbe *probe, SvSlice key)
 	}
 }
 
-SstRmiProbe
-sst_rmi_start(const SstRmi *rmi, SvSlice key)
-{
-	SstRmiProbe probe = enter_top(rmi, key);
-
-	__builtin_prefetch(probe.leaf);
-	return probe;
-}
-
 void
 sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe)
 {
-	SstRmiRange range;
-
 	if (is_at_child(probe))
 	{
 		const uint8_t *node = sst_rmi_leaf_child(rmi->bytes, probe->leaf);
@@ -260,7 +248,8 @@ sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe)
 	}
 	else if (probe->leaf != NULL && rmi->fences != NULL)
 	{
-		sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count, &range.low, &range.high);
+		SstRmiRange range = sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count);
+
 		__builtin_prefetch(rmi->fences + (size_t) range.low * 8);
 		__builtin_prefetch(rmi->fences + (size_t) range.high * 8);
 	}
@@ -311,7 +300,7 @@ search_many_fences(const uint8_t *fences, SstRmiRange range, uint64_t code)
  * probe's: a key whose fence is lower is below the probe's, one whose fence is
  * higher above.  Fences of other leaves may be codes of other nodes.
  */
-INLINE SstRmiRange
+static inline SstRmiRange
 search_fences(const uint8_t *fences, const uint8_t *leaf, SstRmiRange range, uint64_t code)
 {
 	uint32_t	start = sv_get_u32(leaf);
@@ -325,49 +314,25 @@ search_fences(const uint8_t *fences, const uint8_t *leaf, SstRmiRange range, uin
 		search_many_fences(fences, range, code);
 }
 
-INLINE SstRmiRange
-range_of(const SstRmi *rmi, const SstRmiProbe *probe)
+SstRmiRange
+sst_rmi_range(const SstRmi *rmi, const SstRmiProbe *probe)
 {
 	SstRmiRange range = {probe->fraction, probe->fraction};
 
 	if (probe->leaf == NULL)
 		return range;
-	sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count, &range.low, &range.high);
-	if (rmi->fences != NULL)
-		range = search_fences(rmi->fences, probe->leaf, range, probe->code);
-	return range;
+	range = sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count);
+	return rmi->fences == NULL ? range :
+		search_fences(rmi->fences, probe->leaf, range, probe->code);
 }
 
-INLINE SstRmiRange
-finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
+SstRmiRange
+sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 {
-	SstRmiProbe last;
+	SstRmiProbe last = *probe;
 
-	if (!is_at_child(probe))
-		return range_of(rmi, probe);
-	last = *probe;
 	sst_rmi_descend(rmi, &last, key);
-	return range_of(rmi, &last);
-}
-
-SstRmiRange
-sst_rmi_range(const SstRmi *rmi, const SstRmiProbe *probe)
-{
-	return range_of(rmi, probe);
-}
-
-SstRmiRange
-sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
-{
-	return finish(rmi, probe, key);
-}
-
-SstRmiRange
-sst_rmi_locate(const SstRmi *rmi, SvSlice key)
-{
-	SstRmiProbe probe = enter_top(rmi, key);
-
-	return finish(rmi, &probe, key);
+	return sst_rmi_range(rmi, &last);
 }
 
 /* ------------------------------------------------------------- statistics */

@@ -31,6 +31,7 @@ typedef struct SstRmi
 	uint32_t	count;
 	uint32_t	node_count;
 	const uint8_t *fences;		/* NULL: there are none */
+	bool		plain;			/* the code of a key of eight bytes is those bytes */
 } SstRmi;
 
 /*
@@ -39,21 +40,9 @@ typedef struct SstRmi
  */
 extern const char *sst_rmi_parse(SstRmi *rmi, SvSlice bytes, uint32_t count);
 
-typedef struct SstRmiRange
-{
-	uint32_t	low;
-	uint32_t	high;
-} SstRmiRange;
-
-/* low <= rank(key) <= high.  No allocation, no failure. */
-extern SstRmiRange sst_rmi_locate(const SstRmi *rmi, SvSlice key);
-
 /*
- * The same in two steps, so that the memory misses of many lookups overlap:
- * start picks the root's leaf and prefetches it; finish reads it and, of an
- * index with fences, those in its range.  aim, between the two, is for callers
- * with many probes under way: it prefetches what finish will read behind the
- * leaf.
+ * A lookup under way: the root's leaf, which start picks and finish reads, so
+ * that the memory misses of many lookups can overlap.
  */
 typedef struct SstRmiProbe
 {
@@ -62,13 +51,63 @@ typedef struct SstRmiProbe
 	uint32_t	fraction;		/* or the rank */
 } SstRmiProbe;
 
-extern SstRmiProbe sst_rmi_start(const SstRmi *rmi, SvSlice key);
+/* What the inline functions below leave to sst_rmi.c. */
+extern SstRmiProbe sst_rmi_probe_any(const SstRmi *rmi, SvSlice key);
+extern SstRmiRange sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
+
+static inline SstRmiProbe
+sst_rmi_probe(const SstRmi *rmi, SvSlice key)
+{
+	SstRmiProbe probe;
+	SstRmiPlace place;
+
+	if (!rmi->plain || key.len < 8)
+		return sst_rmi_probe_any(rmi, key);
+	probe.code = sst_keycode_big_endian(key.data);
+	place = sst_rmi_place(&rmi->top, probe.code);
+	probe.leaf = sst_rmi_leaf(&rmi->top, place.leaf);
+	probe.fraction = place.fraction;
+	return probe;
+}
+
+/* Prefetches the leaf. */
+static inline SstRmiProbe
+sst_rmi_start(const SstRmi *rmi, SvSlice key)
+{
+	SstRmiProbe probe = sst_rmi_probe(rmi, key);
+
+	__builtin_prefetch(probe.leaf);
+	return probe;
+}
+
+/*
+ * Between start and finish, for callers with many probes under way: reads the
+ * leaf and prefetches what finish will read besides, the fences or a child.
+ */
 extern void sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe);
-extern SstRmiRange sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
+
+/* low <= rank(key) <= high.  No allocation, no failure. */
+static inline SstRmiRange
+sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
+{
+	if (rmi->fences != NULL || probe->leaf == NULL ||
+		sst_rmi_leaf_kind(probe->leaf) != SST_RMI_MODEL)
+		return sst_rmi_finish_any(rmi, probe, key);
+	return sst_rmi_model_range(probe->leaf, probe->fraction, rmi->count);
+}
+
+/* Both at once, for a single lookup. */
+static inline SstRmiRange
+sst_rmi_locate(const SstRmi *rmi, SvSlice key)
+{
+	SstRmiProbe probe = sst_rmi_probe(rmi, key);
+
+	return sst_rmi_finish(rmi, &probe, key);
+}
 
 /*
  * The steps of finish, for sst_rmi_build.c: down to a leaf that is not a
- * child, then from it to the range.
+ * child, then from it to the range, which fences narrow.
  */
 extern void sst_rmi_descend(const SstRmi *rmi, SstRmiProbe *probe, SvSlice key);
 extern SstRmiRange sst_rmi_range(const SstRmi *rmi, const SstRmiProbe *probe);

@@ -423,7 +423,7 @@ verify(const Builder *builder, SvError *err)
 		sst_rmi_descend(&rmi, &probe, key);
 		if (probe.leaf == NULL)
 			return fault(i, err);
-		sst_rmi_leaf_range(probe.leaf, probe.fraction, rmi.count, &range.low, &range.high);
+		range = sst_rmi_leaf_range(probe.leaf, probe.fraction, rmi.count);
 		if (!holds(range, i))
 		{
 			LeafPlan	plan = {SST_RMI_RANGE, {0, 0, 0, 0}, 0};

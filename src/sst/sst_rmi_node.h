@@ -95,7 +95,11 @@ sst_rmi_logarithm(uint64_t x)
 static inline uint64_t
 sst_rmi_scaled(uint64_t x, uint32_t scale)
 {
+#ifdef __SIZEOF_INT128__
+	return (uint64_t) ((unsigned __int128) x * scale >> 32);
+#else
 	return (x >> 32) * scale + ((x & UINT32_MAX) * scale >> 32);
+#endif
 }
 
 typedef struct SstRmiPlace
@@ -173,31 +177,42 @@ sst_rmi_difference(uint64_t a, uint64_t b)
 	return (a - b) & -(uint64_t) (a > b);
 }
 
-/*
- * What a leaf that is not a child says, of `count` keys in all.  Few steps
- * that depend on the leaf's bytes: while those are on their way, a processor
- * can work on other lookups only as far as it has room for such steps.
- */
-static inline void
-sst_rmi_leaf_range(const uint8_t *leaf, uint32_t fraction, uint32_t count,
-				   uint32_t *low, uint32_t *high)
+typedef struct SstRmiRange
 {
-	uint64_t	start = sv_get_u32(leaf);
+	uint32_t	low;
+	uint32_t	high;
+} SstRmiRange;
+
+/*
+ * What a leaf that is a model says, of `count` keys in all.  Few steps that
+ * depend on the leaf's bytes: while those are on their way, a processor can
+ * work on other lookups only as far as it has room for such steps.
+ */
+static inline SstRmiRange
+sst_rmi_model_range(const uint8_t *leaf, uint32_t fraction, uint32_t count)
+{
 	uint64_t	slope = sv_get_u32(leaf + SST_RMI_LEAF_SLOPE);
+	uint64_t	middle = sv_get_u32(leaf) +
+		(fraction * slope >> (leaf[SST_RMI_LEAF_SHIFT] & 63));
+	uint64_t	top = middle + sv_get_u16(leaf + SST_RMI_LEAF_ABOVE);
+	SstRmiRange range;
 
-	if (sst_rmi_leaf_kind(leaf) == SST_RMI_RANGE)
-	{
-		*low = (uint32_t) start;
-		*high = (uint32_t) (start + slope);
-	}
-	else
-	{
-		uint64_t	middle = start + (fraction * slope >> (leaf[SST_RMI_LEAF_SHIFT] & 63));
-		uint64_t	top = middle + sv_get_u16(leaf + SST_RMI_LEAF_ABOVE);
+	range.low = (uint32_t) sst_rmi_difference(middle, sv_get_u16(leaf + SST_RMI_LEAF_BELOW));
+	range.high = (uint32_t) (top - sst_rmi_difference(top, count));
+	return range;
+}
 
-		*low = (uint32_t) sst_rmi_difference(middle, sv_get_u16(leaf + SST_RMI_LEAF_BELOW));
-		*high = (uint32_t) (top - sst_rmi_difference(top, count));
-	}
+/* The same of any leaf that is not a child. */
+static inline SstRmiRange
+sst_rmi_leaf_range(const uint8_t *leaf, uint32_t fraction, uint32_t count)
+{
+	SstRmiRange range;
+
+	if (sst_rmi_leaf_kind(leaf) == SST_RMI_MODEL)
+		return sst_rmi_model_range(leaf, fraction, count);
+	range.low = sv_get_u32(leaf);
+	range.high = range.low + sv_get_u32(leaf + SST_RMI_LEAF_SLOPE);
+	return range;
 }
 
 #endif							/* SST_RMI_NODE_H */

@@ -106,7 +106,6 @@ static void
 load_block(uint32_t block, const BlockFill *fill, const CacheWaiter *waiter, uint64_t *random)
 {
 	static uint8_t content[8 * SST_FRAME_BYTES];
-	uint8_t    *direct = block_cache_fill_direct(shared->cache, fill);
 	size_t		half = fill->raw_bytes / 2;
 
 	atomic_fetch_add(&shared->loads, 1);
@@ -115,14 +114,11 @@ load_block(uint32_t block, const BlockFill *fill, const CacheWaiter *waiter, uin
 		block_cache_abandon(shared->cache, fill, waiter);
 		return;
 	}
-	fixture_content(fixture_run(RUN), block, 0, fill->raw_bytes, direct != NULL ? direct : content);
-	if (direct == NULL)
-	{
-		block_cache_fill(shared->cache, fill, half, content + half, fill->raw_bytes - half);
-		if (fixture_random(random) % 4 == 0)
-			sched_yield();
-		block_cache_fill(shared->cache, fill, 0, content, half);
-	}
+	fixture_content(fixture_run(RUN), block, 0, fill->raw_bytes, content);
+	block_cache_fill(shared->cache, fill, half, content + half, fill->raw_bytes - half);
+	if (fixture_random(random) % 4 == 0)
+		sched_yield();
+	block_cache_fill(shared->cache, fill, 0, content, half);
 	block_cache_publish(shared->cache, fill, waiter);
 }
 
