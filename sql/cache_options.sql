@@ -136,6 +136,17 @@ SELECT rel, count(*), count(*) FILTER (WHERE s.value LIKE 'new %' AND substr(s.v
   FROM cache_sizes, skyvault_scan(rel) AS s LEFT JOIN cache_rows AS r ON r.key = left(s.key, 5) || '7'
  WHERE s.key LIKE '%x' GROUP BY rel ORDER BY rel::text;
 
+-- Of the tables of a server, those with rows in a run decide about its filter.
+SELECT skyvault_create_table('cache_beside', server => 'cache_none');
+ALTER FOREIGN TABLE cache_none OPTIONS (SET filter_bits '0');
+SELECT skyvault_put('cache_none', 'one', '1');
+SELECT skyvault_flush();
+SELECT filter_bits_per_key FROM skyvault_index('cache_none') ORDER BY run DESC LIMIT 1;
+SELECT skyvault_put('cache_none', 'one', '2'), skyvault_put('cache_beside', 'one', '3');
+SELECT skyvault_flush();
+SELECT filter_bits_per_key >= 10 AS has_filter FROM skyvault_index('cache_beside');
+DROP FOREIGN TABLE cache_beside;
+
 DROP FUNCTION bytes_of(regclass), run_bytes(regclass), try_option(text, text);
 DROP VIEW cache_rows;
 DROP TABLE cache_sizes;

@@ -136,9 +136,15 @@ struct Numbers
 		return sv_slice(room, 8);
 	}
 
-	/* Both ends of what search looks at: seldom more than two lines. */
+	/* What search looks at is seldom more than two lines, and it begins with the first. */
 	void
 	prefetch(SstRmiRange range) const
+	{
+		__builtin_prefetch(keys + range.low + 14);
+	}
+
+	void
+	prefetch_all(SstRmiRange range) const
 	{
 		__builtin_prefetch(keys + range.low);
 		__builtin_prefetch(keys + range.low + 14);
@@ -151,7 +157,7 @@ struct Numbers
 		const uint64_t *base = keys + range.low;
 		uint32_t	n = range.high - range.low;
 
-		while (n > 15)
+		while (__builtin_expect(n > 15, 0))
 		{
 			uint32_t	half = n / 2;
 
@@ -199,6 +205,8 @@ struct Strings
 		for (const uint8_t *at = key(range.low); at < key(range.high); at += 64)
 			__builtin_prefetch(at);
 	}
+
+	void		prefetch_all(SstRmiRange range) const { prefetch(range); }
 
 	uint32_t
 	search(SstRmiRange range, Key k) const
@@ -429,7 +437,7 @@ struct Learned
 		for (uint32_t i = 0; i < n; i++)
 		{
 			ranges[i] = sst_rmi_finish(&rmi, &probes[i], slices[i]);
-			keys.prefetch(ranges[i]);
+			keys.prefetch_all(ranges[i]);
 		}
 		for (uint32_t i = 0; i < n; i++)
 			sum += answer_of(keys, keys.search(ranges[i], wanted[i]), wanted[i]);

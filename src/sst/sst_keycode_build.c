@@ -59,6 +59,18 @@ shared_prefix(const SstKeySet *set)
 	return n - set->skip;
 }
 
+/* Whether eight bytes behind the skipped ones are all that there is of the keys. */
+static bool
+fits_eight_bytes(const SstKeySet *set)
+{
+	for (uint32_t i = 0; i < set->count; i++)
+	{
+		if (key_of(set, i).len > (size_t) set->skip + 8)
+			return false;
+	}
+	return true;
+}
+
 static void
 count_occurrences(const SstKeySet *set, size_t at, uint32_t step, Occurrences *seen)
 {
@@ -308,7 +320,10 @@ sst_keycode_build(const SstKeySet *set, SstKeyCodeKind kind, size_t room, SvBuff
 	if (prefix > UINT32_MAX - set->skip)
 		return sv_fail(err, SV_INVALID, "keys share too long a prefix: %zu bytes", prefix);
 	if (kind == SST_KEYCODE_BYTES)
-		return append_code(set, prefix, NULL, out, err);
+	{
+		/* nothing is gained by a prefix then, and comparing it takes time */
+		return append_code(set, fits_eight_bytes(set) ? 0 : prefix, NULL, out, err);
+	}
 	if (room < SST_KEYCODE_STEP_BYTES)
 		return SV_OK;
 	work = sv_allocate(out->alloc, sizeof(*work));

@@ -31,6 +31,7 @@ struct SstWriter
 	SstPacker  *packer;
 	SstIndexBuilder index;
 	SstFilterBuilder filter;
+	uint32_t	filter_bits;	/* of the filter, if options say that there is one */
 	size_t		last_key_len;
 	uint8_t		last_key[SST_MAX_KEY_BYTES];
 };
@@ -96,6 +97,7 @@ sst_writer_create(SstWriter **writer, const SstWriterOptions *options, const Sst
 	sst_block_builder_init(&w->block, alloc);
 	sst_index_builder_init(&w->index, alloc);
 	sst_filter_builder_init(&w->filter, alloc);
+	w->filter_bits = options->filter_bits;
 	pack_sink.state = w;
 	status = sst_packer_create(&w->packer, options->dictionary_bytes, &pack_sink, alloc, err);
 	if (status != SV_OK)
@@ -248,7 +250,7 @@ low_key(const void *state, uint32_t i)
 static SvStatus
 append_filter(SstWriter *writer, SvBuffer *tail, SvError *err)
 {
-	SvStatus	status = sst_filter_builder_finish(&writer->filter, writer->options.filter_bits,
+	SvStatus	status = sst_filter_builder_finish(&writer->filter, writer->filter_bits,
 												   tail, err);
 
 	sst_filter_builder_free(&writer->filter);
@@ -340,6 +342,13 @@ finish_file(SstWriter *writer, SstSummary *summary, SvError *err)
 	summary->tombstones = writer->properties.tombstones;
 	summary->raw_bytes = writer->properties.raw_bytes;
 	return status;
+}
+
+void
+sst_writer_set_filter_bits(SstWriter *writer, uint32_t filter_bits)
+{
+	if (writer->options.filter_bits > 0 && filter_bits <= SST_FILTER_MAX_BITS)
+		writer->filter_bits = filter_bits;
 }
 
 SvStatus

@@ -68,6 +68,13 @@ extern SvStatus sst_writer_add(SstWriter *writer, const SstEntry *entry, SvError
 extern SvStatus sst_writer_set_level(SstWriter *writer, int zstd_level, SvError *err);
 extern SvStatus sst_writer_set_dictionary(SstWriter *writer, bool may_use, SvError *err);
 
+/*
+ * Bits a key of the filter, which is for all entries, and not made before the
+ * end: any number up to SST_FILTER_MAX_BITS, if the file was begun with a
+ * filter; else there is none.
+ */
+extern void sst_writer_set_filter_bits(SstWriter *writer, uint32_t filter_bits);
+
 /* Writes the tail.  A file without entries is valid. */
 extern SvStatus sst_writer_finish(SstWriter *writer, SstSummary *summary, SvError *err);
 

@@ -35,6 +35,7 @@ typedef struct BatchReader
 	Snapshot	snapshot;
 	const LsmForest *forest;
 	SstWriter  *writer;
+	int			filter_bits;	/* the most that a table with rows wants */
 	uint64		raw_bytes;		/* of the run, before compression */
 	uint64		kept_bytes;		/* of what is remembered of the rows */
 } BatchReader;
@@ -99,7 +100,11 @@ list_tables(int32 vault_id, int32 from, Snapshot snapshot, Candidate **tables)
 	return n;
 }
 
-/* What the tables of a run share is as much as the one that wants most of it wants. */
+/*
+ * What the tables of a run share is as much as the one that wants most of it
+ * wants.  Which of them have rows is not known yet: that decides about the
+ * filter in the end.
+ */
 static SstWriterOptions
 writer_options(const Candidate *tables, int n)
 {
@@ -215,7 +220,10 @@ read_table(BatchReader *reader, const Candidate *candidate, const SvSlice *low, 
 	delta_scan_end(scan);
 	table->nrows = batch->nrows - table->first_row;
 	if (table->nrows > 0)
+	{
 		batch->ntables++;
+		reader->filter_bits = Max(reader->filter_bits, candidate->storage.filter_bits);
+	}
 	return !full;
 }
 
@@ -302,6 +310,7 @@ flush_batch_read(const ForestVault *vault, FlushCursor *cursor)
 	options = writer_options(tables, n);
 	PG_STATUS_CHECK(sst_writer_create(&reader.writer, &options, &sink, &batch->alloc, &err), &err);
 	read_tables(&reader, tables, n, cursor);
+	sst_writer_set_filter_bits(reader.writer, reader.filter_bits);
 	PG_STATUS_CHECK(sst_writer_finish(reader.writer, &batch->summary, &err), &err);
 	sst_writer_destroy(reader.writer);
 
