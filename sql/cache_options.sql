@@ -138,7 +138,7 @@ SELECT rel, count(*), count(*) FILTER (WHERE s.value LIKE 'new %' AND substr(s.v
 
 -- Of the tables of a server, those with rows in a run decide about its filter.
 SELECT skyvault_create_table('cache_beside', server => 'cache_none');
-ALTER FOREIGN TABLE cache_none OPTIONS (SET filter_bits '0');
+ALTER FOREIGN TABLE cache_none OPTIONS (ADD filter_bits '0');
 SELECT skyvault_put('cache_none', 'one', '1');
 SELECT skyvault_flush();
 SELECT filter_bits_per_key FROM skyvault_index('cache_none') ORDER BY run DESC LIMIT 1;
