@@ -15,7 +15,9 @@
 
 #include "forest/forest_filter_trigger.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -25,8 +27,10 @@
 #include "forest/forest_xact.h"
 #include "server/pg_compat.h"
 #include "server/stop_point.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #define TRIGGER_FUNCTION "delta_add_to_filter"
 
@@ -62,13 +66,34 @@ begin_anew(void)
 	forest_xact_note_wake();
 }
 
-/* Which table's trigger it is is not worth the question. */
+static bool
+is_of_delta(Oid trigger_oid)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		result;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger_oid));
+	scan = systable_beginscan(rel, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	result = HeapTupleIsValid(tuple) &&
+		((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid == catalog_oid(CATALOG_DELTA);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* The filter is not completed before this transaction has ended, and then the triggers are looked at. */
 static void
 object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
 	if (previous_hook != NULL)
 		previous_hook(access, class_id, object_id, sub_id, arg);
-	if (class_id == TriggerRelationId && (access == OAT_POST_ALTER || access == OAT_DROP))
+	if (class_id == TriggerRelationId &&
+		(access == OAT_POST_CREATE || access == OAT_POST_ALTER || access == OAT_DROP) &&
+		catalog_exists() && is_of_delta(object_id))
 		begin_anew();
 }
 

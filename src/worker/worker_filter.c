@@ -188,7 +188,8 @@ add_heap(Relation heap, TransactionId oldest)
 
 /*
  * Step 2, in a transaction whose snapshot is active.  False if it is not the
- * time for it.  Who rewrites the table has it locked; nobody waits for him.
+ * time for it.  Who rewrites the table or changes its triggers has it locked
+ * against this lock, and until he has told what he did; nobody waits for him.
  */
 static bool
 read_heap(bool patient)
@@ -201,7 +202,7 @@ read_heap(bool patient)
 	if (!catalog_exists())
 		return false;
 	relid = catalog_oid(CATALOG_DELTA);
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+	if (!ConditionalLockRelationOid(relid, RowExclusiveLock))
 		return false;
 	heap = try_table_open(relid, NoLock);
 	if (heap == NULL)
@@ -215,7 +216,7 @@ read_heap(bool patient)
 		add_heap(heap, oldest);
 		done = true;
 	}
-	table_close(heap, AccessShareLock);
+	table_close(heap, NoLock);
 	return done;
 }
 
@@ -283,7 +284,6 @@ worker_filter_before_flush(void)
 	state = forest_filter_state();
 	if (forest_filter_phase(state) == FILTER_COMPLETE && !forest_filter_is_empty(state))
 		publish(state);
-	STOP_POINT("delta-filter-published");
 }
 
 void
