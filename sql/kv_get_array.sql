@@ -25,7 +25,7 @@ SELECT skyvault_get_array('ga', ARRAY['never', NULL]), skyvault_get_array('ga', 
 SELECT skyvault_get_array('ga', '[0:1]={a,never}'::text[]), skyvault_get_array('ga', '[-3:-3]={a}'::text[]);
 -- the type is that of the function, whatever binds to it
 SELECT pg_typeof(v), v FROM (SELECT skyvault_get_array('ga', ARRAY['a']::varchar[])) AS f(v);
-CREATE TABLE ga_varchar AS SELECT ARRAY['a']::varchar[] AS keys;
+CREATE TABLE ga_varchar AS SELECT '{a}'::varchar[] AS keys;
 SELECT skyvault_get_array('ga', keys) = ARRAY['1 again'] AS comparable FROM ga_varchar;
 CREATE TABLE ga_row (v text[]);
 INSERT INTO ga_row SELECT skyvault_get_array('ga', ARRAY['a', NULL, 'empty']::varchar[]);
