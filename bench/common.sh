@@ -1,4 +1,5 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+#!/bin/bash
+# shellcheck disable=SC2034,SC2154
 # What the measuring scripts share; sourced, after they have set keys, seconds,
 # runs and settings.  README.md says what is measured, and how.
 

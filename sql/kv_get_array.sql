@@ -25,6 +25,8 @@ SELECT skyvault_get_array('ga', ARRAY['never', NULL]), skyvault_get_array('ga', 
 SELECT skyvault_get_array('ga', '[0:1]={a,never}'::text[]), skyvault_get_array('ga', '[-3:-3]={a}'::text[]);
 -- the type is that of the function, whatever binds to it
 SELECT pg_typeof(v), v FROM (SELECT skyvault_get_array('ga', ARRAY['a']::varchar[])) AS f(v);
+CREATE TABLE ga_varchar AS SELECT '{a}'::varchar[] AS keys;
+SELECT skyvault_get_array('ga', keys) = ARRAY['1 again'] AS comparable FROM ga_varchar;
 CREATE TABLE ga_row (v text[]);
 INSERT INTO ga_row SELECT skyvault_get_array('ga', ARRAY['a', NULL, 'empty']::varchar[]);
 SELECT v, v || 'more'::text AS longer, v[1:1], cardinality(v) FROM ga_row;
@@ -60,6 +62,10 @@ SELECT skyvault_flush();
 SELECT skyvault_get_array('ga', keys) = (SELECT array_agg(skyvault_get('ga', k) ORDER BY n)
                                            FROM unnest(keys) WITH ORDINALITY AS u(k, n)) AS as_get
   FROM ga_keys;
+
+-- the table of a key in a later batch
+SELECT v[1], v[12000], v[12001] FROM skyvault_get_array(array_fill('ga'::regclass, ARRAY[12000]) || 'ga_other'::regclass,
+														array_fill('a'::text, ARRAY[12001])) AS v;
 
 -- lengths at which the layout of a datum changes, as rows and as elements
 SELECT skyvault_multi_put('ga', array_agg(repeat('k', i)), array_agg(repeat('v', i + d)))
@@ -100,5 +106,5 @@ SELECT skyvault_get_array('ga', ARRAY['a']);
 RESET ROLE;
 
 DROP FOREIGN TABLE ga, ga_other, ga_bytes;
-DROP TABLE ga_row, ga_keys;
+DROP TABLE ga_row, ga_keys, ga_varchar;
 DROP ROLE regress_ga;

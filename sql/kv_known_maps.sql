@@ -168,6 +168,7 @@ ROLLBACK;
 SELECT known_calls(:aborted);
 
 -- The lock is taken by each call, known map or not.
+SELECT skyvault_get('known.bytes', '\x61'::bytea);
 BEGIN;
 SELECT skyvault_get('known.bytes', '\x61'::bytea);
 SELECT mode, granted FROM pg_locks WHERE relation = 'known.bytes'::regclass AND pid = pg_backend_pid();
