@@ -51,11 +51,14 @@ typedef struct SstRmiProbe
 	uint32_t	fraction;		/* or the rank */
 } SstRmiProbe;
 
+/* Compilers find these functions too large: but called, they take twice as long. */
+#define SST_RMI_INLINE	static inline __attribute__((always_inline))
+
 /* What the inline functions below leave to sst_rmi.c. */
 extern SstRmiProbe sst_rmi_probe_any(const SstRmi *rmi, SvSlice key);
 extern SstRmiRange sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
 
-static inline SstRmiProbe
+SST_RMI_INLINE SstRmiProbe
 sst_rmi_probe(const SstRmi *rmi, SvSlice key)
 {
 	SstRmiProbe probe;
@@ -71,7 +74,7 @@ sst_rmi_probe(const SstRmi *rmi, SvSlice key)
 }
 
 /* Prefetches the leaf. */
-static inline SstRmiProbe
+SST_RMI_INLINE SstRmiProbe
 sst_rmi_start(const SstRmi *rmi, SvSlice key)
 {
 	SstRmiProbe probe = sst_rmi_probe(rmi, key);
@@ -87,7 +90,7 @@ sst_rmi_start(const SstRmi *rmi, SvSlice key)
 extern void sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe);
 
 /* low <= rank(key) <= high.  No allocation, no failure. */
-static inline SstRmiRange
+SST_RMI_INLINE SstRmiRange
 sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 {
 	if (rmi->fences != NULL || probe->leaf == NULL ||
@@ -97,7 +100,7 @@ sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 }
 
 /* Both at once, for a single lookup. */
-static inline SstRmiRange
+SST_RMI_INLINE SstRmiRange
 sst_rmi_locate(const SstRmi *rmi, SvSlice key)
 {
 	SstRmiProbe probe = sst_rmi_probe(rmi, key);
