@@ -75,6 +75,8 @@ measure_reads() {
 	local clients
 	measure "batch of 1000; multi_get" 1 keys/s 1000 reads-any-plain reads-multi_get \
 		"batch of 1000; get_array" reads-get_array "batch of 1000; = ANY" reads-any-skyvault
+	measure "batch of 1000 counted; multi_get" 1 keys/s 1000 reads-count-plain reads-count-multi_get \
+		"batch of 1000 counted; get_array" reads-count-get_array "batch of 1000 counted; = ANY" reads-count-any
 	measure "PL/pgSQL loop" 1 gets/s 1000 reads-loop-plain reads-loop-skyvault
 	for clients in 1 2 8; do
 		measure "get; hit" "$clients" gets/s 1 reads-get-plain reads-get-skyvault
