@@ -335,6 +335,15 @@ sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 	return sst_rmi_range(rmi, &last);
 }
 
+SstRmiRange
+sst_rmi_locate_any(const SstRmi *rmi, SvSlice key)
+{
+	SstRmiProbe probe = sst_rmi_probe(rmi, key);
+
+	sst_rmi_descend(rmi, &probe, key);
+	return sst_rmi_range(rmi, &probe);
+}
+
 /* ------------------------------------------------------------- statistics */
 
 typedef struct Sums

@@ -57,6 +57,7 @@ typedef struct SstRmiProbe
 /* What the inline functions below leave to sst_rmi.c. */
 extern SstRmiProbe sst_rmi_probe_any(const SstRmi *rmi, SvSlice key);
 extern SstRmiRange sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
+extern SstRmiRange sst_rmi_locate_any(const SstRmi *rmi, SvSlice key);
 
 SST_RMI_INLINE SstRmiProbe
 sst_rmi_probe(const SstRmi *rmi, SvSlice key)
@@ -103,9 +104,15 @@ sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 SST_RMI_INLINE SstRmiRange
 sst_rmi_locate(const SstRmi *rmi, SvSlice key)
 {
-	SstRmiProbe probe = sst_rmi_probe(rmi, key);
+	if (rmi->plain && rmi->fences == NULL && key.len >= 8)
+	{
+		SstRmiPlace place = sst_rmi_place(&rmi->top, sst_keycode_big_endian(key.data));
+		const uint8_t *leaf = sst_rmi_leaf(&rmi->top, place.leaf);
 
-	return sst_rmi_finish(rmi, &probe, key);
+		if (sst_rmi_leaf_kind(leaf) == SST_RMI_MODEL)
+			return sst_rmi_model_range(leaf, place.fraction, rmi->count);
+	}
+	return sst_rmi_locate_any(rmi, key);
 }
 
 /*
