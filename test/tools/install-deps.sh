@@ -20,15 +20,16 @@ if version=$("$pg_config" --version 2>/dev/null); then
 	major=${version%%[!0-9]*}
 	bindir=$("$pg_config" --bindir)
 	sharedir=$("$pg_config" --sharedir)
-	pgxs=$("$pg_config" --pgxs)
+	headers=$("$pg_config" --includedir-server)
 fi
 
-# A client's pg_config without the server's development files decides nothing.
-if [ ! -f "${pgxs:-}" ]; then
+# A client's pg_config without a server decides nothing.  (pgxs.mk says as
+# little: Debian has it among the client's files.)
+if [ ! -x "${bindir:-}/postgres" ]; then
 	major=${PG_MAJOR:-15}
 	bindir=/usr/lib/postgresql/$major/bin
 	sharedir=/usr/share/postgresql/$major
-	pgxs=/usr/lib/postgresql/$major/lib/pgxs/src/makefiles/pgxs.mk
+	headers=/usr/include/postgresql/$major/server
 fi
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
@@ -50,7 +51,7 @@ need gcc has_command cc
 need libc6-dev has_header stdlib.h
 need make has_command make
 need "postgresql-$major" test -x "$bindir/postgres"
-need "postgresql-server-dev-$major" test -f "$pgxs"
+need "postgresql-server-dev-$major" test -f "$headers/postgres.h"
 need libzstd-dev has_header zstd.h
 need libxxhash-dev has_header xxhash.h
 if [ "$purpose" = test ]; then
