@@ -22,6 +22,7 @@
 #include "utils/wait_event.h"
 
 #include "server/pg_settings.h"
+#include "worker/worker_chore.h"
 #include "worker/worker_filter.h"
 #include "worker/worker_flush.h"
 #include "worker/worker_prepared.h"
@@ -178,7 +179,7 @@ run_schedule(void)
 	for (;;)
 	{
 		WorkerTask	task;
-		TimestampTz upkeep_at;
+		TimestampTz chore_at;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -191,7 +192,7 @@ run_schedule(void)
 		worker_slot_read_task(&task);
 		if (!extension_exists())
 		{
-			worker_filter_leave();
+			worker_chores_leave();
 			return;
 		}
 		task.number |= first;	/* nobody has numbered while there was no scheduler */
@@ -200,9 +201,11 @@ run_schedule(void)
 		MemoryContextSwitchTo(cycle_context);
 		MemoryContextReset(cycle_context);
 		worker_prepared_check();
-		upkeep_at = worker_filter_upkeep();
+
+		/* Flushes, and others, change what the filter's upkeep has to do. */
+		chore_at = worker_chores_run(task.woken_chores | CHORE_BIT(CHORE_FILTER));
 		if (!do_due_work(&schedule, &task))
-			sleep_until(Min(upkeep_at, next_own_pass(&schedule, &task)));
+			sleep_until(Min(chore_at, next_own_pass(&schedule, &task)));
 	}
 }
 

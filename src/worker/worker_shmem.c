@@ -19,6 +19,7 @@
 #include "utils/wait_event.h"
 
 #include "server/pg_settings.h"
+#include "worker/worker_chore.h"
 #include "worker/worker_slot.h"
 
 /* How long a request waits for a launcher that is not there; it restarts after 5 s. */
@@ -130,6 +131,24 @@ worker_wake_scheduler(void)
 	if (slot != NULL)
 	{
 		slot->number = true;
+		worker_slot_wake_scheduler(slot);
+	}
+	LWLockRelease(worker_shared->lock);
+}
+
+void
+worker_chore_wake(WorkerChoreId id)
+{
+	WorkerSlot *slot;
+
+	if (worker_shared == NULL)
+		return;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	slot = find_own_slot();
+	if (slot != NULL)
+	{
+		slot->woken_chores |= CHORE_BIT(id);
 		worker_slot_wake_scheduler(slot);
 	}
 	LWLockRelease(worker_shared->lock);

@@ -51,6 +51,7 @@ worker_slot_get(Oid dboid)
 	slot->drainers = 0;
 	slot->recheck = false;
 	slot->number = false;
+	slot->woken_chores = 0;
 	slot->pause_ms = 0;
 	slot->retry_at = 0;
 	slot->deaths = 0;
@@ -362,6 +363,8 @@ worker_slot_read_task(WorkerTask *task)
 	task->committed_bytes = pg_atomic_read_u64(&slot->committed_bytes);
 	task->number = slot->number;
 	slot->number = false;
+	task->woken_chores = slot->woken_chores;
+	slot->woken_chores = 0;
 	slot->recheck = false;
 	LWLockRelease(worker_shared->lock);
 }

@@ -52,6 +52,7 @@ typedef struct WorkerSlot
 	int			drainers;		/* statements that want no scheduler here */
 	bool		recheck;		/* the extension may have come since the scheduler looked */
 	bool		number;			/* changelog rows wait for their numbers */
+	uint32		woken_chores;	/* CHORE_BIT of worker_chore.h */
 
 	/* The scheduler that holds the slot: set by itself, cleared when it exits. */
 	pid_t		pid;			/* 0: none */
@@ -160,6 +161,7 @@ typedef struct WorkerTask
 	int32		vault_id;		/* what it is about, 0 for all vaults */
 	uint64		committed_bytes;	/* since worker_slot_take_bytes */
 	bool		number;			/* worker_wake_scheduler was called since the last look */
+	uint32		woken_chores;	/* likewise, for worker_chore_wake */
 } WorkerTask;
 
 /* What is to do.  After this call later wishes count as new, and set the latch. */
