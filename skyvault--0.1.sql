@@ -54,10 +54,16 @@ CREATE TABLE skyvault.run (
 	max_keys bytea[] NOT NULL,
 	entries bigint[] NOT NULL,
 	tombstones bigint[] NOT NULL,
+	raw_bytes bigint[] NOT NULL,
+	expiring bigint[] NOT NULL,
+	expires_min timestamptz[] NOT NULL,
+	expires_max timestamptz[] NOT NULL,
 	created timestamptz NOT NULL
 );
 CREATE INDEX run_vault_id_idx ON skyvault.run (vault_id);
 COMMENT ON TABLE skyvault.run IS 'the registry: one row per live run, with what it holds of each table';
+COMMENT ON COLUMN skyvault.run.raw_bytes IS 'keys and values before compression';
+COMMENT ON COLUMN skyvault.run.expiring IS 'how many entries expire, the first at expires_min, the last at expires_max; infinity if none does';
 COMMENT ON COLUMN skyvault.run.tier IS 'w: WAL run, b: buffer run, l: run of a level';
 
 CREATE TABLE skyvault.changelog (

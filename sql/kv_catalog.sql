@@ -47,6 +47,12 @@ SELECT r.tier, r.level, r.seq_lo = r.seq_hi AS one_sequence, r.entries, r.tombst
        (pg_stat_file('skyvault/' || r.object)).size = r.file_bytes AS size_is_right
   FROM skyvault.run AS r JOIN skyvault."table" AS t ON r.table_ids = ARRAY[t.id]
  WHERE t.relid = 'kv'::regclass;
+-- and what the run holds: bytes before compression, entries that expire, and when
+SELECT raw_bytes, expiring, expires_min, expires_max FROM skyvault.run ORDER BY id DESC LIMIT 1;
+SELECT skyvault_put('kv', 'b', '1', ttl => '1 hour'), skyvault_put('kv', 'c', '1', ttl => '2 hours'), skyvault_put('kv', 'd', '1');
+SELECT skyvault_flush();
+SELECT entries, expiring, expires_max[1] - expires_min[1] AS between, expires_min[1] > now() + '50 minutes' AS later
+  FROM skyvault.run ORDER BY id DESC LIMIT 1;
 -- ids of the changelog have no gaps
 SELECT count(*) = max(id) - min(id) + 1 AS no_gaps, count(*) FILTER (WHERE id IS NULL) AS unnumbered FROM skyvault.changelog;
 SELECT kind, state, entries, left_out, error, hint FROM skyvault.job ORDER BY id DESC LIMIT 1;

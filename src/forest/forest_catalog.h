@@ -71,7 +71,8 @@ enum
 {
 	Anum_run_id = 1, Anum_run_vault_id, Anum_run_tier, Anum_run_level, Anum_run_seq_lo, Anum_run_seq_hi,
 	Anum_run_object, Anum_run_file_bytes, Anum_run_tail_bytes, Anum_run_table_ids, Anum_run_min_keys,
-	Anum_run_max_keys, Anum_run_entries, Anum_run_tombstones, Anum_run_created,
+	Anum_run_max_keys, Anum_run_entries, Anum_run_tombstones, Anum_run_raw_bytes,
+	Anum_run_expiring, Anum_run_expires_min, Anum_run_expires_max, Anum_run_created,
 	Natts_run = Anum_run_created
 };
 enum

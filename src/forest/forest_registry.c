@@ -34,6 +34,10 @@ typedef struct PartColumns
 	Datum	   *max_keys;
 	Datum	   *entries;
 	Datum	   *tombstones;
+	Datum	   *raw_bytes;
+	Datum	   *expiring;
+	Datum	   *expires_min;
+	Datum	   *expires_max;
 } PartColumns;
 
 static Datum
@@ -62,7 +66,7 @@ array_column(HeapTuple tuple, TupleDesc desc, AttrNumber column, Oid type, int *
 				 errmsg("column %d of a row of the registry is malformed", column)));
 	if (type == INT4OID)
 		deconstruct_array(array, type, 4, true, TYPALIGN_INT, &elements, NULL, &count);
-	else if (type == INT8OID)
+	else if (type == INT8OID || type == TIMESTAMPTZOID)
 		deconstruct_array(array, type, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, NULL, &count);
 	else
 		deconstruct_array(array, type, -1, false, TYPALIGN_INT, &elements, NULL, &count);
@@ -85,6 +89,10 @@ part_columns(HeapTuple tuple, TupleDesc desc)
 	columns.max_keys = array_column(tuple, desc, Anum_run_max_keys, BYTEAOID, &columns.n);
 	columns.entries = array_column(tuple, desc, Anum_run_entries, INT8OID, &columns.n);
 	columns.tombstones = array_column(tuple, desc, Anum_run_tombstones, INT8OID, &columns.n);
+	columns.raw_bytes = array_column(tuple, desc, Anum_run_raw_bytes, INT8OID, &columns.n);
+	columns.expiring = array_column(tuple, desc, Anum_run_expiring, INT8OID, &columns.n);
+	columns.expires_min = array_column(tuple, desc, Anum_run_expires_min, TIMESTAMPTZOID, &columns.n);
+	columns.expires_max = array_column(tuple, desc, Anum_run_expires_max, TIMESTAMPTZOID, &columns.n);
 	return columns;
 }
 
@@ -130,7 +138,11 @@ run_from_tuple(HeapTuple tuple, TupleDesc desc, LsmRun *run)
 			.min_key = slice_of_bytea(columns.min_keys[i]),
 			.max_key = slice_of_bytea(columns.max_keys[i]),
 			.entries = DatumGetInt64(columns.entries[i]),
-			.tombstones = DatumGetInt64(columns.tombstones[i])
+			.tombstones = DatumGetInt64(columns.tombstones[i]),
+			.raw_bytes = DatumGetInt64(columns.raw_bytes[i]),
+			.expiring = DatumGetInt64(columns.expiring[i]),
+			.expires_min = DatumGetTimestampTz(columns.expires_min[i]),
+			.expires_max = DatumGetTimestampTz(columns.expires_max[i])
 	};
 }
 
@@ -233,6 +245,12 @@ bytea_of_slice(SvSlice slice)
 	return PointerGetDatum(cstring_to_text_with_len((const char *) slice.data, slice.len));
 }
 
+static Datum
+array_of_8_bytes(Datum *elements, int n, Oid type)
+{
+	return PointerGetDatum(construct_array(elements, n, type, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 static void
 part_values(const LsmRun *run, Datum *values)
 {
@@ -253,12 +271,22 @@ part_values(const LsmRun *run, Datum *values)
 		PointerGetDatum(construct_array(column, n, BYTEAOID, -1, false, TYPALIGN_INT));
 	for (int i = 0; i < n; i++)
 		column[i] = Int64GetDatum((int64) run->parts[i].entries);
-	values[Anum_run_entries - 1] =
-		PointerGetDatum(construct_array(column, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[Anum_run_entries - 1] = array_of_8_bytes(column, n, INT8OID);
 	for (int i = 0; i < n; i++)
 		column[i] = Int64GetDatum((int64) run->parts[i].tombstones);
-	values[Anum_run_tombstones - 1] =
-		PointerGetDatum(construct_array(column, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[Anum_run_tombstones - 1] = array_of_8_bytes(column, n, INT8OID);
+	for (int i = 0; i < n; i++)
+		column[i] = Int64GetDatum((int64) run->parts[i].raw_bytes);
+	values[Anum_run_raw_bytes - 1] = array_of_8_bytes(column, n, INT8OID);
+	for (int i = 0; i < n; i++)
+		column[i] = Int64GetDatum((int64) run->parts[i].expiring);
+	values[Anum_run_expiring - 1] = array_of_8_bytes(column, n, INT8OID);
+	for (int i = 0; i < n; i++)
+		column[i] = TimestampTzGetDatum(run->parts[i].expires_min);
+	values[Anum_run_expires_min - 1] = array_of_8_bytes(column, n, TIMESTAMPTZOID);
+	for (int i = 0; i < n; i++)
+		column[i] = TimestampTzGetDatum(run->parts[i].expires_max);
+	values[Anum_run_expires_max - 1] = array_of_8_bytes(column, n, TIMESTAMPTZOID);
 }
 
 void

@@ -511,6 +511,50 @@ lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count)
 	return table == NULL ? NULL : &forest->groups[table->first_group];
 }
 
+void
+lsm_part_init(LsmPart *part, int32_t table_id)
+{
+	*part = (LsmPart) {
+		.table_id = table_id,.expires_min = SST_NEVER_EXPIRES,.expires_max = SST_NEVER_EXPIRES
+	};
+}
+
+void
+lsm_part_count(LsmPart *part, const SstEntry *entry)
+{
+	part->entries++;
+	part->raw_bytes += entry->key.len + entry->value.len;
+	if (entry->kind == SST_TOMBSTONE)
+		part->tombstones++;
+	else if (entry->expires_at != SST_NEVER_EXPIRES)
+	{
+		if (part->expiring == 0 || entry->expires_at < part->expires_min)
+			part->expires_min = entry->expires_at;
+		if (part->expiring == 0 || entry->expires_at > part->expires_max)
+			part->expires_max = entry->expires_at;
+		part->expiring++;
+	}
+}
+
+uint64_t
+lsm_part_expired(const LsmPart *part, int64_t before)
+{
+	double		share;
+	uint64_t	expired;
+
+	if (part->expiring == 0 || before <= part->expires_min)
+		return 0;
+	if (before > part->expires_max)
+		return part->expiring;
+	share = ((double) before - (double) part->expires_min) /
+		((double) part->expires_max - (double) part->expires_min);
+	expired = (uint64_t) (share * (double) part->expiring);
+	/* The first has expired, the last has not. */
+	if (expired == 0)
+		return 1;
+	return expired < part->expiring ? expired : part->expiring - 1;
+}
+
 bool
 lsm_part_has_key(const LsmPart *part, SvSlice key)
 {

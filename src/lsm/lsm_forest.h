@@ -19,6 +19,7 @@
 #include "base/sv_status.h"
 #include "base/sv_slice.h"
 #include "lsm/lsm_group.h"
+#include "sst/sst_entry.h"
 
 /* Stored in the registry: never renumber. */
 typedef enum LsmTier
@@ -36,6 +37,10 @@ typedef struct LsmPart
 	SvSlice		max_key;
 	uint64_t	entries;		/* tombstones included */
 	uint64_t	tombstones;
+	uint64_t	raw_bytes;		/* keys, without the table id, and values, before compression */
+	uint64_t	expiring;		/* values that expire, and the first and last time when one does: */
+	int64_t		expires_min;	/* SST_NEVER_EXPIRES, both, if there is none */
+	int64_t		expires_max;
 } LsmPart;
 
 typedef struct LsmRun
@@ -113,6 +118,16 @@ extern const LsmSourceRun *lsm_forest_sources(const LsmForest *forest, int32_t t
 
 /* The same runs as groups (lsm_group.h), in lookup order. */
 extern const LsmGroup *lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count);
+
+/* A part of no entries, and one more entry of it: counts, bytes and times.  The keys are the caller's. */
+extern void lsm_part_init(LsmPart *part, int32_t table_id);
+extern void lsm_part_count(LsmPart *part, const SstEntry *entry);
+
+/*
+ * How many of the part's entries have expired before the given time, taking
+ * their times to be spread evenly.  Answers of 0 and of all are certain.
+ */
+extern uint64_t lsm_part_expired(const LsmPart *part, int64_t before);
 
 /* Whether the part's key range holds the key, or touches [low, high); NULL bounds are open. */
 extern bool lsm_part_has_key(const LsmPart *part, SvSlice key);

@@ -175,12 +175,12 @@ write_entry(BatchReader *reader, FlushTable *table, const FlushRow *remembered, 
 	entry.expires_at = row->expires_at;
 	PG_STATUS_CHECK(sst_writer_add(reader->writer, &entry, &err), &err);
 
-	if (table->part.entries++ == 0)
-		table->part.min_key = remembered->key;
-	table->part.max_key = remembered->key;
-	if (row->kind == DELTA_TOMBSTONE)
-		table->part.tombstones++;
-	reader->raw_bytes += entry.key.len + entry.value.len;
+	entry.key = remembered->key;
+	if (table->part.entries == 0)
+		table->part.min_key = entry.key;
+	table->part.max_key = entry.key;
+	lsm_part_count(&table->part, &entry);
+	reader->raw_bytes += LSM_WALKEY_PREFIX_BYTES + entry.key.len + entry.value.len;
 }
 
 /* Reads the table's rows from `low` on; false if the batch is full, with *cursor at the next key. */
@@ -199,7 +199,7 @@ read_table(BatchReader *reader, const Candidate *candidate, const SvSlice *low, 
 	PG_STATUS_CHECK(sst_writer_set_dictionary(reader->writer, candidate->storage.dictionary_bytes > 0,
 											  &err), &err);
 	memset(table, 0, sizeof(FlushTable));
-	table->part.table_id = table_id;
+	lsm_part_init(&table->part, table_id);
 	table->first_row = batch->nrows;
 	while (!full && delta_scan_next(scan, &row))
 	{

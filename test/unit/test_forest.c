@@ -325,6 +325,39 @@ test_parts(void)
 }
 
 static void
+test_part_counts(void)
+{
+	LsmPart		part;
+	SstEntry	entry = {.key = text("abc"),.value = text("12345"),.kind = SST_VALUE,.expires_at = SST_NEVER_EXPIRES};
+
+	lsm_part_init(&part, 7);
+	CHECK(part.table_id == 7 && part.entries == 0 && part.expires_min == SST_NEVER_EXPIRES &&
+		  part.expires_max == SST_NEVER_EXPIRES && lsm_part_expired(&part, SST_NEVER_EXPIRES) == 0,
+		  "a part of nothing");
+	lsm_part_count(&part, &entry);
+	CHECK(part.entries == 1 && part.raw_bytes == 8 && part.tombstones == 0 && part.expiring == 0 &&
+		  lsm_part_expired(&part, INT64_MAX) == 0, "an entry that does not expire");
+	entry.expires_at = 200;
+	lsm_part_count(&part, &entry);
+	CHECK(part.expiring == 1 && part.expires_min == 200 && part.expires_max == 200 &&
+		  lsm_part_expired(&part, 200) == 0 && lsm_part_expired(&part, 201) == 1, "one that does");
+	entry.expires_at = 100;
+	lsm_part_count(&part, &entry);
+	entry.expires_at = 300;
+	lsm_part_count(&part, &entry);
+	entry.kind = SST_TOMBSTONE;
+	entry.value = sv_slice(NULL, 0);
+	entry.expires_at = 5;
+	lsm_part_count(&part, &entry);
+	CHECK(part.entries == 5 && part.tombstones == 1 && part.expiring == 3 && part.raw_bytes == 35 &&
+		  part.expires_min == 100 && part.expires_max == 300, "times of tombstones do not count");
+	CHECK(lsm_part_expired(&part, 100) == 0 && lsm_part_expired(&part, 101) == 1 &&
+		  lsm_part_expired(&part, 250) == 2 && lsm_part_expired(&part, 300) == 2 &&
+		  lsm_part_expired(&part, 301) == 3 && lsm_part_expired(&part, INT64_MIN) == 0,
+		  "in between, by the share of the time");
+}
+
+static void
 test_walkey(void)
 {
 	uint8_t		low[5] = {0, 0, 0, 0, 'x'};
@@ -345,6 +378,7 @@ main(void)
 	test_refusals();
 	test_lookups();
 	test_parts();
+	test_part_counts();
 	test_walkey();
 	return unit_done();
 }
