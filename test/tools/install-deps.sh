@@ -61,6 +61,12 @@ if [ "$purpose" = test ]; then
 	need libipc-run-perl has_perl_module IPC::Run
 	need "postgresql-$major-pgtap" test -f "$sharedir/extension/pgtap.control"
 	need libtap-parser-sourcehandler-pgtap-perl has_perl_module TAP::Parser::SourceHandler::pgTAP
+	need ceph-mon has_command ceph-mon
+	need ceph-osd has_command ceph-osd
+	need radosgw has_command radosgw
+	need ceph-common has_command ceph
+	need curl has_command curl
+	need openssl has_command openssl
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -12,6 +12,9 @@
 #   pgtap       test/pgtap/*.sql
 #   tap         test/tap/*.pl, each with servers of its own
 #
+# unit and tap also need an S3 server, which is started once for the run (see
+# test/s3/s3-server); SKYVAULT_S3_* in the environment tell the tests where it is.
+#
 # All but unit and fuzz need an installed build with STOP_POINTS=1; the targets of the
 # Makefile see to that.  Everything runs as an ordinary user, if root calls as
 # "postgres", on a copy of the tree in a scratch directory.  That directory
@@ -56,6 +59,7 @@ passed=0
 failed=0
 failed_suites=()
 server_state=
+s3_state=
 finished=
 
 # The last line comes whatever happens.
@@ -63,6 +67,7 @@ finish() {
 	if [ -n "$server_state" ]; then
 		"$tree/test/tools/private-server.sh" stop "$scratch/server" || failed=$((failed + 1))
 	fi
+	stop_s3_servers
 	if [ -z "$finished" ]; then
 		echo "the run was broken off"
 		failed=$((failed + 1))
@@ -155,6 +160,30 @@ need_server() {
 	[ "$server_state" = running ]
 }
 
+# Starts the S3 server that unit and TAP tests share, once; false if it does not start.
+need_s3() {
+	local settings
+	if [ -z "$s3_state" ]; then
+		s3_state=failed
+		if as_user "$scratch/tree/test/s3/s3-server" start "$scratch/s3"; then
+			settings=$(as_user "$scratch/tree/test/s3/s3-server" env "$scratch/s3")
+			eval "$settings"
+			s3_state=running
+		fi
+	fi
+	[ "$s3_state" = running ]
+}
+
+# The shared one, and those of tests that were killed.
+stop_s3_servers() {
+	local settings
+	find "$scratch" -path '*/s3*/settings' | while read -r settings; do
+		as_user "$scratch/tree/test/s3/s3-server" stop "${settings%/settings}"
+		# what it stored is large and tells nothing
+		rm -rf "${settings%/settings}"/{mon,osd}
+	done
+}
+
 # A database with the extension, the stop points and what else is named.
 make_database() {
 	local name=$1
@@ -187,6 +216,7 @@ suite_unit() {
 		cannot_run unit "no tests in test/unit"
 		return
 	fi
+	need_s3 || { cannot_run unit "no S3 server"; return; }
 	run_tap unit "${programs[@]}"
 }
 
@@ -256,6 +286,7 @@ suite_tap() {
 		cannot_run tap "no tests in test/tap"
 		return
 	fi
+	need_s3 || { cannot_run tap "no S3 server"; return; }
 	TESTDIR=$scratch PATH=$bindir:$PATH PGPORT=65432 \
 		PG_REGRESS=$pgxs_dir/src/test/regress/pg_regress \
 		STOP_POINTS_SQL=$scratch/tree/test/tools/stop_points.sql \
