@@ -16,6 +16,7 @@
 #include "foreign/foreign.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_table.h"
+#include "forest/forest_xact.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
 #include "store/store_directory.h"
@@ -123,7 +124,10 @@ forest_vault_ensure(Oid server_oid, ForestVault *vault)
 		return;
 	catalog_lock_server_identity(server_oid);
 	if (!forest_vault_find(server_oid, vault))
+	{
 		vault_insert(server_oid, vault);
+		forest_xact_note_wake();	/* the scheduler does not know it */
+	}
 }
 
 int

@@ -274,9 +274,8 @@ record_failure(VaultFlush *flush, ErrorData *error)
 	PG_END_TRY();
 }
 
-/* Flushes one vault; an error is logged and recorded, and does not keep other vaults from their turn. */
-static FlushResult
-flush_vault(const ForestVault *vault)
+FlushResult
+worker_flush_vault(const ForestVault *vault)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault flush",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -304,38 +303,35 @@ flush_vault(const ForestVault *vault)
 	return error == NULL ? FLUSH_DONE : FLUSH_FAILED;
 }
 
-/* The vaults of a pass, in the caller's context; none if the extension has just been dropped. */
+/* None if the extension has just been dropped. */
 static int
-prepare_pass(ForestVault **vaults)
+list_vaults(ForestVault **vaults, bool clean_up)
 {
 	MemoryContext old = CurrentMemoryContext;
-	int			n;
+	int			n = 0;
 
 	worker_transaction_begin();
-	if (!catalog_exists())
+	if (catalog_exists())
 	{
-		worker_transaction_commit();
+		if (clean_up)
+			job_clean_up();
 		MemoryContextSwitchTo(old);
-		return 0;
+		n = forest_vault_list(vaults);
 	}
-	job_clean_up();
-	MemoryContextSwitchTo(old);
-	n = forest_vault_list(vaults);
 	worker_transaction_commit();
 	MemoryContextSwitchTo(old);
 	return n;
 }
 
-/* The same; -1 if it failed, as with a lock that was not to be had. */
 static int
-begin_pass(ForestVault **vaults)
+try_list_vaults(ForestVault **vaults, bool clean_up)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile int n;
 
 	PG_TRY();
 	{
-		n = prepare_pass(vaults);
+		n = list_vaults(vaults, clean_up);
 	}
 	PG_CATCH();
 	{
@@ -346,23 +342,16 @@ begin_pass(ForestVault **vaults)
 	return n;
 }
 
-FlushResult
-worker_flush_pass(int32 vault_id)
+int
+worker_flush_list(ForestVault **vaults)
 {
-	FlushResult result = FLUSH_DONE;
-	ForestVault *vaults;
-	int			n = begin_pass(&vaults);
+	return try_list_vaults(vaults, false);
+}
 
-	if (n < 0)
-		return FLUSH_FAILED;
-
-	for (int i = 0; i < n; i++)
-		if (vault_id == 0 || vaults[i].id == vault_id)
-			if (flush_vault(&vaults[i]) == FLUSH_FAILED)
-				result = FLUSH_FAILED;
-	worker_flush_number_pending();
-	pgstat_report_stat(true);
-	return result;
+int
+worker_flush_begin_pass(ForestVault **vaults)
+{
+	return try_list_vaults(vaults, true);
 }
 
 void

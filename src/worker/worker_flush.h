@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "forest/forest_vault.h"
+
 typedef enum
 {
 	FLUSH_DONE,
@@ -14,14 +16,21 @@ typedef enum
 } FlushResult;
 
 /*
- * One pass over every vault of this database (or one, if vault_id is not 0):
- * flushes what was committed before the call.  Outside a transaction; starts
- * its own.  Errors are caught inside, recorded in skyvault.job, and reported
- * by the result.
+ * All vaults of this database, in the caller's memory context; the count, or -1
+ * if they could not be listed, as when a lock was not to be had.  begin_pass
+ * also tidies up what ended workers and dropped vaults have left behind.
+ * Outside a transaction, as are the others; each starts its own.
  */
-extern FlushResult worker_flush_pass(int32 vault_id);
+extern int	worker_flush_list(ForestVault **vaults);
+extern int	worker_flush_begin_pass(ForestVault **vaults);
 
-/* Numbers visible unnumbered changelog rows.  Same rules. */
+/*
+ * Flushes what was committed to the vault before the call.  Errors are caught
+ * inside, logged, recorded in skyvault.job, and reported by the result.
+ */
+extern FlushResult worker_flush_vault(const ForestVault *vault);
+
+/* Numbers visible unnumbered changelog rows. */
 extern void worker_flush_number_pending(void);
 
 #endif							/* WORKER_FLUSH_H */

@@ -26,15 +26,8 @@
 #include "worker/worker_filter.h"
 #include "worker/worker_flush.h"
 #include "worker/worker_prepared.h"
+#include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
-
-typedef struct Schedule
-{
-	bool		dirty;			/* something may be committed that no pass has flushed */
-	TimestampTz dirty_since;
-	int			pause_s;		/* after a failed pass; 0: the last one went well */
-	TimestampTz retry_at;		/* end of the pause */
-} Schedule;
 
 /* What ALTER DATABASE or ALTER ROLE have set for people must not stop a flush. */
 static void
@@ -65,88 +58,96 @@ extension_exists(void)
 	return OidIsValid(extension);
 }
 
+/* Returns whether the flush went well. */
 static bool
-size_reached(const WorkerTask *task)
+flush_one(Schedule *schedule, const ForestVault *vault)
 {
-	return task->committed_bytes >= (uint64) setting_flush_size_kb * 1024;
+	uint64		began_bytes = worker_slot_committed_bytes();
+	bool		done = worker_flush_vault(vault) == FLUSH_DONE;
+
+	schedule_flushed(schedule_find(schedule, vault->id), began_bytes, done, GetCurrentTimestamp());
+	return done;
+}
+
+static bool
+is_asked_for(const WorkerTask *task, const ForestVault *vault)
+{
+	return task->request != 0 && (task->vault_id == 0 || task->vault_id == vault->id);
 }
 
 /*
- * When a pass is due without a request; DT_NOEND if that depends on what is
- * still to be committed.
+ * Flushes the vaults that are due or asked for, and answers.  A store that has
+ * failed may take long to fail again: such vaults come last, and only one of
+ * them in a pass, before which the others get another look.  A request does not
+ * wait for a pause to end.
  */
-static TimestampTz
-next_own_pass(const Schedule *schedule, const WorkerTask *task)
+static void
+flush_pass(Schedule *schedule, const WorkerTask *task)
 {
-	TimestampTz due = DT_NOEND;
+	TimestampTz now = GetCurrentTimestamp();
+	ForestVault *vaults;
+	int			n = worker_flush_begin_pass(&vaults);
+	bool		failed = n < 0;
 
-	if (!schedule->dirty)
-		return DT_NOEND;
-	if (size_reached(task))
-		due = schedule->dirty_since;
-	else if (setting_flush_interval_s > 0)
-		due = TimestampTzPlusMilliseconds(schedule->dirty_since,
-										  (int64) setting_flush_interval_s * 1000);
-	if (schedule->pause_s > 0)
-		due = Max(due, schedule->retry_at);
-	return due;
+	schedule_listed(schedule, n >= 0, now);
+	if (n >= 0)
+		schedule_sync(schedule, vaults, n, now);
+	for (int troubled = 0; troubled <= 1; troubled++)
+	{
+		bool		had_turn = false;
+
+		for (int i = 0; i < n; i++)
+		{
+			VaultSchedule *vault = schedule_find(schedule, vaults[i].id);
+			bool		asked = is_asked_for(task, &vaults[i]);
+
+			if ((vault->pause_s > 0) != troubled ||
+				(!asked && (had_turn || schedule_due(schedule, vault) > now)))
+				continue;
+			if (!flush_one(schedule, &vaults[i]))
+				failed |= asked;
+			had_turn = troubled;
+		}
+	}
+	worker_flush_number_pending();
+	if (task->request != 0)
+		worker_slot_answer(task->request, failed);
 }
 
-/* False if the pass failed. */
-static bool
-flush_all(Schedule *schedule)
+/* Numbers what waits for it, and meets vaults that have come with it. */
+static void
+number_and_list(Schedule *schedule)
 {
-	uint64		bytes = worker_slot_take_bytes();
+	ForestVault *vaults;
+	int			n;
 
-	if (worker_flush_pass(0) == FLUSH_DONE)
-	{
-		schedule->dirty = false;
-		schedule->pause_s = 0;
-		return true;
-	}
-	worker_slot_return_bytes(bytes);
-	schedule->pause_s = Min(Max(schedule->pause_s * 2, 1), setting_retry_max_s);
-	schedule->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 schedule->pause_s * 1000);
-	return false;
+	worker_flush_number_pending();
+	n = worker_flush_list(&vaults);
+	schedule_listed(schedule, n >= 0, GetCurrentTimestamp());
+	if (n >= 0)
+		schedule_sync(schedule, vaults, n, GetCurrentTimestamp());
 }
 
 /* Returns whether anything was due: then more may have become due meanwhile. */
 static bool
 do_due_work(Schedule *schedule, const WorkerTask *task)
 {
-	bool		own_pass;
-	bool		done = true;
+	bool		flush;
 
-	if (task->committed_bytes > 0 && !schedule->dirty)
-	{
-		schedule->dirty = true;
-		schedule->dirty_since = GetCurrentTimestamp();
-	}
-	own_pass = next_own_pass(schedule, task) <= GetCurrentTimestamp();
-	if (!task->number && task->request == 0 && !own_pass)
+	schedule_note_bytes(schedule, task->committed_bytes, GetCurrentTimestamp());
+	flush = task->request != 0 || schedule_next(schedule) <= GetCurrentTimestamp();
+	if (!task->number && !flush)
 		return false;
 
 	pgstat_report_activity(STATE_RUNNING, "skyvault flush");
 	if (task->number)
-		worker_flush_number_pending();
-
-	if (own_pass || task->request != 0)
+		number_and_list(schedule);
+	if (flush)
+	{
 		worker_filter_before_flush();
-
-	/*
-	 * A pass over one vault says nothing about the others, so it leaves the
-	 * schedule as it is.
-	 */
-	if (own_pass || (task->request != 0 && task->vault_id == 0))
-		done = flush_all(schedule);
-	else if (task->request != 0)
-		done = worker_flush_pass(task->vault_id) == FLUSH_DONE;
-	if (own_pass || task->request != 0)
+		flush_pass(schedule, task);
 		worker_filter_after_flush();
-	if (task->request != 0)
-		worker_slot_answer(task->request, !done);
-
+	}
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return true;
@@ -170,7 +171,7 @@ sleep_until(TimestampTz wake_at)
 static void
 run_schedule(void)
 {
-	Schedule	schedule = {.dirty = true,.dirty_since = GetCurrentTimestamp()};
+	Schedule	schedule = {0};
 	bool		first = true;
 	MemoryContext cycle_context;
 
@@ -204,8 +205,8 @@ run_schedule(void)
 
 		/* Flushes, and others, change what the filter's upkeep has to do. */
 		chore_at = worker_chores_run(task.woken_chores | CHORE_BIT(CHORE_FILTER));
-		if (!do_due_work(&schedule, &task))
-			sleep_until(Min(chore_at, next_own_pass(&schedule, &task)));
+		if (!do_due_work(&schedule, &task) && worker_slot_set_wake_bytes(schedule_wake_bytes(&schedule)))
+			sleep_until(Min(chore_at, schedule_next(&schedule)));
 	}
 }
 

@@ -18,7 +18,6 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "server/pg_settings.h"
 #include "worker/worker_chore.h"
 #include "worker/worker_slot.h"
 
@@ -93,7 +92,6 @@ note_extension(WorkerSlot *slot)
 void
 worker_note_committed_bytes(uint64 bytes)
 {
-	uint64		limit = (uint64) setting_flush_size_kb * 1024;
 	WorkerSlot *slot;
 	bool		no_extension = false;
 
@@ -106,8 +104,7 @@ worker_note_committed_bytes(uint64 bytes)
 	{
 		uint64		before = pg_atomic_fetch_add_u64(&slot->committed_bytes, bytes);
 
-		/* The first bytes start the clock of skyvault.flush_interval. */
-		if (before == 0 || (before < limit && before + bytes >= limit))
+		if (before < slot->wake_bytes && before + bytes >= slot->wake_bytes)
 			worker_slot_wake_scheduler(slot);
 		no_extension = (slot->state == SLOT_NO_EXTENSION);
 	}

@@ -16,8 +16,8 @@ extern void worker_shmem_startup(void);
 
 /*
  * Adds to the bytes that transactions of this database have committed to the
- * delta, and wakes the scheduler when skyvault.flush_size is reached.  Called
- * after commit: must not fail.
+ * delta, and wakes the scheduler at the value that it waits for.  Called after
+ * commit: must not fail.
  */
 extern void worker_note_committed_bytes(uint64 bytes);
 

@@ -58,6 +58,7 @@ worker_slot_get(Oid dboid)
 	slot->flush_taken = slot->flush_done = slot->flush_requested;
 	slot->requested_vault = 0;
 	pg_atomic_write_u64(&slot->committed_bytes, 0);
+	slot->wake_bytes = 0;
 	return slot;
 }
 
@@ -370,15 +371,21 @@ worker_slot_read_task(WorkerTask *task)
 }
 
 uint64
-worker_slot_take_bytes(void)
+worker_slot_committed_bytes(void)
 {
-	return pg_atomic_exchange_u64(&held_slot->committed_bytes, 0);
+	return pg_atomic_read_u64(&held_slot->committed_bytes);
 }
 
-void
-worker_slot_return_bytes(uint64 bytes)
+bool
+worker_slot_set_wake_bytes(uint64 wake_bytes)
 {
-	pg_atomic_fetch_add_u64(&held_slot->committed_bytes, bytes);
+	bool		later;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	held_slot->wake_bytes = wake_bytes;
+	later = pg_atomic_read_u64(&held_slot->committed_bytes) < wake_bytes;
+	LWLockRelease(worker_shared->lock);
+	return later;
 }
 
 void

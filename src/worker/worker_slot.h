@@ -71,8 +71,9 @@ typedef struct WorkerSlot
 	uint64		failed_to;
 	int32		requested_vault;	/* what requests after flush_taken are about, 0: all */
 
-	/* Atomic: backends add to it under the lock in shared mode, the scheduler takes it. */
+	/* Atomic: backends add to it under the lock in shared mode.  It only grows. */
 	pg_atomic_uint64 committed_bytes;
+	uint64		wake_bytes;		/* the scheduler wants to know when committed_bytes gets here */
 
 	/*
 	 * For those who wait for flush_done or for pid to become 0.  Has its own
@@ -159,7 +160,7 @@ typedef struct WorkerTask
 {
 	uint64		request;		/* newest flush request that no pass has answered, or 0 */
 	int32		vault_id;		/* what it is about, 0 for all vaults */
-	uint64		committed_bytes;	/* since worker_slot_take_bytes */
+	uint64		committed_bytes;	/* since the slot was taken */
 	bool		number;			/* worker_wake_scheduler was called since the last look */
 	uint32		woken_chores;	/* likewise, for worker_chore_wake */
 } WorkerTask;
@@ -167,11 +168,13 @@ typedef struct WorkerTask
 /* What is to do.  After this call later wishes count as new, and set the latch. */
 extern void worker_slot_read_task(WorkerTask *task);
 
-/* A pass over all vaults begins: takes the counted bytes; and gives them back after it failed. */
-extern uint64 worker_slot_take_bytes(void);
-extern void worker_slot_return_bytes(uint64 bytes);
+/* The counter now: what was committed and noted before can be seen by snapshots that are taken later. */
+extern uint64 worker_slot_committed_bytes(void);
 
-/* Answers all flush requests up to this number; failed: the pass did. */
+/* Sets the latch when the counter gets there; false: it has. */
+extern bool worker_slot_set_wake_bytes(uint64 wake_bytes);
+
+/* Answers all flush requests up to this number; failed: a vault that they are about did. */
 extern void worker_slot_answer(uint64 request, bool failed);
 
 /*
