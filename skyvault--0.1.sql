@@ -16,18 +16,59 @@ CREATE SEQUENCE skyvault.table_id_seq AS integer;
 CREATE SEQUENCE skyvault.run_id_seq;
 CREATE SEQUENCE skyvault.serial_seq;
 CREATE SEQUENCE skyvault.job_id_seq;
+CREATE SEQUENCE skyvault.snapshot_id_seq;
 
 CREATE TABLE skyvault.vault (
 	id integer PRIMARY KEY,
 	server name NOT NULL UNIQUE,
 	uuid uuid NOT NULL,
-	epoch bigint NOT NULL,
-	incarnation uuid NOT NULL,
-	system_identifier bigint NOT NULL,
-	database oid NOT NULL,
 	created timestamptz NOT NULL
 );
 COMMENT ON TABLE skyvault.vault IS 'one row per foreign server in use: its identity in the object store';
+
+CREATE TABLE skyvault.owner (
+	vault_id integer PRIMARY KEY,
+	state text NOT NULL CHECK (state IN ('taking', 'owner', 'fenced', 'attached', 'adopting')),
+	reason text,
+	epoch bigint NOT NULL,
+	incarnation uuid NOT NULL,
+	pending_epoch bigint,
+	pending_incarnation uuid,
+	system_identifier bigint NOT NULL,
+	database oid NOT NULL,
+	timeline integer NOT NULL,
+	place bigint NOT NULL,
+	started timestamptz NOT NULL,
+	exported_id bigint NOT NULL DEFAULT 0,
+	log_objects bigint NOT NULL DEFAULT 0,
+	definitions_hash bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE skyvault.owner IS 'who writes to a vault: what workers last knew of its OWNER object, and how far the changelog is exported';
+
+CREATE TABLE skyvault.snapshot (
+	id bigint PRIMARY KEY,
+	vault_id integer NOT NULL,
+	name text,
+	changelog_id bigint NOT NULL,
+	object text NOT NULL,
+	bytes bigint NOT NULL,
+	objects text[] NOT NULL,
+	created timestamptz NOT NULL,
+	UNIQUE (vault_id, name)
+);
+COMMENT ON TABLE skyvault.snapshot IS 'snapshots in the store; those without a name were made automatically';
+COMMENT ON COLUMN skyvault.snapshot.objects IS 'the runs that it names, which are kept as long as it is';
+
+CREATE TABLE skyvault.log_object (
+	vault_id integer NOT NULL,
+	epoch bigint NOT NULL,
+	number bigint NOT NULL,
+	last_id bigint NOT NULL,
+	object text NOT NULL,
+	bytes bigint NOT NULL,
+	PRIMARY KEY (vault_id, epoch, number)
+);
+COMMENT ON TABLE skyvault.log_object IS 'exported pieces of the changelog, up to last_id';
 
 CREATE TABLE skyvault."table" (
 	id integer PRIMARY KEY,
@@ -139,7 +180,8 @@ CREATE TRIGGER forget_filter BEFORE UPDATE OF table_id, key ON skyvault.delta
 ALTER TABLE skyvault.delta ENABLE ALWAYS TRIGGER add_to_filter, ENABLE ALWAYS TRIGGER forget_filter;
 
 GRANT USAGE ON SCHEMA skyvault TO pg_monitor;
-GRANT SELECT ON skyvault.vault, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job TO pg_monitor;
+GRANT SELECT ON skyvault.vault, skyvault.owner, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job,
+	skyvault.snapshot, skyvault.log_object TO pg_monitor;
 
 --
 -- The wrapper, and a server whose store lies inside the data directory.

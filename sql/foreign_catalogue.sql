@@ -7,6 +7,7 @@ CREATE DATABASE regress_foreign_catalogue TEMPLATE template0;
 \c regress_foreign_catalogue
 CREATE SCHEMA skyvault;
 CREATE TABLE skyvault.vault (id text PRIMARY KEY, server text UNIQUE);
+CREATE TABLE skyvault.owner (vault_id text PRIMARY KEY);
 CREATE TABLE skyvault."table" (id text PRIMARY KEY, vault_id text, relid text UNIQUE);
 CREATE TABLE skyvault.run (id text PRIMARY KEY, vault_id text, table_ids text);
 CREATE TABLE skyvault.changelog (serial text PRIMARY KEY, vault_id text, id text);

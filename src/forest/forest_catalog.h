@@ -34,10 +34,13 @@ typedef enum CatalogRelation
 	CATALOG_VAULT,
 	CATALOG_VAULT_PKEY,
 	CATALOG_VAULT_SERVER,		/* unique index on server, a name */
+	CATALOG_OWNER,
+	CATALOG_OWNER_PKEY,
 	CATALOG_TABLE,
 	CATALOG_TABLE_PKEY,
 	CATALOG_TABLE_RELID,		/* unique index on relid */
 	CATALOG_RUN,
+	CATALOG_RUN_PKEY,
 	CATALOG_RUN_VAULT,			/* index on vault_id */
 	CATALOG_CHANGELOG,
 	CATALOG_CHANGELOG_ID,		/* unique index on (vault_id, id) */
@@ -57,9 +60,12 @@ typedef enum CatalogRelation
 /* Column numbers, as in skyvault--0.1.sql. */
 enum
 {
-	Anum_vault_id = 1, Anum_vault_server, Anum_vault_uuid, Anum_vault_epoch, Anum_vault_incarnation,
-	Anum_vault_system_identifier, Anum_vault_database, Anum_vault_created,
+	Anum_vault_id = 1, Anum_vault_server, Anum_vault_uuid, Anum_vault_created,
 	Natts_vault = Anum_vault_created
+};
+enum
+{
+	Anum_owner_vault_id = 1, Anum_owner_state, Anum_owner_reason, Anum_owner_epoch
 };
 enum
 {

@@ -170,10 +170,48 @@ changelog_has_newer_for_table(int32 vault_id, const ChangelogMark *mark, int32 t
 	return found;
 }
 
+/*
+ * The whole row of a run as this transaction leaves it: the log in the store
+ * is made of it, when the run may be gone from the registry.
+ */
 static void
-append_ids(StringInfo json, const char *name, const int64 *ids, int n)
+append_run(StringInfo json, Relation rel, int64 run_id)
 {
-	appendStringInfo(json, "\"%s\": [", name);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		row;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_RUN_PKEY), true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "run " INT64_FORMAT " is not in the registry", run_id);
+	row = heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+	appendStringInfoString(json, TextDatumGetCString(DirectFunctionCall1(row_to_json, row)));
+	systable_endscan(scan);
+}
+
+static void
+append_added(StringInfo json, const int64 *ids, int n)
+{
+	Relation	rel = catalog_open(CATALOG_RUN, AccessShareLock);
+
+	appendStringInfoString(json, "\"added\": [");
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoString(json, ", ");
+		append_run(json, rel, ids[i]);
+	}
+	appendStringInfoChar(json, ']');
+	table_close(rel, AccessShareLock);
+}
+
+static void
+append_removed(StringInfo json, const int64 *ids, int n)
+{
+	appendStringInfoString(json, "\"removed\": [");
 	for (int i = 0; i < n; i++)
 		appendStringInfo(json, "%s" INT64_FORMAT, i > 0 ? ", " : "", ids[i]);
 	appendStringInfoChar(json, ']');
@@ -186,9 +224,9 @@ changes_datum(const ChangelogRow *row)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	append_ids(&json, "added", row->added, row->nadded);
+	append_added(&json, row->added, row->nadded);
 	appendStringInfoString(&json, ", ");
-	append_ids(&json, "removed", row->removed, row->nremoved);
+	append_removed(&json, row->removed, row->nremoved);
 	if (row->floor_seq != 0)
 		appendStringInfo(&json, ", \"floor_seq\": " INT64_FORMAT, row->floor_seq);
 	appendStringInfoChar(&json, '}');

@@ -31,9 +31,9 @@ typedef struct ChangelogRow
 	const char *kind;			/* CHANGE_... */
 	int			ntables;
 	const int32 *table_ids;
-	int			nadded;			/* ids of runs that the change added, and removed */
+	int			nadded;			/* ids of runs whose rows the change inserted or updated; they are there already */
 	const int64 *added;
-	int			nremoved;
+	int			nremoved;		/* ids of runs whose rows it deleted */
 	const int64 *removed;
 	int64		floor_seq;		/* 0: none set */
 } ChangelogRow;

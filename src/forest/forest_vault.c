@@ -10,7 +10,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
@@ -32,6 +31,27 @@
 #define FILE_SCHEME		"file:"
 #define MAX_OPEN_FILES	32
 
+/* What workers last committed of who owns the vault. */
+static int64
+owner_epoch(int32 vault_id)
+{
+	Relation	rel = catalog_open(CATALOG_OWNER, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	int64		epoch = 0;
+	bool		isnull;
+
+	ScanKeyInit(&key, Anum_owner_vault_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(vault_id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_OWNER_PKEY), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		epoch = DatumGetInt64(heap_getattr(tuple, Anum_owner_epoch, RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return epoch;
+}
+
 static void
 vault_from_tuple(HeapTuple tuple, TupleDesc desc, ForestVault *vault)
 {
@@ -42,7 +62,7 @@ vault_from_tuple(HeapTuple tuple, TupleDesc desc, ForestVault *vault)
 		get_foreign_server_oid(NameStr(*DatumGetName(heap_getattr(tuple, Anum_vault_server, desc, &isnull))),
 							   true);
 	vault->uuid = *DatumGetUUIDP(heap_getattr(tuple, Anum_vault_uuid, desc, &isnull));
-	vault->epoch = DatumGetInt64(heap_getattr(tuple, Anum_vault_epoch, desc, &isnull));
+	vault->epoch = owner_epoch(vault->id);
 }
 
 static void
@@ -73,8 +93,8 @@ forest_vault_find(Oid server_oid, ForestVault *vault)
 	return found;
 }
 
-static void
-random_uuid(pg_uuid_t *uuid)
+void
+forest_vault_random_uuid(pg_uuid_t *uuid)
 {
 	if (!pg_strong_random(uuid->data, UUID_LEN))
 		ereport(ERROR,
@@ -91,23 +111,17 @@ vault_insert(Oid server_oid, ForestVault *vault)
 	Datum		values[Natts_vault];
 	bool		nulls[Natts_vault] = {false};
 	NameData	name;
-	pg_uuid_t	incarnation;
 	HeapTuple	tuple;
 
 	vault->id = (int32) catalog_draw(CATALOG_VAULT_ID_SEQ);
 	vault->server_oid = server_oid;
 	namestrcpy(&name, GetForeignServer(server_oid)->servername);
-	vault->epoch = 1;
-	random_uuid(&vault->uuid);
-	random_uuid(&incarnation);
+	vault->epoch = 0;
+	forest_vault_random_uuid(&vault->uuid);
 
 	values[Anum_vault_id - 1] = Int32GetDatum(vault->id);
 	values[Anum_vault_server - 1] = NameGetDatum(&name);
 	values[Anum_vault_uuid - 1] = UUIDPGetDatum(&vault->uuid);
-	values[Anum_vault_epoch - 1] = Int64GetDatum(vault->epoch);
-	values[Anum_vault_incarnation - 1] = UUIDPGetDatum(&incarnation);
-	values[Anum_vault_system_identifier - 1] = Int64GetDatum((int64) GetSystemIdentifier());
-	values[Anum_vault_database - 1] = ObjectIdGetDatum(MyDatabaseId);
 	values[Anum_vault_created - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);

@@ -20,7 +20,7 @@ typedef struct ForestVault
 	int32		id;
 	Oid			server_oid;		/* InvalidOid: the server is gone */
 	pg_uuid_t	uuid;
-	int64		epoch;
+	int64		epoch;			/* as this database last held it; 0: never yet */
 } ForestVault;
 
 /* The latest committed (or own) row; false if the server has no identity yet. */
@@ -28,6 +28,8 @@ extern bool forest_vault_find(Oid server_oid, ForestVault *vault);
 
 /* Finds it, or makes it in this transaction under the identity lock. */
 extern void forest_vault_ensure(Oid server_oid, ForestVault *vault);
+
+extern void forest_vault_random_uuid(pg_uuid_t *uuid);
 
 /* All vaults, palloc'd; the count. */
 extern int	forest_vault_list(ForestVault **vaults);

@@ -90,6 +90,7 @@ job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error)
 void
 job_clean_up(void)
 {
+	static const char *const vault_tables[] = {"run", "changelog", "garbage", "owner", "snapshot", "log_object"};
 	Oid			types[] = {INT4OID};
 	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
 
@@ -99,15 +100,10 @@ job_clean_up(void)
 	execute("DELETE FROM skyvault.job WHERE id <="
 			" (SELECT id FROM skyvault.job ORDER BY id DESC OFFSET $1 LIMIT 1)",
 			1, types, values, NULL);
-	execute("DELETE FROM skyvault.run AS r WHERE NOT EXISTS"
-			" (SELECT FROM skyvault.vault AS v WHERE v.id = r.vault_id)",
-			0, NULL, NULL, NULL);
-	execute("DELETE FROM skyvault.changelog AS c WHERE NOT EXISTS"
-			" (SELECT FROM skyvault.vault AS v WHERE v.id = c.vault_id)",
-			0, NULL, NULL, NULL);
-	execute("DELETE FROM skyvault.garbage AS g WHERE NOT EXISTS"
-			" (SELECT FROM skyvault.vault AS v WHERE v.id = g.vault_id)",
-			0, NULL, NULL, NULL);
+	for (int i = 0; i < lengthof(vault_tables); i++)
+		execute(psprintf("DELETE FROM skyvault.%s AS t WHERE NOT EXISTS"
+						 " (SELECT FROM skyvault.vault AS v WHERE v.id = t.vault_id)", vault_tables[i]),
+				0, NULL, NULL, NULL);
 }
 
 int64
