@@ -20,15 +20,84 @@ ALTER SERVER fdw_options_a OPTIONS (ADD secret_access_key 'x');
 ALTER SERVER fdw_options_a OPTIONS (ADD key 'x');
 SELECT srvname, srvoptions FROM pg_foreign_server WHERE srvname = 'fdw_options_a';
 
--- absolute paths are for superusers
+-- of S3
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://bucket', ADD endpoint 'http://127.0.0.1:9000', ADD region 'eu-west-1',
+	ADD path_style 'on', ADD signature 'v4', ADD conditional_puts 'auto', ADD tls_ca_file '/etc/ssl/ca.pem',
+	ADD credentials 'file', ADD profile 'skyvault', ADD mirror 'off', ADD io_concurrency '16');
+ALTER SERVER fdw_options_a OPTIONS (SET url 'file:fdw_options');
+\echo :LAST_ERROR_SQLSTATE
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://bucket/a.b/c_d-e/');
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://');
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://b/prefix');
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://bucket/a//b');
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://bucket/a/../b');
+ALTER SERVER fdw_options_a OPTIONS (SET url 's3://bucket/a b');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'https://[::1]:9000');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'https://s3.example.org');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 's3.example.org');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'http://user:secret@example.org');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'http://example.org/path');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'http://example.org:0');
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'http://');
+ALTER SERVER fdw_options_a OPTIONS (SET region 'mars, east');
+ALTER SERVER fdw_options_a OPTIONS (SET signature 'v3');
+ALTER SERVER fdw_options_a OPTIONS (SET conditional_puts 'true');
+ALTER SERVER fdw_options_a OPTIONS (SET tls_ca_file 'ca.pem');
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'somewhere');
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'environment');
+\echo :LAST_ERROR_SQLSTATE
+ALTER SERVER fdw_options_a OPTIONS (SET profile '');
+ALTER SERVER fdw_options_a OPTIONS (SET io_concurrency '0');
+ALTER SERVER fdw_options_a OPTIONS (SET io_concurrency '257');
+ALTER SERVER fdw_options_a OPTIONS (SET signature 'v2', SET conditional_puts 'on');
+\echo :LAST_ERROR_SQLSTATE
+SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'fdw_options_a';
+
+-- keys; no message says what they are
+CREATE USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (access_key_id 'id', secret_access_key 'hush', session_token 'hush');
+ALTER USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (DROP session_token);
+ALTER USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (SET secret_access_key E'hush\r\nX-Header: hush');
+\echo :LAST_ERROR_SQLSTATE
+ALTER USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (SET access_key_id '');
+ALTER USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (DROP secret_access_key);
+ALTER USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (DROP access_key_id);
+ALTER USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (ADD secret_key 'hush');
+\echo :LAST_ERROR_SQLSTATE
+DROP USER MAPPING FOR CURRENT_USER SERVER fdw_options_a;
+CREATE USER MAPPING FOR CURRENT_USER SERVER fdw_options_a OPTIONS (session_token 'hush');
+
+-- the server's own files and identity are not for everybody
 CREATE ROLE regress_skyvault_options;
 GRANT USAGE ON FOREIGN DATA WRAPPER skyvault TO regress_skyvault_options;
+ALTER SERVER fdw_options_a OPTIONS (DROP profile, SET credentials 'mapping', SET tls_ca_file '/etc/ssl/ca.pem');
+ALTER SERVER fdw_options_a OWNER TO regress_skyvault_options;
 SET ROLE regress_skyvault_options;
+-- with tls_ca_file, the owner can only take it away
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'http://127.0.0.1:9001');
+\echo :LAST_ERROR_SQLSTATE
+ALTER SERVER fdw_options_a OPTIONS (SET endpoint 'http://127.0.0.1:9001', DROP tls_ca_file);
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'environment');
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'metadata');
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'file', ADD profile 'x');
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'auto');
+ALTER SERVER fdw_options_a OPTIONS (ADD tls_ca_file '/etc/ssl/ca.pem');
 CREATE SERVER fdw_options_b FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:/tmp/fdw_options');
 \echo :LAST_ERROR_SQLSTATE
 CREATE SERVER fdw_options_b FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:fdw_options_b');
 DROP SERVER fdw_options_b;
 RESET ROLE;
+GRANT pg_read_server_files TO regress_skyvault_options;
+SET ROLE regress_skyvault_options;
+ALTER SERVER fdw_options_a OPTIONS (SET credentials 'environment');
+CREATE SERVER fdw_options_b FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:/tmp/fdw_options');
+RESET ROLE;
+GRANT pg_write_server_files TO regress_skyvault_options;
+SET ROLE regress_skyvault_options;
+CREATE SERVER fdw_options_b FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:/tmp/fdw_options');
+DROP SERVER fdw_options_b;
+RESET ROLE;
+ALTER SERVER fdw_options_a OWNER TO CURRENT_USER;
+REVOKE pg_read_server_files, pg_write_server_files FROM regress_skyvault_options;
 REVOKE USAGE ON FOREIGN DATA WRAPPER skyvault FROM regress_skyvault_options;
 DROP ROLE regress_skyvault_options;
 

@@ -9,18 +9,16 @@
 #include "access/reloptions.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "datatype/timestamp.h"
+#include "fdw/fdw_server_options.h"
 #include "forest/forest_storage.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-#define FILE_SCHEME "file:"
-
-static void check_url(const char *name, const char *value);
 static void check_boolean(const char *name, const char *value);
 static void check_key(const char *name, const char *value);
 static void check_ttl(const char *name, const char *value);
@@ -28,8 +26,21 @@ static void check_insert(const char *name, const char *value);
 static void check_storage(const char *name, const char *value);
 
 const FdwOption fdw_options[] = {
-	{"url", ForeignServerRelationId, check_url},
+	{"url", ForeignServerRelationId, fdw_check_url},
+	{"endpoint", ForeignServerRelationId, fdw_check_endpoint},
+	{"region", ForeignServerRelationId, fdw_check_region},
+	{"path_style", ForeignServerRelationId, check_boolean},
+	{"signature", ForeignServerRelationId, fdw_check_signature},
+	{"conditional_puts", ForeignServerRelationId, fdw_check_conditional_puts},
+	{"tls_ca_file", ForeignServerRelationId, fdw_check_ca_file},
+	{"credentials", ForeignServerRelationId, fdw_check_credentials},
+	{"profile", ForeignServerRelationId, fdw_check_profile},
+	{"mirror", ForeignServerRelationId, check_boolean},
 	{"shared", ForeignServerRelationId, check_boolean},
+	{"io_concurrency", ForeignServerRelationId, fdw_check_io_concurrency},
+	{"access_key_id", UserMappingRelationId, fdw_check_secret},
+	{"secret_access_key", UserMappingRelationId, fdw_check_secret},
+	{"session_token", UserMappingRelationId, fdw_check_secret},
 	{"key", ForeignTableRelationId, check_key},
 	{"ttl", ForeignTableRelationId, check_ttl},
 	{"insert", ForeignTableRelationId, check_insert},
@@ -39,49 +50,13 @@ const FdwOption fdw_options[] = {
 	{NULL, InvalidOid, NULL}
 };
 
-static void
-report_bad_value(const char *name, const char *value, const char *hint)
+void
+fdw_options_bad_value(const char *name, const char *value, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
 			 errhint("%s", hint)));
-}
-
-static bool
-has_parent_step(const char *path)
-{
-	const char *step = path;
-
-	while (step != NULL)
-	{
-		size_t		len = strcspn(step, "/");
-
-		if (len == 2 && strncmp(step, "..", 2) == 0)
-			return true;
-		step = step[len] == '/' ? step + len + 1 : NULL;
-	}
-	return false;
-}
-
-static void
-check_url(const char *name, const char *value)
-{
-	const char *path;
-
-	if (strncmp(value, FILE_SCHEME, strlen(FILE_SCHEME)) != 0 ||
-		value[strlen(FILE_SCHEME)] == '\0')
-		report_bad_value(name, value,
-						 "The value is \"file:\" and a directory, which is below the data directory "
-						 "unless it begins with a slash.");
-	path = value + strlen(FILE_SCHEME);
-	if (has_parent_step(path))
-		report_bad_value(name, value, "The directory must not contain \"..\".");
-	if (path[0] == '/' && !superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("only superusers may use an absolute path in option \"%s\"", name),
-				 errhint("A path without a leading slash is below the data directory.")));
 }
 
 static void
@@ -90,7 +65,7 @@ check_boolean(const char *name, const char *value)
 	bool		ignored;
 
 	if (!parse_bool(value, &ignored))
-		report_bad_value(name, value, "The value is a boolean, such as \"on\" or \"off\".");
+		fdw_options_bad_value(name, value, "The value is a boolean, such as \"on\" or \"off\".");
 }
 
 /* Whether the columns exist is checked where the table is at hand. */
@@ -101,7 +76,7 @@ check_key(const char *name, const char *value)
 	List	   *columns;
 
 	if (!SplitIdentifierString(copy, ',', &columns) || columns == NIL)
-		report_bad_value(name, value, "The value is a list of column names, separated by commas.");
+		fdw_options_bad_value(name, value, "The value is a list of column names, separated by commas.");
 	list_free(columns);
 	pfree(copy);
 }
@@ -114,11 +89,11 @@ check_storage(const char *name, const char *value)
 	if (forest_storage_parse(name, value, &ignored))
 		return;
 	if (strcmp(name, "dictionary") == 0)
-		report_bad_value(name, value,
+		fdw_options_bad_value(name, value,
 						 "The value is a size from 256 bytes to 256 kB, such as \"4kB\"; 0 turns it off.");
 	if (strcmp(name, "filter_bits") == 0)
-		report_bad_value(name, value, "The value is a number of bits from 0 (no filter) to 20.");
-	report_bad_value(name, value, "The value is a zstd level from 1 to 19, or 0 for none.");
+		fdw_options_bad_value(name, value, "The value is a number of bits from 0 (no filter) to 20.");
+	fdw_options_bad_value(name, value, "The value is a zstd level from 1 to 19, or 0 for none.");
 }
 
 /* As interval_in, but without raising its error. */
@@ -152,14 +127,14 @@ check_ttl(const char *name, const char *value)
 	if (!parse_interval(value, &ttl) ||
 		!DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(&ttl),
 										  IntervalPGetDatum(&zero))))
-		report_bad_value(name, value, "The value is an interval above zero, such as \"30 days\".");
+		fdw_options_bad_value(name, value, "The value is an interval above zero, such as \"30 days\".");
 }
 
 static void
 check_insert(const char *name, const char *value)
 {
 	if (strcmp(value, "replace") != 0 && strcmp(value, "strict") != 0)
-		report_bad_value(name, value, "The value is \"replace\" or \"strict\".");
+		fdw_options_bad_value(name, value, "The value is \"replace\" or \"strict\".");
 }
 
 static const FdwOption *
@@ -184,15 +159,17 @@ report_unknown_option(const char *name, Oid catalog)
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
 			 valid.len > 0 ? errhint("Valid options in this context are: %s", valid.data) :
-			 errhint("There are no valid options in this context.")));
+			 errhint("There are no valid options in this context."),
+			 errhidestmt(catalog == UserMappingRelationId)));	/* it may hold a secret */
 }
 
 void
 fdw_options_validate(Datum options, Oid catalog)
 {
+	List	   *list = untransformRelOptions(options);
 	ListCell   *cell;
 
-	foreach(cell, untransformRelOptions(options))
+	foreach(cell, list)
 	{
 		DefElem    *given = lfirst_node(DefElem, cell);
 		const FdwOption *option = find_option(given->defname, catalog);
@@ -201,4 +178,8 @@ fdw_options_validate(Datum options, Oid catalog)
 			report_unknown_option(given->defname, catalog);
 		option->check(given->defname, defGetString(given));
 	}
+	if (catalog == ForeignServerRelationId)
+		fdw_server_options_check(list);
+	else if (catalog == UserMappingRelationId)
+		fdw_mapping_options_check(list);
 }
