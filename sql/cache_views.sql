@@ -31,7 +31,7 @@ SELECT tier, level, entries, blocks,
        models > 0 AS has_models, leaves > 0 AS has_leaves,
        index_bytes_per_key < 1 AS small, tail_bytes > entries * 10 / 8 AS holds_filter,
        mean_error <= max_error AS error_bound, max_error < 10 AS precise,
-       fallback_share, probes BETWEEN 0 AND 4 AS few_probes
+       fallback_share BETWEEN 0 AND 1 AS is_share, probes BETWEEN 0 AND 4 AS few_probes
   FROM skyvault_index('cache_kv') WHERE entries > 2;
 SELECT tier, level, entries, blocks, root, models, leaves, index_bytes_per_key, mean_error, max_error, fallback_share, probes
   FROM skyvault_index('cache_kv') WHERE entries = 2;

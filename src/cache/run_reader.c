@@ -10,6 +10,9 @@
 /* So many lookups have their memory misses in flight together. */
 #define BATCH_WIDTH 32
 
+/* So far from where its search begins a key is mostly found in its block's table. */
+#define SLOTS_AHEAD 4
+
 /* What looking for a key in the cache comes to. */
 typedef enum Lookup
 {
@@ -46,21 +49,26 @@ take_entry(const SstEntry *entry, SvBuffer *values, RunAnswer *answer, SvError *
 	return LOOKUP_FOUND;
 }
 
+/* Whatever bytes they are, the block index has been checked to leave room for the trailer. */
+static SstBlock
+known_block(const uint8_t *settled, const Probe *probe)
+{
+	return sst_block_known(settled, probe->info.raw_bytes, probe->info.entries);
+}
+
 /*
  * In a settled block.  *problem is set to what is wrong with the block, which
  * in shared memory may mean only that it is no longer that block.
  */
 static Lookup
-find_in_block(SvSlice settled, const Probe *probe, SvBuffer *values, RunAnswer *answer,
+find_in_block(const uint8_t *settled, const Probe *probe, SvBuffer *values, RunAnswer *answer,
 			  const char **problem, SvError *err)
 {
-	SstBlock	block;
+	SstBlock	block = known_block(settled, probe);
 	SstEntry	entry;
 	bool		found = false;
 
-	*problem = sst_block_parse(&block, settled);
-	if (*problem == NULL)
-		*problem = sst_block_find(&block, probe->key, sst_block_tag(probe->hash), &found, &entry);
+	*problem = sst_block_find(&block, probe->key, probe->hash, &found, &entry);
 	if (*problem != NULL || !found)
 		return LOOKUP_ABSENT;
 	return take_entry(&entry, values, answer, err);
@@ -75,8 +83,9 @@ find_in_large_block(const BlockCache *cache, const Probe *probe, SvBuffer *value
 	SstEntry	entry;
 	size_t		value_at;
 
-	*problem = sst_entry_decode_head(sv_slice(probe->view.data, SST_FRAME_BYTES), entry_bytes,
-									 &entry, &value_at);
+	*problem = sst_entry_decode_head(sv_slice(probe->view.data, SST_FRAME_BYTES), &entry, &value_at);
+	if (*problem == NULL && value_at + entry.value.len != entry_bytes)
+		*problem = "entry does not fill its block";
 	if (*problem != NULL || !sv_slice_equal(entry.key, probe->key))
 		return LOOKUP_ABSENT;
 	if (sv_buffer_reserve(values, entry.value.len, err) != SV_OK)
@@ -110,8 +119,7 @@ find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const
 	else if ((probe->info.flags & SST_BLOCK_LARGE) != 0)
 		result = find_in_large_block(caches->blocks, probe, values, answer, &problem, err);
 	else
-		result = find_in_block(sv_slice(probe->view.data, probe->info.raw_bytes), probe, values,
-							   answer, &problem, err);
+		result = find_in_block(probe->view.data, probe, values, answer, &problem, err);
 	if (!block_cache_end(caches->blocks, &probe->view))
 	{
 		values->len = values_before;
@@ -136,56 +144,59 @@ probe_start(Probe *probe, const SstTail *tail, SvSlice key)
 	probe->rmi = sst_tail_start(tail, key);
 }
 
-/* Second step: the block, if the run can have the key. */
+/* Second step: whether the run can have the key. */
+static inline bool
+probe_filter(Probe *probe, RunCaches *caches, const SstTail *tail)
+{
+	if (sst_filter_may_have(&tail->filter, probe->hash))
+		return true;
+	cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_NEGATIVE, 1);
+	probe->block = SST_NO_BLOCK;
+	return false;
+}
+
+/* Third step: the block; asks for its record, and for where it is known if it is cached. */
 static inline void
 probe_locate(Probe *probe, RunCaches *caches, const RunReader *run, const SstTail *tail)
 {
-	probe->block = SST_NO_BLOCK;
-	if (!sst_filter_may_have(&tail->filter, probe->hash))
-	{
-		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_NEGATIVE, 1);
-		return;
-	}
 	probe->block = sst_tail_finish(tail, &probe->rmi, probe->key);
 	if (probe->block == SST_NO_BLOCK)
 		return;
-	probe->info = sst_index_block(&tail->index, probe->block);
+	sst_index_prefetch(&tail->index, probe->block);
 	probe->block_key = run_block_key(run, probe->block);
 	probe->block_hash = block_cache_hash(probe->block_key);
 	block_cache_prefetch(caches->blocks, probe->block_hash);
 }
 
-/* Third step: which frame, and the end of the block in it. */
+/* Fourth step: which frame; asks for where in it the block's table has the key. */
 static inline void
-probe_frame(Probe *probe, RunCaches *caches)
+probe_frame(Probe *probe, RunCaches *caches, const SstTail *tail)
 {
-	uint32_t	trailer = (uint32_t) sst_block_trailer_bytes(probe->info.entries);
-
+	probe->info = sst_index_block(&tail->index, probe->block);
 	probe->frame = block_cache_candidate(caches->blocks, probe->block_hash);
 	if (probe->frame == BLOCK_CACHE_NONE)
 		return;
-	if ((probe->info.flags & SST_BLOCK_LARGE) != 0 || trailer > probe->info.raw_bytes)
+	if ((probe->info.flags & SST_BLOCK_LARGE) != 0)
 		block_cache_prefetch_frame(caches->blocks, probe->frame, 0, 64);
 	else
-		block_cache_prefetch_frame(caches->blocks, probe->frame, probe->info.raw_bytes - trailer, trailer);
+		block_cache_prefetch_frame(caches->blocks, probe->frame,
+								   sst_block_home_at(probe->info.raw_bytes, probe->info.entries, probe->hash),
+								   SLOTS_AHEAD * SST_SLOT_BYTES);
 }
 
-/* Fourth step: begin to read, and ask for the entry. */
+/* Fifth step: begin to read, and ask for the entry. */
 static inline bool
 probe_begin(Probe *probe, RunCaches *caches)
 {
 	SstBlock	block;
-	uint32_t	position = 0;
 
 	if (!block_cache_begin(caches->blocks, &probe->block_key, probe->block_hash, probe->frame,
 						   &probe->view))
 		return false;
-	if ((probe->info.flags & SST_BLOCK_LARGE) == 0 &&
-		sst_block_parse(&block, sv_slice(probe->view.data, probe->info.raw_bytes)) == NULL)
+	if ((probe->info.flags & SST_BLOCK_LARGE) == 0 && probe->view.raw_bytes == probe->info.raw_bytes)
 	{
-		sst_block_next_tagged(&block, sst_block_tag(probe->hash), &position);
-		if (position < block.count)
-			sst_block_prefetch_entry(&block, position);
+		block = known_block(probe->view.data, probe);
+		sst_block_prefetch_entry(&block, probe->hash);
 	}
 	return true;
 }
@@ -207,10 +218,12 @@ look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, Probe *pro
 	Lookup		result;
 
 	probe_start(probe, tail, key);
+	if (!probe_filter(probe, caches, tail))
+		return LOOKUP_ABSENT;
 	probe_locate(probe, caches, run, tail);
 	if (probe->block == SST_NO_BLOCK)
 		return LOOKUP_ABSENT;
-	probe_frame(probe, caches);
+	probe_frame(probe, caches, tail);
 	if (!block_cache_begin(caches->blocks, &probe->block_key, probe->block_hash, probe->frame,
 						   &probe->view))
 		return LOOKUP_UNCACHED;
@@ -237,7 +250,7 @@ look_up_loading(RunCaches *caches, const RunReader *run, const SstTail *tail, Sv
 			return status;
 		if (present)
 			continue;
-		result = find_in_block(sv_buffer_slice(&caches->block), &probe, values, answer, &problem, err);
+		result = find_in_block(caches->block.data, &probe, values, answer, &problem, err);
 		if (problem != NULL)
 			return damaged(run, tail, &probe, problem, err);
 		if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
@@ -295,7 +308,7 @@ look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *k
 {
 	Probe		probes[BATCH_WIDTH];
 	const SstTail *tails[BATCH_WIDTH];
-	bool		begun[BATCH_WIDTH];
+	bool		goes_on[BATCH_WIDTH];
 
 	for (uint32_t i = 0; i < n; i++)
 	{
@@ -306,13 +319,19 @@ look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *k
 			probe_start(&probes[i], tails[i], keys[i]);
 	}
 	for (uint32_t i = 0; i < n; i++)
-		if (tails[i] != NULL)
+	{
+		goes_on[i] = tails[i] != NULL && probe_filter(&probes[i], caches, tails[i]);
+		if (goes_on[i])
+			sst_tail_aim(tails[i], &probes[i].rmi);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (goes_on[i])
 			probe_locate(&probes[i], caches, runs[i], tails[i]);
 	for (uint32_t i = 0; i < n; i++)
 		if (probes[i].block != SST_NO_BLOCK)
-			probe_frame(&probes[i], caches);
+			probe_frame(&probes[i], caches, tails[i]);
 	for (uint32_t i = 0; i < n; i++)
-		begun[i] = probes[i].block != SST_NO_BLOCK && probe_begin(&probes[i], caches);
+		goes_on[i] = probes[i].block != SST_NO_BLOCK && probe_begin(&probes[i], caches);
 	for (uint32_t i = 0; i < n; i++)
 	{
 		Lookup		result = LOOKUP_UNCACHED;
@@ -320,7 +339,7 @@ look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *k
 		answers[i].kind = RUN_ABSENT;
 		if (tails[i] != NULL && probes[i].block == SST_NO_BLOCK)
 			continue;
-		if (begun[i])
+		if (goes_on[i])
 			result = find_in_view(caches, runs[i], tails[i], &probes[i], values, &answers[i], err);
 		count_result(caches, tails[i], result);
 		if (result == LOOKUP_FAILED)

@@ -8,22 +8,32 @@
 #include "base/sv_hash.h"
 #include "sst/sst_format.h"
 
-#define TAG_BYTES		1
-#define SIZE_BYTES		2		/* of an entry; settled, of its offset */
 #define COUNT_BYTES		2
-#define TRAILER_BYTES	(TAG_BYTES + SIZE_BYTES)	/* per entry */
 
 /* The first byte of an entry: an SstKind, and this. */
 #define ENTRY_EXPIRES	0x80
 
-/* First byte, length of the key, expiry: the most that precedes the key. */
-#define ENTRY_HEAD_MAX	(1 + 2 + 8)
+/* First byte, lengths of key and value, expiry: the most that precedes the key. */
+#define ENTRY_HEAD_MAX	(1 + 2 + 4 + 8)
+
+/*
+ * A slot of the table: 0 if it is empty, else where the entry begins, plus one,
+ * and above that bits of its key's hash.
+ */
+#define SLOT_OFFSET_BITS	14
+#define SLOT_OFFSET_MASK	((1u << SLOT_OFFSET_BITS) - 1)
+#define SLOT_TAG_MASK		((1u << (8 * SST_SLOT_BYTES - SLOT_OFFSET_BITS)) - 1)
+
+/* More than this of an entry is not asked for ahead; what copies a long value asks for the rest. */
+#define PREFETCH_MAX	256
 
 _Static_assert(SST_MAX_KEY_BYTES < 1 << 14, "the length of a key takes two bytes at most");
+_Static_assert(SST_MAX_VALUE_BYTES < 1 << 28, "the length of a value takes four bytes at most");
 _Static_assert(ENTRY_HEAD_MAX <= SST_ENTRY_HEAD_BYTES, "a head fits what callers provide for it");
-_Static_assert(ENTRY_HEAD_MAX + TRAILER_BYTES + COUNT_BYTES <= 64,
+_Static_assert(ENTRY_HEAD_MAX + 2 * SST_SLOT_BYTES + COUNT_BYTES <= 64,
 			   "SST_MAX_BLOCK_BYTES has room for one entry of any size");
-_Static_assert(SST_FRAME_BYTES - 1 <= UINT16_MAX, "offsets, sizes and counts fit two bytes");
+_Static_assert(SST_FRAME_BYTES - 1 <= SLOT_OFFSET_MASK, "a slot has room for any offset plus one");
+_Static_assert(SST_FRAME_BYTES - 1 <= UINT16_MAX, "offsets and counts fit two bytes");
 
 /* ---------------------------------------------------------------- building */
 
@@ -31,7 +41,6 @@ void
 sst_block_builder_init(SstBlockBuilder *builder, const SvAlloc *alloc)
 {
 	sv_buffer_init(&builder->entries, alloc);
-	sv_buffer_init(&builder->sizes, alloc);
 	builder->count = 0;
 }
 
@@ -39,7 +48,6 @@ void
 sst_block_builder_free(SstBlockBuilder *builder)
 {
 	sv_buffer_free(&builder->entries);
-	sv_buffer_free(&builder->sizes);
 	builder->count = 0;
 }
 
@@ -49,7 +57,6 @@ sst_block_builder_reset(SstBlockBuilder *builder)
 	if (builder->entries.capacity > SST_KEPT_BUFFER_BYTES)
 		sv_buffer_free(&builder->entries);
 	sv_buffer_reset(&builder->entries);
-	sv_buffer_reset(&builder->sizes);
 	builder->count = 0;
 }
 
@@ -57,6 +64,7 @@ static size_t
 entry_bytes(const SstEntry *entry)
 {
 	return 1 + sv_varint_bytes(entry->key.len) +
+		(entry->kind == SST_VALUE ? sv_varint_bytes(entry->value.len) : 0) +
 		(entry->expires_at != SST_NEVER_EXPIRES ? 8 : 0) +
 		entry->key.len + entry->value.len;
 }
@@ -64,9 +72,11 @@ entry_bytes(const SstEntry *entry)
 size_t
 sst_block_builder_bytes(const SstBlockBuilder *builder, const SstEntry *entry)
 {
-	size_t		bytes = builder->entries.len + sst_block_trailer_bytes(builder->count);
+	size_t		bytes = builder->entries.len;
 
-	return entry == NULL ? bytes : bytes + entry_bytes(entry) + TRAILER_BYTES;
+	if (entry == NULL)
+		return bytes + sst_block_trailer_bytes(builder->count);
+	return bytes + entry_bytes(entry) + sst_block_trailer_bytes(builder->count + 1);
 }
 
 /* Writes what precedes the key, and returns its length. */
@@ -78,6 +88,8 @@ put_head(uint8_t *dst, const SstEntry *entry)
 
 	dst[0] = (uint8_t) (entry->kind | (expires ? ENTRY_EXPIRES : 0));
 	n += sv_varint_put(dst + n, entry->key.len);
+	if (entry->kind == SST_VALUE)
+		n += sv_varint_put(dst + n, entry->value.len);
 	if (expires)
 	{
 		sv_put_u64(dst + n, (uint64_t) entry->expires_at);
@@ -86,29 +98,15 @@ put_head(uint8_t *dst, const SstEntry *entry)
 	return n;
 }
 
-/* The entry of a large block, which is alone in it, has no size in the table. */
-static uint16_t
-size_in_table(size_t bytes)
-{
-	return bytes + TRAILER_BYTES + COUNT_BYTES > SST_FRAME_BYTES ? 0 : (uint16_t) bytes;
-}
-
 SvStatus
 sst_block_builder_add(SstBlockBuilder *builder, const SstEntry *entry, SvError *err)
 {
 	uint8_t		head[ENTRY_HEAD_MAX];
-	uint8_t		size[SIZE_BYTES];
-	size_t		bytes = entry_bytes(entry);
 	SvStatus	status;
-
-	sv_put_u16(size, size_in_table(bytes));
-	status = sv_buffer_append(&builder->sizes, size, sizeof(size), err);
-	if (status != SV_OK)
-		return status;
 
 	/* All at once, the trailer's room included, so that a large value is not moved about. */
 	status = sv_buffer_reserve(&builder->entries,
-							   bytes + sst_block_trailer_bytes(builder->count + 1), err);
+							   entry_bytes(entry) + sst_block_trailer_bytes(builder->count + 1), err);
 	if (status == SV_OK)
 		status = sv_buffer_append(&builder->entries, head, put_head(head, entry), err);
 	if (status == SV_OK)
@@ -124,18 +122,14 @@ SvStatus
 sst_block_builder_finish(SstBlockBuilder *builder, SvSlice *raw, SvError *err)
 {
 	SvBuffer   *entries = &builder->entries;
-	uint8_t    *at;
-	SvStatus	status = sv_buffer_reserve(entries, sst_block_trailer_bytes(builder->count), err);
+	size_t		trailer = sst_block_trailer_bytes(builder->count);
+	SvStatus	status = sv_buffer_reserve(entries, trailer, err);
 
 	if (status != SV_OK)
 		return status;
-	at = entries->data + entries->len;
-	memset(at, 0, builder->count * (size_t) TAG_BYTES);
-	at += builder->count * (size_t) TAG_BYTES;
-	if (builder->sizes.len > 0)
-		memcpy(at, builder->sizes.data, builder->sizes.len);
-	sv_put_u16(at + builder->sizes.len, (uint16_t) builder->count);
-	entries->len += sst_block_trailer_bytes(builder->count);
+	memset(entries->data + entries->len, 0, trailer);
+	entries->len += trailer;
+	sv_put_u16(entries->data + entries->len - COUNT_BYTES, (uint16_t) builder->count);
 	*raw = sv_buffer_slice(entries);
 	return SV_OK;
 }
@@ -159,20 +153,26 @@ read_u16_once(const uint8_t *at)
 	return read_once(at) | (size_t) read_once(at + 1) << 8;
 }
 
-static const char *
-set_kind(SstEntry *entry, int kind)
+/* A varint of at most four bytes at *at, which moves behind it. */
+static inline const char *
+read_length(SvSlice bytes, size_t *at, size_t *length)
 {
-	switch (kind)
+	size_t		sum = 0;
+
+	for (unsigned shift = 0; shift < 28; shift += 7)
 	{
-		case SST_VALUE:
-			entry->kind = SST_VALUE;
-			return NULL;
-		case SST_TOMBSTONE:
-			entry->kind = SST_TOMBSTONE;
-			return entry->value.len == 0 ? NULL : "tombstone has a value";
-		default:
-			return "unknown kind of entry";
+		size_t		byte;
+
+		if (*at >= bytes.len)
+			return "entry is cut off";
+		byte = read_once(bytes.data + (*at)++);
+		sum |= (byte & 0x7f) << shift;
+		if (byte >= 0x80)
+			continue;
+		*length = sum;
+		return byte == 0 && shift > 0 ? "length is not encoded shortest" : NULL;
 	}
+	return "length is too long";
 }
 
 /* Reads an expiry at *at, and moves *at behind it. */
@@ -191,111 +191,225 @@ read_expiry(SvSlice bytes, size_t *at, int64_t *expires_at)
 	return NULL;
 }
 
-const char *
-sst_entry_decode_head(SvSlice first, size_t entry_bytes, SstEntry *entry, size_t *value_at)
+static inline const char *
+decode_head(SvSlice bytes, SstEntry *entry, size_t *value_at)
 {
-	SvSlice		bytes = sv_slice(first.data, first.len < entry_bytes ? first.len : entry_bytes);
-	size_t		at = 2;
+	size_t		at = 1;
 	size_t		key_len;
+	size_t		value_len = 0;
 	uint8_t		kind;
+	const char *problem;
 
 	if (bytes.len < 2)
 		return "entry is cut off";
 	kind = read_once(bytes.data);
-	key_len = read_once(bytes.data + 1);
-	if (key_len >= 0x80)
-	{
-		size_t		high;
-
-		if (bytes.len < 3)
-			return "entry is cut off";
-		high = read_once(bytes.data + at++);
-		if (high == 0)
-			return "length of the key is not encoded shortest";
-		key_len = (key_len & 0x7f) | high << 7;
-		if (key_len > SST_MAX_KEY_BYTES)
-			return "key is too long";
-	}
+	entry->kind = kind & ~ENTRY_EXPIRES;
+	if (entry->kind != SST_VALUE && entry->kind != SST_TOMBSTONE)
+		return "unknown kind of entry";
+	problem = read_length(bytes, &at, &key_len);
+	if (problem == NULL && entry->kind == SST_VALUE)
+		problem = read_length(bytes, &at, &value_len);
 	entry->expires_at = SST_NEVER_EXPIRES;
-	if ((kind & ENTRY_EXPIRES) != 0)
-	{
-		const char *problem = read_expiry(bytes, &at, &entry->expires_at);
-
-		if (problem != NULL)
-			return problem;
-	}
+	if (problem == NULL && (kind & ENTRY_EXPIRES) != 0)
+		problem = read_expiry(bytes, &at, &entry->expires_at);
+	if (problem != NULL)
+		return problem;
+	if (key_len > SST_MAX_KEY_BYTES)
+		return "key is too long";
+	if (value_len > SST_MAX_VALUE_BYTES)
+		return "value is too long";
 	if (key_len > bytes.len - at)
 		return "entry is cut off";
 	entry->key = sv_slice(key_len > 0 ? bytes.data + at : NULL, key_len);
+	entry->value = sv_slice(NULL, value_len);
 	*value_at = at + key_len;
-	if (entry_bytes - *value_at > SST_MAX_VALUE_BYTES)
-		return "value is too long";
-	entry->value = sv_slice(NULL, entry_bytes - *value_at);
-	return set_kind(entry, kind & ~ENTRY_EXPIRES);
-}
-
-static const char *
-decode_entry(SvSlice bytes, SstEntry *entry)
-{
-	size_t		value_at;
-	const char *problem = sst_entry_decode_head(bytes, bytes.len, entry, &value_at);
-
-	if (problem == NULL && entry->value.len > 0)
-		entry->value.data = bytes.data + value_at;
-	return problem;
-}
-
-/* ---------------------------------------------------------------- settling */
-
-/* Makes the i-th entry, of size bytes at `at`, one that readers find. */
-static const char *
-settle_entry(uint8_t *raw, const SstBlock *block, uint32_t i, size_t at, size_t size)
-{
-	uint8_t    *tag = raw + block->entries_bytes + i;
-	uint8_t    *offset = raw + block->entries_bytes + block->count + i * (size_t) SIZE_BYTES;
-	SstEntry	entry;
-	const char *problem = decode_entry(sv_slice(raw + at, size), &entry);
-
-	if (problem != NULL)
-		return problem;
-	if (*tag != 0)
-		return "room for the tags is not empty";
-	*tag = sst_block_tag(sv_hash64(entry.key));
-	sv_put_u16(offset, (uint16_t) at);
 	return NULL;
 }
 
 const char *
-sst_block_settle(uint8_t *raw, size_t len)
+sst_entry_decode_head(SvSlice first, SstEntry *entry, size_t *value_at)
+{
+	return decode_head(first, entry, value_at);
+}
+
+static inline const char *
+decode_entry(const SstBlock *block, size_t offset, SstEntry *entry, size_t *end)
+{
+	SvSlice		bytes = sv_slice(block->data + offset, block->entries_bytes - offset);
+	size_t		value_at;
+	const char *problem = decode_head(bytes, entry, &value_at);
+
+	if (problem != NULL)
+		return problem;
+	if (entry->value.len > bytes.len - value_at)
+		return "entry is cut off";
+	if (entry->value.len > 0)
+		entry->value.data = bytes.data + value_at;
+	*end = offset + value_at + entry->value.len;
+	return NULL;
+}
+
+const char *
+sst_block_entry(const SstBlock *block, size_t offset, SstEntry *entry, size_t *end)
+{
+	if (offset >= block->entries_bytes)
+		return "entry is outside the block";
+	return decode_entry(block, offset, entry, end);
+}
+
+/* --------------------------------------------------------------- the table */
+
+static inline const uint8_t *
+slot_at(const SstBlock *block, uint32_t slot)
+{
+	return block->data + block->entries_bytes + slot * (size_t) SST_SLOT_BYTES;
+}
+
+static inline uint32_t
+read_slot(const SstBlock *block, uint32_t slot)
+{
+	const uint8_t *at = slot_at(block, slot);
+
+	return (uint32_t) read_u16_once(at) | (uint32_t) read_once(at + 2) << 16;
+}
+
+static inline uint32_t
+tag_of(uint64_t hash)
+{
+	return (uint32_t) hash & SLOT_TAG_MASK;
+}
+
+/* A search of the table for a hash: so many slots are left to be looked at, from `slot` on. */
+typedef struct Search
+{
+	uint32_t	slot;
+	uint32_t	left;
+} Search;
+
+static inline Search
+begin_search(const SstBlock *block, uint64_t hash)
+{
+	return (Search) {.slot = sst_block_home(block->count, hash),.left = sst_block_slots(block->count)};
+}
+
+/*
+ * The offset, plus one, of the next entry whose key may have the hash; 0: there
+ * is none.  Ends at an empty slot, or when it has seen all.
+ */
+static inline uint32_t
+next_candidate(const SstBlock *block, Search *search, uint64_t hash)
+{
+	while (search->left > 0)
+	{
+		uint32_t	slot = read_slot(block, search->slot);
+
+		search->left--;
+		search->slot++;
+		if (search->slot == sst_block_slots(block->count))
+			search->slot = 0;
+		if (slot == 0)
+			return 0;
+		if (slot >> SLOT_OFFSET_BITS == tag_of(hash) && (slot & SLOT_OFFSET_MASK) != 0)
+			return slot & SLOT_OFFSET_MASK;
+	}
+	return 0;
+}
+
+const char *
+sst_block_find(const SstBlock *block, SvSlice key, uint64_t hash, bool *found, SstEntry *entry)
+{
+	Search		search = begin_search(block, hash);
+	uint32_t	candidate;
+
+	*found = false;
+	while ((candidate = next_candidate(block, &search, hash)) != 0)
+	{
+		size_t		end;
+		const char *problem = sst_block_entry(block, candidate - 1, entry, &end);
+
+		if (problem != NULL)
+			return problem;
+		*found = sv_slice_equal(entry->key, key);
+		if (*found)
+			return NULL;
+	}
+	return NULL;
+}
+
+/* How long the entry is, it does not say yet: as long as entries are here, so mostly all of it. */
+void
+sst_block_prefetch_entry(const SstBlock *block, uint64_t hash)
+{
+	Search		search = begin_search(block, hash);
+	uint32_t	candidate = next_candidate(block, &search, hash);
+	size_t		bytes = block->entries_bytes / block->count;
+	size_t		from = candidate - 1;
+	size_t		to;
+
+	if (candidate == 0 || from >= block->entries_bytes)
+		return;
+	to = from + (bytes < PREFETCH_MAX ? bytes : PREFETCH_MAX);
+	if (to > block->entries_bytes)
+		to = block->entries_bytes;
+	for (size_t at = from; at < to; at += 64)
+		__builtin_prefetch(block->data + at);
+	__builtin_prefetch(block->data + to - 1);
+}
+
+/* ---------------------------------------------------------------- settling */
+
+/* The table has an empty slot for each entry, and one more. */
+static void
+put_in_table(uint8_t *raw, const SstBlock *block, uint64_t hash, size_t offset)
+{
+	uint32_t	slot = sst_block_home(block->count, hash);
+	uint8_t    *at;
+
+	while (read_slot(block, slot) != 0)
+		slot = slot + 1 < sst_block_slots(block->count) ? slot + 1 : 0;
+	at = raw + (slot_at(block, slot) - block->data);
+	sv_put_u16(at, (uint16_t) ((offset + 1) | tag_of(hash) << SLOT_OFFSET_BITS));
+	at[2] = (uint8_t) (tag_of(hash) >> (16 - SLOT_OFFSET_BITS));
+}
+
+static bool
+table_is_empty(const SstBlock *block)
+{
+	uint8_t		seen = 0;
+
+	for (size_t i = 0; i < sst_block_trailer_bytes(block->count) - COUNT_BYTES; i++)
+		seen |= block->data[block->entries_bytes + i];
+	return seen == 0;
+}
+
+const char *
+sst_block_settle(uint8_t *raw, size_t len, SstSettled *settled)
 {
 	SstBlock	block;
 	size_t		at = 0;
-	const uint8_t *sizes;
 	const char *problem = sst_block_parse(&block, sv_slice(raw, len));
 
 	if (problem != NULL)
 		return problem;
-	sizes = raw + block.entries_bytes + block.count * (size_t) TAG_BYTES;
-	if (len > SST_FRAME_BYTES)
+	if (len > SST_FRAME_BYTES && block.count != 1)
+		return "large block has several entries";
+	if (!table_is_empty(&block))
+		return "room for the table is not empty";
+	for (uint32_t i = 0; i < block.count; i++)
 	{
-		if (block.count != 1)
-			return "large block has several entries";
-		if (sv_get_u16(sizes) != 0)
-			return "size of a large block's entry is not zero";
-		return settle_entry(raw, &block, 0, 0, block.entries_bytes);
-	}
-	for (uint32_t i = 0; i < block.count && problem == NULL; i++)
-	{
-		size_t		size = sv_get_u16(sizes + i * (size_t) SIZE_BYTES);
+		size_t		offset = at;
+		SstEntry	entry;
 
-		if (size == 0 || size > block.entries_bytes - at)
-			return "sizes of the entries do not fit the block";
-		problem = settle_entry(raw, &block, i, at, size);
-		at += size;
+		problem = sst_block_entry(&block, offset, &entry, &at);
+		if (problem != NULL)
+			return problem;
+		put_in_table(raw, &block, sv_hash64(entry.key), offset);
+		if (i == 0)
+			settled->first_key = entry.key;
+		settled->last_key = entry.key;
 	}
-	if (problem == NULL && at != block.entries_bytes)
-		return "sizes of the entries do not fill the block";
-	return problem;
+	settled->count = block.count;
+	return at == block.entries_bytes ? NULL : "entries do not fill the block";
 }
 
 /* ----------------------------------------------------------------- reading */
@@ -303,93 +417,59 @@ sst_block_settle(uint8_t *raw, size_t len)
 const char *
 sst_block_parse(SstBlock *block, SvSlice settled)
 {
-	size_t		trailer_bytes;
+	uint32_t	count;
 
 	if (settled.len < COUNT_BYTES)
 		return "block is too short";
-	block->data = settled.data;
-	block->count = (uint32_t) read_u16_once(settled.data + settled.len - COUNT_BYTES);
-	trailer_bytes = sst_block_trailer_bytes(block->count);
-	if (block->count == 0)
+	count = (uint32_t) read_u16_once(settled.data + settled.len - COUNT_BYTES);
+	if (count == 0)
 		return "block without entries";
-	if (settled.len < trailer_bytes)
+	if (settled.len < sst_block_trailer_bytes(count))
 		return "table of the entries does not fit the block";
-	block->entries_bytes = settled.len - trailer_bytes;
+	*block = sst_block_known(settled.data, settled.len, count);
 	return NULL;
 }
 
-const char *
-sst_block_entry(const SstBlock *block, uint32_t i, SstEntry *entry)
+SvStatus
+sst_block_offsets(const SstBlock *block, SvBuffer *offsets, const char **problem, SvError *err)
 {
-	const uint8_t *offsets = block->data + block->entries_bytes + block->count * (size_t) TAG_BYTES;
-	size_t		start = read_u16_once(offsets + i * (size_t) SIZE_BYTES);
-	size_t		end = block->entries_bytes;
+	size_t		at = 0;
+	uint16_t   *offset;
+	SvStatus	status;
 
-	if (i + 1 < block->count)
-		end = read_u16_once(offsets + (i + 1) * (size_t) SIZE_BYTES);
-	if (start >= end || end > block->entries_bytes)
-		return "offsets of the entries do not ascend";
-	return decode_entry(sv_slice(block->data + start, end - start), entry);
-}
-
-void
-sst_block_next_tagged(const SstBlock *block, uint8_t tag, uint32_t *position)
-{
-	const uint8_t *tags = block->data + block->entries_bytes;
-	const uint8_t *at = NULL;
-
-	if (*position < block->count)
-		at = memchr(tags + *position, tag, block->count - *position);
-	*position = at == NULL ? block->count : (uint32_t) (at - tags);
-}
-
-const char *
-sst_block_find(const SstBlock *block, SvSlice key, uint8_t tag, bool *found, SstEntry *entry)
-{
-	uint32_t	position = 0;
-
-	*found = false;
-	for (;;)
+	*problem = NULL;
+	sv_buffer_reset(offsets);
+	status = sv_buffer_reserve(offsets, block->count * sizeof(uint16_t), err);
+	if (status != SV_OK)
+		return status;
+	offset = (uint16_t *) offsets->data;
+	for (uint32_t i = 0; i < block->count && *problem == NULL; i++)
 	{
-		const char *problem;
+		SstEntry	entry;
 
-		sst_block_next_tagged(block, tag, &position);
-		if (position == block->count)
-			return NULL;
-		problem = sst_block_entry(block, position, entry);
-		if (problem != NULL)
-			return problem;
-		*found = sv_slice_equal(entry->key, key);
-		if (*found)
-			return NULL;
-		position++;
+		offset[i] = (uint16_t) at;
+		*problem = sst_block_entry(block, at, &entry, &at);
 	}
+	offsets->len = block->count * sizeof(uint16_t);
+	return SV_OK;
 }
 
 const char *
-sst_block_seek(const SstBlock *block, SvSlice key, uint32_t *position, bool *exact,
-			   SstEntry *entry)
+sst_block_seek(const SstBlock *block, const uint16_t *offsets, SvSlice key, uint32_t *position)
 {
 	uint32_t	low = 0;
 	uint32_t	high = block->count;
 
-	*exact = false;
 	while (low < high)
 	{
 		uint32_t	middle = low + (high - low) / 2;
-		const char *problem = sst_block_entry(block, middle, entry);
-		int			c;
+		size_t		end;
+		SstEntry	entry;
+		const char *problem = sst_block_entry(block, offsets[middle], &entry, &end);
 
 		if (problem != NULL)
 			return problem;
-		c = sv_slice_compare(entry->key, key);
-		if (c == 0)
-		{
-			*exact = true;
-			*position = middle;
-			return NULL;
-		}
-		if (c < 0)
+		if (sv_slice_compare(entry.key, key) < 0)
 			low = middle + 1;
 		else
 			high = middle;

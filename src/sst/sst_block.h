@@ -20,7 +20,6 @@
 typedef struct SstBlockBuilder
 {
 	SvBuffer	entries;
-	SvBuffer	sizes;			/* as they will be stored */
 	uint32_t	count;
 } SstBlockBuilder;
 
@@ -50,13 +49,20 @@ sst_block_builder_entries(const SstBlockBuilder *builder)
 }
 
 /*
- * A raw block comes out of a file with a table of its entries' sizes and room
- * for their tags, both of which compress to little, and is settled in memory
- * once: offsets take the place of the sizes, and tags are computed.  Takes any
- * bytes, and checks all that readers rely on: the table, and each entry's
- * head, kind and lengths.  NULL, or what is wrong; then the bytes are spoilt.
+ * A raw block comes out of a file with room for a hash table, which compresses
+ * to nothing, and is settled in memory once: the table is filled in.  Takes
+ * any bytes, and checks all that readers rely on: that the entries fill the
+ * block, and each one's kind and lengths.  NULL, and then *settled says what
+ * there is, or what is wrong; then the bytes are spoilt.
  */
-extern const char *sst_block_settle(uint8_t *raw, size_t len);
+typedef struct SstSettled
+{
+	uint32_t	count;			/* at least 1 */
+	SvSlice		first_key;		/* both point into the block */
+	SvSlice		last_key;
+} SstSettled;
+
+extern const char *sst_block_settle(uint8_t *raw, size_t len, SstSettled *settled);
 
 /*
  * A settled block being read: borrows the bytes.  Readers of a shared cache
@@ -67,74 +73,94 @@ extern const char *sst_block_settle(uint8_t *raw, size_t len);
 typedef struct SstBlock
 {
 	const uint8_t *data;
-	size_t		entries_bytes;	/* tags and offsets follow */
+	size_t		entries_bytes;	/* the table follows */
 	uint32_t	count;			/* at least 1 */
 } SstBlock;
 
 /*
- * How many bytes at a block's end an exact lookup looks at before it knows the
- * entry, for prefetching: tags, offsets, number of entries.
+ * The table has so many slots of three bytes: a quarter more than entries, and
+ * one, so that some slot is empty and ends a search.
  */
+#define SST_SLOT_BYTES 3
+
+static inline uint32_t
+sst_block_slots(uint32_t entries)
+{
+	return entries + entries / 4 + 1;
+}
+
+/* What follows the entries: the table, and their number. */
 static inline size_t
 sst_block_trailer_bytes(uint32_t entries)
 {
-	return entries * (size_t) 3 + 2;
+	return sst_block_slots(entries) * (size_t) SST_SLOT_BYTES + 2;
 }
 
+/* The slot where the search for a key's hash begins. */
+static inline uint32_t
+sst_block_home(uint32_t entries, uint64_t hash)
+{
+	return (uint32_t) ((hash & UINT32_MAX) * sst_block_slots(entries) >> 32);
+}
+
+/* Where that slot is in a block of so many bytes. */
+static inline size_t
+sst_block_home_at(size_t raw_bytes, uint32_t entries, uint64_t hash)
+{
+	return raw_bytes - sst_block_trailer_bytes(entries) +
+		sst_block_home(entries, hash) * (size_t) SST_SLOT_BYTES;
+}
+
+/* NULL, or what is wrong with the number of entries that the block says it has. */
 extern const char *sst_block_parse(SstBlock *block, SvSlice settled);
 
-/* The i-th entry, i < count; it points into the block. */
-extern const char *sst_block_entry(const SstBlock *block, uint32_t i, SstEntry *entry);
-
 /*
- * An entry's bytes by themselves, as the one of a large block is spread over
- * frames: decodes the head and the key out of the first bytes (at least
- * SST_ENTRY_HEAD_BYTES plus the key, or all there are) of an entry that has
- * entry_bytes in all.  *value_at becomes the value's offset in the entry,
- * entry->value.len its length, and entry->value.data NULL.
+ * The same if the block's number of entries is known, at no look at the block:
+ * trusts the caller that the trailer fits it.
  */
-#define SST_ENTRY_HEAD_BYTES 16
-extern const char *sst_entry_decode_head(SvSlice first, size_t entry_bytes, SstEntry *entry,
-										 size_t *value_at);
-
-/* The tag of a key among its block's: from sv_hash64 of it. */
-static inline uint8_t
-sst_block_tag(uint64_t hash)
+static inline SstBlock
+sst_block_known(const uint8_t *data, size_t raw_bytes, uint32_t entries)
 {
-	return (uint8_t) hash;
+	return (SstBlock) {
+		.data = data,.entries_bytes = raw_bytes - sst_block_trailer_bytes(entries),.count = entries
+	};
 }
 
 /*
- * The exact lookup, by tag: *position becomes that of the next entry at or
- * after *position with this tag, or count if there is none.
+ * The exact lookup by key and its hash, sv_hash64 of it: *found says whether
+ * the key is there, and then *entry, which points into the block, is filled in.
  */
-extern void sst_block_next_tagged(const SstBlock *block, uint8_t tag, uint32_t *position);
-
-/* Asks for an entry's cache lines, at most four: its offset is behind the tags. */
-static inline void
-sst_block_prefetch_entry(const SstBlock *block, uint32_t i)
-{
-	const uint8_t *at = block->data + block->entries_bytes + block->count + (size_t) 2 * i;
-	uint32_t	from = (uint32_t) (at[0] | at[1] << 8);
-	uint32_t	to = i + 1 < block->count ? (uint32_t) (at[2] | at[3] << 8) : (uint32_t) block->entries_bytes;
-
-	if (to - from > 256)
-		to = from + 256;
-	for (; from < to; from += 64)
-		__builtin_prefetch(block->data + from);
-	__builtin_prefetch(block->data + to - 1);
-}
-
-/* By tag and key: *found says whether the key is there, and then *entry is filled in. */
-extern const char *sst_block_find(const SstBlock *block, SvSlice key, uint8_t tag, bool *found,
+extern const char *sst_block_find(const SstBlock *block, SvSlice key, uint64_t hash, bool *found,
 								  SstEntry *entry);
+
+/* Asks for the memory of the entry that a search for the hash meets first. */
+extern void sst_block_prefetch_entry(const SstBlock *block, uint64_t hash);
+
+/* The entry at an offset; *end becomes that of the one behind it. */
+extern const char *sst_block_entry(const SstBlock *block, size_t offset, SstEntry *entry, size_t *end);
+
+/*
+ * Replaces the content of offsets (uint16_t) by where the entries begin, in
+ * order: what reading them by position takes.  *problem is set to what is wrong
+ * with the block, or NULL; else fails for lack of memory only.
+ */
+extern SvStatus sst_block_offsets(const SstBlock *block, SvBuffer *offsets, const char **problem,
+								  SvError *err);
 
 /*
  * By order: *position becomes that of the first entry whose key is not below
- * key, or count; *exact says whether that entry, then filled in, has the key
- * itself.
+ * key, or count.
  */
-extern const char *sst_block_seek(const SstBlock *block, SvSlice key, uint32_t *position,
-								  bool *exact, SstEntry *entry);
+extern const char *sst_block_seek(const SstBlock *block, const uint16_t *offsets, SvSlice key,
+								  uint32_t *position);
+
+/*
+ * An entry's head and key, out of its first bytes: at least
+ * SST_ENTRY_HEAD_BYTES and the key, or all that the entry has.  *value_at becomes
+ * the value's offset in the entry; entry->value has its length, and no data:
+ * the value of a large block is spread over frames.
+ */
+#define SST_ENTRY_HEAD_BYTES 16
+extern const char *sst_entry_decode_head(SvSlice first, SstEntry *entry, size_t *value_at);
 
 #endif							/* SST_BLOCK_H */

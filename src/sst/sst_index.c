@@ -257,6 +257,12 @@ sst_index_block(const SstIndex *index, uint32_t block)
 	return info;
 }
 
+void
+sst_index_prefetch(const SstIndex *index, uint32_t block)
+{
+	__builtin_prefetch(record_of(index, block));
+}
+
 SvSlice
 sst_index_low_key(const SstIndex *index, uint32_t block)
 {

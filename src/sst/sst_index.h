@@ -74,6 +74,7 @@ extern const char *sst_index_parse(SstIndex *index, SvSlice bytes, uint64_t data
 								   uint64_t entries, bool has_dictionary);
 
 extern SstBlockInfo sst_index_block(const SstIndex *index, uint32_t block);
+extern void sst_index_prefetch(const SstIndex *index, uint32_t block);
 extern SvSlice sst_index_low_key(const SstIndex *index, uint32_t block);
 
 /* Of a file that has blocks. */

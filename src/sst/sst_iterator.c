@@ -30,6 +30,7 @@ struct SstIterator
 	bool		entered;		/* an entry of the loaded block was yielded: last_key is its key */
 	SstBlock	parsed;
 	SvBuffer	raw;			/* parsed and last_key point into it */
+	SvBuffer	offsets;		/* uint16_t: where its entries begin */
 	uint32_t	next;			/* position in the block; backward, one more than it */
 	SvSlice		last_key;
 };
@@ -106,6 +107,7 @@ sst_iterator_open(SstIterator **it, const SstBlockSource *source, const SvSlice 
 	sv_buffer_init(&new_it->low.bytes, alloc);
 	sv_buffer_init(&new_it->high.bytes, alloc);
 	sv_buffer_init(&new_it->raw, alloc);
+	sv_buffer_init(&new_it->offsets, alloc);
 	status = bound_copy(&new_it->low, low, err);
 	if (status == SV_OK)
 		status = bound_copy(&new_it->high, high, err);
@@ -127,6 +129,7 @@ sst_iterator_close(SstIterator *it)
 	sv_buffer_free(&it->low.bytes);
 	sv_buffer_free(&it->high.bytes);
 	sv_buffer_free(&it->raw);
+	sv_buffer_free(&it->offsets);
 	sv_release(it->alloc, it);
 }
 
@@ -135,24 +138,22 @@ static SvStatus
 load_block(SstIterator *it, SvError *err)
 {
 	const Bound *start = it->backward ? &it->high : &it->low;
-	SstEntry	entry;
-	bool		exact;
 	const char *problem;
 	SvStatus	status;
 
 	if (it->raw.capacity > SST_KEPT_BUFFER_BYTES)
 		sv_buffer_free(&it->raw);
 	status = it->source.fetch(it->source.state, it->block, &it->raw, &it->parsed, err);
+	if (status == SV_OK)
+		status = sst_block_offsets(&it->parsed, &it->offsets, &problem, err);
 	if (status != SV_OK)
 		return status;
 	it->next = it->backward ? it->parsed.count : 0;
-	if (start->present && !it->begun)
-	{
-		problem = sst_block_seek(&it->parsed, sv_buffer_slice(&start->bytes), &it->next,
-								 &exact, &entry);
-		if (problem != NULL)
-			return damaged(it, problem, err);
-	}
+	if (problem == NULL && start->present && !it->begun)
+		problem = sst_block_seek(&it->parsed, (const uint16_t *) it->offsets.data,
+								 sv_buffer_slice(&start->bytes), &it->next);
+	if (problem != NULL)
+		return damaged(it, problem, err);
 	it->loaded = true;
 	it->begun = true;
 	it->entered = false;
@@ -200,7 +201,9 @@ static SvStatus
 take_entry(SstIterator *it, SstEntry *entry, SvError *err)
 {
 	uint32_t	position = it->backward ? it->next - 1 : it->next;
-	const char *problem = sst_block_entry(&it->parsed, position, entry);
+	size_t		offset = ((const uint16_t *) it->offsets.data)[position];
+	size_t		end;
+	const char *problem = sst_block_entry(&it->parsed, offset, entry, &end);
 
 	if (problem == NULL && it->entered)
 	{

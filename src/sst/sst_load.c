@@ -92,28 +92,18 @@ decompress(SstLoader *loader, const SstTail *tail, const SstBlockInfo *info, SvS
 
 /* Whether a settled block has what the index promises of it: NULL, or what differs. */
 static const char *
-check_against_index(const SstIndex *index, uint32_t block, SvSlice settled)
+check_against_index(const SstIndex *index, uint32_t block, const SstSettled *settled)
 {
-	SstBlock	parsed;
-	SstEntry	entry;
-	const char *problem = sst_block_parse(&parsed, settled);
-	int			c;
+	int			c = sv_slice_compare(settled->first_key, sst_index_low_key(index, block));
 
-	if (problem == NULL && parsed.count != sst_index_block(index, block).entries)
-		problem = "wrong number of entries";
-	if (problem == NULL)
-		problem = sst_block_entry(&parsed, 0, &entry);
-	if (problem != NULL)
-		return problem;
-	c = sv_slice_compare(entry.key, sst_index_low_key(index, block));
+	/* Lookups in a cache believe the index about it. */
+	if (settled->count != sst_index_block(index, block).entries)
+		return "wrong number of entries";
 	if (c < 0 || (block == 0 && c != 0))
 		return "first key does not fit the block index";
-	problem = sst_block_entry(&parsed, parsed.count - 1, &entry);
-	if (problem != NULL)
-		return problem;
 	if (block + 1 < index->count ?
-		sv_slice_compare(entry.key, sst_index_low_key(index, block + 1)) >= 0 :
-		!sv_slice_equal(entry.key, sst_index_last_key(index)))
+		sv_slice_compare(settled->last_key, sst_index_low_key(index, block + 1)) >= 0 :
+		!sv_slice_equal(settled->last_key, sst_index_last_key(index)))
 		return "last key does not fit the block index";
 	return NULL;
 }
@@ -123,10 +113,11 @@ static SvStatus
 settle(const SstTail *tail, const char *object, uint32_t block, uint8_t *dst, size_t raw_bytes,
 	   SvError *err)
 {
-	const char *problem = sst_block_settle(dst, raw_bytes);
+	SstSettled	settled;
+	const char *problem = sst_block_settle(dst, raw_bytes, &settled);
 
 	if (problem == NULL)
-		problem = check_against_index(&tail->index, block, sv_slice(dst, raw_bytes));
+		problem = check_against_index(&tail->index, block, &settled);
 	return problem == NULL ? SV_OK : sst_block_damaged(tail, object, block, problem, err);
 }
 

@@ -130,7 +130,7 @@ sst_reader_get(SstReader *reader, SvSlice key, SstEntry *entry, SvBuffer *scratc
 	status = fetch_block(reader, block, scratch, &parsed, err);
 	if (status != SV_OK)
 		return status;
-	problem = sst_block_find(&parsed, key, sst_block_tag(hash), &found, entry);
+	problem = sst_block_find(&parsed, key, hash, &found, entry);
 	if (problem != NULL)
 		return sst_block_damaged(&reader->tail, reader->source.name, block, problem, err);
 	return found ? SV_OK : SV_NOT_FOUND;

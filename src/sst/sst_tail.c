@@ -176,6 +176,13 @@ sst_tail_start(const SstTail *tail, SvSlice key)
 	return sst_rmi_start(&tail->rmi, key);
 }
 
+void
+sst_tail_aim(const SstTail *tail, const SstRmiProbe *probe)
+{
+	if (tail->rmi.count > 0)
+		sst_rmi_aim(&tail->rmi, probe);
+}
+
 uint32_t
 sst_tail_finish(const SstTail *tail, const SstRmiProbe *probe, SvSlice key)
 {

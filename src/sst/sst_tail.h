@@ -43,8 +43,9 @@ extern SvStatus sst_tail_parse(SstTail *tail, SvSlice bytes, uint64_t file_bytes
 /* The one block that may hold the key; SST_NO_BLOCK if it is out of the file's range. */
 extern uint32_t sst_tail_locate(const SstTail *tail, SvSlice key);
 
-/* The same in two steps, for many lookups at once: see sst_rmi_start. */
+/* The same in steps, for many lookups at once: see sst_rmi_start, sst_rmi_aim. */
 extern SstRmiProbe sst_tail_start(const SstTail *tail, SvSlice key);
+extern void sst_tail_aim(const SstTail *tail, const SstRmiProbe *probe);
 extern uint32_t sst_tail_finish(const SstTail *tail, const SstRmiProbe *probe, SvSlice key);
 
 /* How many blocks have a low key that is below key, or not above it: what iterators seek by. */

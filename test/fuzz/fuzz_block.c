@@ -31,46 +31,60 @@ require_inside(SvSlice part, const SstBlock *block)
 }
 
 static void
-look_up(const SstBlock *block, SvSlice key, bool must_be_there)
+look_up(const SstBlock *block, const SvBuffer *offsets, SvSlice key, bool must_be_there)
 {
 	SstEntry	entry;
 	bool		found = false;
 	uint32_t	position = 0;
-	uint8_t		tag = sst_block_tag(sv_hash64(key));
-	const char *problem = sst_block_find(block, key, tag, &found, &entry);
+	uint64_t	hash = sv_hash64(key);
+	const char *problem;
 
+	sst_block_prefetch_entry(block, hash);
+	problem = sst_block_find(block, key, hash, &found, &entry);
 	if (problem == NULL && found)
 	{
 		require(sv_slice_equal(entry.key, key));
 		require_inside(entry.value, block);
 	}
 	require(!must_be_there || (problem == NULL && found));
-	if (sst_block_seek(block, key, &position, &found, &entry) == NULL)
-		require(position < block->count || (position == block->count && !found));
-	position = 0;
-	sst_block_next_tagged(block, tag, &position);
-	require(position <= block->count);
-	if (position < block->count)
-		sst_block_prefetch_entry(block, position);
+	if (offsets->len > 0 &&
+		sst_block_seek(block, (const uint16_t *) offsets->data, key, &position) == NULL)
+		require(position <= block->count);
 }
 
+/* Whole if settled; the offsets are left empty if not all entries can be read. */
 static void
 read_entries(const SstBlock *block, bool settled)
 {
+	SvBuffer	offsets;
+	const char *problem;
+	size_t		at = 0;
+
+	sv_buffer_init(&offsets, &sv_malloc_alloc);
+	require(sst_block_offsets(block, &offsets, &problem, NULL) == SV_OK);
+	require(!settled || problem == NULL);
+	if (problem != NULL)
+		sv_buffer_reset(&offsets);
 	for (uint32_t i = 0; i < block->count; i++)
 	{
 		SstEntry	entry;
+		size_t		before = at;
 
-		if (sst_block_entry(block, i, &entry) != NULL)
-			require(!settled);
-		else
+		if (sst_block_entry(block, at, &entry, &at) != NULL)
 		{
-			require_inside(entry.key, block);
-			require_inside(entry.value, block);
-			if (i < MAX_KEYS)
-				look_up(block, entry.key, settled);
+			require(!settled);
+			break;
 		}
+		require(at > before && at <= block->entries_bytes);
+		require_inside(entry.key, block);
+		require_inside(entry.value, block);
+		if (i < MAX_KEYS)
+			look_up(block, &offsets, entry.key, settled);
 	}
+	for (size_t i = 0; !settled && i < MAX_KEYS && i < block->entries_bytes; i++)
+		look_up(block, &offsets, sv_slice(block->data, i), false);
+	require(!settled || at == block->entries_bytes);
+	sv_buffer_free(&offsets);
 }
 
 /* The head of an entry by itself, cut off anywhere. */
@@ -81,28 +95,24 @@ decode_head(const uint8_t *data, size_t size)
 	size_t		value_at;
 
 	for (size_t cut = 0; cut <= size && cut < 2 * SST_ENTRY_HEAD_BYTES; cut++)
-		if (sst_entry_decode_head(sv_slice(data, cut), size, &entry, &value_at) == NULL)
-			require(value_at <= cut && value_at + entry.value.len == size &&
-					entry.key.len <= value_at);
+		if (sst_entry_decode_head(sv_slice(data, cut), &entry, &value_at) == NULL)
+			require(value_at <= cut && entry.key.len <= value_at && entry.value.data == NULL);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t    *copy = malloc(size + 1);
+	SstSettled	settled;
 	SstBlock	block;
 
 	require(copy != NULL);
 	decode_head(data, size);
 	if (sst_block_parse(&block, sv_slice(data, size)) == NULL)
-	{
 		read_entries(&block, false);
-		for (size_t at = 0; at < size && at < MAX_KEYS; at++)
-			look_up(&block, sv_slice(data + at, data[at] % 8 < size - at ? data[at] % 8 : 0), false);
-	}
 	if (size > 0)
 		memcpy(copy, data, size);
-	if (sst_block_settle(copy, size) == NULL)
+	if (sst_block_settle(copy, size, &settled) == NULL)
 	{
 		require(sst_block_parse(&block, sv_slice(copy, size)) == NULL);
 		read_entries(&block, true);

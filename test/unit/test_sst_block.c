@@ -53,31 +53,40 @@ build(const SstEntry *list, size_t n, size_t *len)
 	return copy;
 }
 
-static uint8_t
-tag_of(SvSlice key)
+/* Reads the block's offsets into memory of the caller's. */
+static bool
+read_offsets(const SstBlock *block, SvBuffer *offsets)
 {
-	return sst_block_tag(sv_hash64(key));
+	const char *problem;
+
+	return sst_block_offsets(block, offsets, &problem, NULL) == SV_OK && problem == NULL;
 }
 
-/* Finds each entry by position, tag and order. */
+/* Finds each entry by place, hash and order. */
 static bool
 holds(const SstBlock *block, const SstEntry *list, uint32_t n)
 {
-	bool		ok = block->count == n;
+	SvBuffer	offsets;
+	bool		ok;
+	size_t		at = 0;
 
+	sv_buffer_init(&offsets, &sv_malloc_alloc);
+	ok = block->count == n && read_offsets(block, &offsets) && offsets.len == n * sizeof(uint16_t);
 	for (uint32_t i = 0; i < n && ok; i++)
 	{
+		const uint16_t *offset = (const uint16_t *) offsets.data;
 		SstEntry	entry;
 		bool		found;
 		uint32_t	position;
 
-		ok = sst_block_entry(block, i, &entry) == NULL && same_entry(&entry, &list[i]);
-		ok = ok && sst_block_find(block, list[i].key, tag_of(list[i].key), &found, &entry) == NULL &&
+		ok = offset[i] == at && sst_block_entry(block, at, &entry, &at) == NULL &&
+			same_entry(&entry, &list[i]);
+		ok = ok && sst_block_find(block, list[i].key, sv_hash64(list[i].key), &found, &entry) == NULL &&
 			found && same_entry(&entry, &list[i]);
-		ok = ok && sst_block_seek(block, list[i].key, &position, &found, &entry) == NULL &&
-			found && position == i && same_entry(&entry, &list[i]);
+		ok = ok && sst_block_seek(block, offset, list[i].key, &position) == NULL && position == i;
 	}
-	return ok;
+	sv_buffer_free(&offsets);
+	return ok && at == block->entries_bytes;
 }
 
 static void
@@ -85,17 +94,25 @@ test_lookups(void)
 {
 	size_t		len;
 	uint8_t    *raw = build(entries, ENTRIES, &len);
+	SvBuffer	offsets;
+	SstSettled	settled;
 	SstBlock	block;
 	SstEntry	entry;
 	bool		ok = true;
 	bool		found;
 	uint32_t	position;
 
-	CHECK(sst_block_settle(raw, len) == NULL &&
+	sv_buffer_init(&offsets, &sv_malloc_alloc);
+	CHECK(sst_block_settle(raw, len, &settled) == NULL &&
 		  sst_block_parse(&block, sv_slice(raw, len)) == NULL && holds(&block, entries, ENTRIES),
 		  "each entry is found in each way");
+	CHECK(settled.count == ENTRIES && sv_slice_equal(settled.first_key, entries[0].key) &&
+		  sv_slice_equal(settled.last_key, entries[ENTRIES - 1].key), "settling tells what there is");
 	CHECK(block.entries_bytes + sst_block_trailer_bytes(ENTRIES) == len,
 		  "the trailer is what it is said to be");
+	block = sst_block_known(raw, len, ENTRIES);
+	CHECK(holds(&block, entries, ENTRIES), "a block of a known number of entries");
+	ok = read_offsets(&block, &offsets);
 	for (int i = 0; i < ENTRIES && ok; i++)
 	{
 		char		absent[8];
@@ -103,47 +120,53 @@ test_lookups(void)
 
 		snprintf(absent, sizeof(absent), "k%03d", i * 2 + 1);
 		key = sv_slice(absent, 4);
-		ok = sst_block_find(&block, key, tag_of(key), &found, &entry) == NULL && !found &&
-			sst_block_seek(&block, key, &position, &found, &entry) == NULL && !found &&
+		ok = sst_block_find(&block, key, sv_hash64(key), &found, &entry) == NULL && !found &&
+			sst_block_seek(&block, (const uint16_t *) offsets.data, key, &position) == NULL &&
 			position == (uint32_t) i + 1;
 	}
 	CHECK(ok, "absent keys are not found, and belong between their neighbours");
-	CHECK(sst_block_find(&block, entries[9].key, tag_of(entries[9].key) ^ 1, &found,
-						 &entry) == NULL && !found, "a key is not found by another's tag");
-	CHECK(sst_block_settle(raw, len) != NULL, "settled once, a block is not settled again");
+	CHECK(sst_block_find(&block, entries[9].key, sv_hash64(entries[9].key) ^ 1, &found,
+						 &entry) == NULL && !found, "a key is not found by another's hash");
+	CHECK(sst_block_find(&block, sv_slice("k018", 4), sv_hash64(entries[9].key), &found,
+						 &entry) == NULL && !found, "another key is not found by this one's hash");
+	CHECK(sst_block_settle(raw, len, &settled) != NULL, "settled once, a block is not settled again");
+	sv_buffer_free(&offsets);
 	free(raw);
 }
 
-/* next_tagged visits the entries with a tag, in order, and no others. */
+/* Blocks of any number of entries: tables of any size, with searches that wrap around. */
 static void
-test_tags(void)
+test_tables(void)
 {
-	size_t		len;
-	uint8_t    *raw = build(entries, ENTRIES, &len);
-	SstBlock	block;
-	bool		right = true;
-	int			visited = 0;
+	static char names[1000][12];
+	static SstEntry list[1000];
+	bool		ok = true;
 
-	if (sst_block_settle(raw, len) != NULL || sst_block_parse(&block, sv_slice(raw, len)) != NULL)
-		abort();
-	for (int tag = 0; tag < 256; tag++)
+	for (int i = 0; i < 1000; i++)
 	{
-		uint32_t	before = 0;
-		uint32_t	position = 0;
-
-		for (;; before = ++position)
-		{
-			sst_block_next_tagged(&block, (uint8_t) tag, &position);
-			for (uint32_t i = before; i < position; i++)
-				right = right && tag_of(entries[i].key) != tag;
-			if (position == block.count)
-				break;
-			right = right && tag_of(entries[position].key) == tag;
-			visited++;
-		}
+		snprintf(names[i], sizeof(names[i]), "%04d", i);
+		list[i] = value_entry(names[i], "", SST_NEVER_EXPIRES);
 	}
-	CHECK(right && visited == ENTRIES, "each entry has its tag");
-	free(raw);
+	for (uint32_t n = 1; n <= 1000 && ok; n += n < 60 ? 1 : 47)
+	{
+		SstSettled	settled;
+		size_t		len;
+		uint8_t    *raw = build(list, n, &len);
+		SstBlock	block = sst_block_known(raw, len, n);
+
+		ok = sst_block_settle(raw, len, &settled) == NULL && holds(&block, list, n);
+		for (uint32_t i = 0; i < 1000 && ok; i++)
+		{
+			size_t		home = sst_block_home_at(len, n, sv_hash64(list[i].key));
+			SstEntry	entry;
+			bool		found;
+
+			ok = sst_block_find(&block, list[i].key, sv_hash64(list[i].key), &found, &entry) == NULL &&
+				found == (i < n) && home >= block.entries_bytes && home + SST_SLOT_BYTES + 2 <= len;
+		}
+		free(raw);
+	}
+	CHECK(ok, "blocks of 1 to 1000 entries");
 }
 
 /* A block of one entry, on both sides of what makes it large. */
@@ -158,6 +181,7 @@ test_sizes_around_a_frame(void)
 	{
 		SstEntry	entry = value_entry("key", "", 77);
 		SstEntry	decoded;
+		SstSettled	settled;
 		SstBlock	block;
 		size_t		len;
 		size_t		value_at;
@@ -165,13 +189,12 @@ test_sizes_around_a_frame(void)
 
 		entry.value = sv_slice(value, bytes == SST_FRAME_BYTES ? 100000 : bytes);
 		raw = build(&entry, 1, &len);
-		right = sv_get_u16(raw + len - 4) == (len > SST_FRAME_BYTES ? 0 : len - 5) &&
-			sst_block_settle(raw, len) == NULL &&
+		right = sst_block_settle(raw, len, &settled) == NULL &&
 			sst_block_parse(&block, sv_slice(raw, len)) == NULL && holds(&block, &entry, 1);
 
 		/* A cache has the head of a large one in a frame by itself. */
-		right = right && sst_entry_decode_head(sv_slice(raw, SST_ENTRY_HEAD_BYTES + 3), len - 5,
-											   &decoded, &value_at) == NULL &&
+		right = right && sst_entry_decode_head(sv_slice(raw, SST_ENTRY_HEAD_BYTES + 3), &decoded,
+											   &value_at) == NULL &&
 			sv_slice_equal(decoded.key, entry.key) && decoded.value.data == NULL &&
 			decoded.value.len == entry.value.len && decoded.expires_at == 77 &&
 			memcmp(raw + value_at, value, entry.value.len) == 0;
@@ -196,25 +219,33 @@ static bool
 ask_everything(const uint8_t *bytes, size_t len)
 {
 	SstBlock	block;
+	SvBuffer	offsets;
 	SstEntry	entry;
 	bool		found;
+	bool		readable;
 	bool		inside = true;
 	uint32_t	position;
+	size_t		end;
 
 	if (sst_block_parse(&block, sv_slice(bytes, len)) != NULL)
 		return true;
-	for (uint32_t i = 0; i < block.count; i++)
-		if (sst_block_entry(&block, i, &entry) == NULL)
-			inside = inside && lies_inside(entry.key, &block) && lies_inside(entry.value, &block);
+	sv_buffer_init(&offsets, &sv_malloc_alloc);
+	readable = read_offsets(&block, &offsets);
+	for (size_t at = 0; at <= block.entries_bytes; at += 3)
+		if (sst_block_entry(&block, at, &entry, &end) == NULL)
+			inside = inside && lies_inside(entry.key, &block) && lies_inside(entry.value, &block) &&
+				end > at && end <= block.entries_bytes;
 	for (int i = 0; i < ENTRIES; i += 7)
 	{
 		SvSlice		key = entries[i].key;
 
-		if (sst_block_find(&block, key, tag_of(key), &found, &entry) == NULL && found)
+		sst_block_prefetch_entry(&block, sv_hash64(key));
+		if (sst_block_find(&block, key, sv_hash64(key), &found, &entry) == NULL && found)
 			inside = inside && sv_slice_equal(entry.key, key) && lies_inside(entry.value, &block);
-		if (sst_block_seek(&block, key, &position, &found, &entry) == NULL)
+		if (readable && sst_block_seek(&block, (const uint16_t *) offsets.data, key, &position) == NULL)
 			inside = inside && position <= block.count;
 	}
+	sv_buffer_free(&offsets);
 	return inside;
 }
 
@@ -224,6 +255,7 @@ settled_is_whole(const uint8_t *bytes, size_t len)
 {
 	SstBlock	block;
 	bool		whole = sst_block_parse(&block, sv_slice(bytes, len)) == NULL;
+	size_t		at = 0;
 
 	for (uint32_t i = 0; whole && i < block.count; i++)
 	{
@@ -231,10 +263,10 @@ settled_is_whole(const uint8_t *bytes, size_t len)
 		SstEntry	same;
 		bool		found;
 
-		whole = sst_block_entry(&block, i, &entry) == NULL &&
-			sst_block_find(&block, entry.key, tag_of(entry.key), &found, &same) == NULL && found;
+		whole = sst_block_entry(&block, at, &entry, &at) == NULL &&
+			sst_block_find(&block, entry.key, sv_hash64(entry.key), &found, &same) == NULL && found;
 	}
-	return whole;
+	return whole && at == block.entries_bytes;
 }
 
 /* Each value of each byte of a raw block. */
@@ -244,6 +276,7 @@ test_hostile_raw(void)
 	size_t		len;
 	uint8_t    *raw = build(entries, ENTRIES, &len);
 	uint8_t    *changed = must_allocate(len);
+	SstSettled	settled;
 	bool		whole = true;
 	uint32_t	refused = 0;
 
@@ -252,7 +285,7 @@ test_hostile_raw(void)
 		{
 			memcpy(changed, raw, len);
 			changed[at] ^= (uint8_t) pattern;
-			if (sst_block_settle(changed, len) == NULL)
+			if (sst_block_settle(changed, len, &settled) == NULL)
 				whole = settled_is_whole(changed, len) && whole;
 			else
 				refused++;
@@ -265,7 +298,7 @@ test_hostile_raw(void)
 		uint8_t    *part = must_allocate(cut);
 
 		memcpy(part, raw + (len - cut), cut);
-		if (sst_block_settle(part, cut) == NULL)
+		if (sst_block_settle(part, cut, &settled) == NULL)
 			whole = settled_is_whole(part, cut) && whole;
 		whole = ask_everything(part, cut) && whole;
 		free(part);
@@ -282,9 +315,10 @@ test_changing_bytes(void)
 	size_t		len;
 	uint8_t    *raw = build(entries, ENTRIES, &len);
 	uint64_t	state = 5;
+	SstSettled	settled;
 	bool		inside = true;
 
-	if (sst_block_settle(raw, len) != NULL)
+	if (sst_block_settle(raw, len, &settled) != NULL)
 		abort();
 	for (int i = 0; i < FLIPS; i++)
 	{
@@ -307,10 +341,11 @@ settle_problem(size_t at, const char *bytes, size_t n)
 {
 	size_t		len;
 	uint8_t    *raw = build(entries, 3, &len);
+	SstSettled	settled;
 	const char *problem;
 
 	memcpy(raw + (at < len ? at : len - (SIZE_MAX - at) - 1), bytes, n);
-	problem = sst_block_settle(raw, len);
+	problem = sst_block_settle(raw, len, &settled);
 	free(raw);
 	return problem == NULL ? "" : problem;
 }
@@ -318,44 +353,53 @@ settle_problem(size_t at, const char *bytes, size_t n)
 /* Counted from the end: the last byte is 0. */
 #define FROM_END(i) (SIZE_MAX - (i))
 
+/* Of three entries: the first has a head of 11 bytes, a key of 4 and no value. */
 static void
 test_problems(void)
 {
 	uint8_t		nothing[1] = {0};
-	uint8_t		large[SST_FRAME_BYTES + 10] = {0};
+	uint8_t		large[SST_FRAME_BYTES + 40] = {0};
+	size_t		large_entry = sizeof(large) - sst_block_trailer_bytes(1);
+	SstSettled	settled;
 
 	CHECK(strcmp(settle_problem(FROM_END(1), "\0\0", 2), "block without entries") == 0,
 		  "no entries");
 	CHECK(strcmp(settle_problem(FROM_END(1), "\xff\xff", 2),
 				 "table of the entries does not fit the block") == 0, "too many entries");
-	CHECK(strcmp(settle_problem(FROM_END(7), "\0\0", 2),
-				 "sizes of the entries do not fit the block") == 0, "an entry of no bytes");
-	CHECK(strcmp(settle_problem(FROM_END(7), "\xff\xff", 2),
-				 "sizes of the entries do not fit the block") == 0, "an entry that is too long");
-	CHECK(strstr(settle_problem(FROM_END(3), "\x03\0", 2), "cut off") != NULL,
-		  "an entry that its head does not fit");
-	CHECK(strcmp(settle_problem(FROM_END(10), "\x01", 1), "room for the tags is not empty") == 0,
-		  "tags in a file");
+	CHECK(strcmp(settle_problem(FROM_END(1), "\x02", 1), "entries do not fill the block") == 0,
+		  "an entry too few");
+	CHECK(strcmp(settle_problem(FROM_END(1), "\x04", 1), "room for the table is not empty") == 0,
+		  "an entry too many");
+	CHECK(strcmp(settle_problem(FROM_END(4), "\x01", 1), "room for the table is not empty") == 0,
+		  "a table in a file");
 	CHECK(strcmp(settle_problem(0, "\x03", 1), "unknown kind of entry") == 0, "an unknown kind");
 	CHECK(strcmp(settle_problem(0, "\x00", 1), "unknown kind of entry") == 0, "kind zero");
-	CHECK(strcmp(settle_problem(1, "\x84\0", 2), "length of the key is not encoded shortest") == 0,
+	CHECK(strcmp(settle_problem(1, "\x84\0", 2), "length is not encoded shortest") == 0,
 		  "a length that could be shorter");
 	CHECK(strcmp(settle_problem(1, "\x81\x10", 2), "key is too long") == 0, "a key of 2049 bytes");
+	CHECK(strcmp(settle_problem(2, "\x81\x80\xc0\x20", 4), "value is too long") == 0,
+		  "a value of a byte more than there may be");
+	CHECK(strcmp(settle_problem(2, "\x80\x80\x80\x80\x01", 5), "length is too long") == 0,
+		  "a length of five bytes");
 	CHECK(strcmp(settle_problem(1, "\x7f", 1), "entry is cut off") == 0, "a key that is cut off");
-	CHECK(strcmp(settle_problem(2, "\xff\xff\xff\xff\xff\xff\xff\x7f", 8),
+	CHECK(strcmp(settle_problem(2, "\x7f", 1), "entry is cut off") == 0, "a value that is cut off");
+	CHECK(strcmp(settle_problem(3, "\xff\xff\xff\xff\xff\xff\xff\x7f", 8),
 				 "stored expiry means none") == 0, "an expiry that means none");
-	CHECK(sst_block_settle(nothing, 0) != NULL && sst_block_settle(nothing, 1) != NULL,
+	CHECK(sst_block_settle(nothing, 0, &settled) != NULL && sst_block_settle(nothing, 1, &settled) != NULL,
 		  "no bytes at all");
+
 	large[0] = SST_VALUE;
+	sv_varint_put(large + 2, large_entry - 5);
 	large[sizeof(large) - 2] = 1;
-	CHECK(sst_block_settle(large, sizeof(large)) == NULL, "a large block");
-	memset(large + sizeof(large) - 5, 0, 5);
+	CHECK(sst_block_settle(large, sizeof(large), &settled) == NULL, "a large block");
+	memset(large + large_entry, 0, sizeof(large) - large_entry);
+	sv_varint_put(large + 2, large_entry - 6);
 	large[sizeof(large) - 2] = 1;
-	large[sizeof(large) - 4] = 1;
-	CHECK(sst_block_settle(large, sizeof(large)) != NULL, "a large block that says a size");
-	large[sizeof(large) - 4] = 0;
+	CHECK(sst_block_settle(large, sizeof(large), &settled) != NULL, "a large block with a byte too many");
+	memset(large + large_entry, 0, sizeof(large) - large_entry);
 	large[sizeof(large) - 2] = 2;
-	CHECK(sst_block_settle(large, sizeof(large)) != NULL, "a large block of two entries");
+	CHECK(strcmp(sst_block_settle(large, sizeof(large), &settled), "large block has several entries") == 0,
+		  "a large block of two entries");
 }
 
 int
@@ -363,7 +407,7 @@ main(void)
 {
 	make_entries();
 	test_lookups();
-	test_tags();
+	test_tables();
 	test_sizes_around_a_frame();
 	test_hostile_raw();
 	test_changing_bytes();

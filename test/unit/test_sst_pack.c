@@ -382,6 +382,7 @@ load_matches(SstLoader *loader, const SstReader *reader, MemFile *file, uint32_t
 	SstSource	source = mem_source(file);
 	SstBlockInfo info = sst_index_block(&tail->index, block);
 	SstBlock	parsed;
+	size_t		at = 0;
 	bool		ok;
 
 	ok = sst_load_block(loader, tail, &source, block, dst, NULL) == SV_OK &&
@@ -392,7 +393,7 @@ load_matches(SstLoader *loader, const SstReader *reader, MemFile *file, uint32_t
 		SstEntry	expected;
 		char		digits[7] = {0};
 
-		ok = sst_block_entry(&parsed, i, &entry) == NULL && entry.key.len == 10;
+		ok = sst_block_entry(&parsed, at, &entry, &at) == NULL && entry.key.len == 10;
 		if (!ok)
 			break;
 		memcpy(digits, entry.key.data + 4, 6);
