@@ -22,6 +22,7 @@ sv_fail(SvError *err, SvStatus status, const char *fmt,...)
 	/* Formatted apart: an argument may be the message that err holds now. */
 	filled.status = status;
 	filled.os_errno = 0;
+	filled.detail[0] = filled.hint[0] = '\0';
 	va_start(args, fmt);
 	vsnprintf(filled.message, sizeof(filled.message), fmt, args);
 	va_end(args);
@@ -62,6 +63,7 @@ sv_fail_os(SvError *err, int os_errno, const char *fmt,...)
 
 	filled.status = status;
 	filled.os_errno = os_errno;
+	filled.detail[0] = filled.hint[0] = '\0';
 	va_start(args, fmt);
 	vsnprintf(filled.message, sizeof(filled.message), fmt, args);
 	va_end(args);
@@ -75,6 +77,34 @@ sv_fail_os(SvError *err, int os_errno, const char *fmt,...)
 	snprintf(filled.message + used, sizeof(filled.message) - used, ": %s", reason);
 	*err = filled;
 	return status;
+}
+
+void
+sv_set_detail(SvError *err, const char *fmt,...)
+{
+	va_list		args;
+	char		text[SV_ERROR_DETAIL_BYTES];
+
+	if (err == NULL)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	memcpy(err->detail, text, strlen(text) + 1);
+}
+
+void
+sv_set_hint(SvError *err, const char *fmt,...)
+{
+	va_list		args;
+	char		text[SV_ERROR_HINT_BYTES];
+
+	if (err == NULL)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	memcpy(err->hint, text, strlen(text) + 1);
 }
 
 SvStatus

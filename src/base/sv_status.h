@@ -30,23 +30,32 @@ typedef enum SvStatus
 } SvStatus;
 
 #define SV_ERROR_MESSAGE_BYTES 512
+#define SV_ERROR_DETAIL_BYTES 384
+#define SV_ERROR_HINT_BYTES 384
 
 typedef struct SvError
 {
 	SvStatus	status;
 	int			os_errno;		/* 0 if no system call failed */
 	char		message[SV_ERROR_MESSAGE_BYTES];	/* in Postgres style: lower case, no period */
+	char		detail[SV_ERROR_DETAIL_BYTES];	/* whole sentences, or "" */
+	char		hint[SV_ERROR_HINT_BYTES];	/* what to do, in whole sentences, or "" */
 } SvError;
 
 /*
  * Fills in *err (which may be NULL) and returns status, so that a failure is
  * one statement: return sv_fail(err, SV_CORRUPT, "...", ...).  Longer
  * messages are cut.  sv_fail_os also records os_errno and appends its text.
+ * Both leave detail and hint empty.
  */
 extern SvStatus sv_fail(SvError *err, SvStatus status, const char *fmt,...)
 			__attribute__((format(printf, 3, 4)));
 extern SvStatus sv_fail_os(SvError *err, int os_errno, const char *fmt,...)
 			__attribute__((format(printf, 3, 4)));
+
+/* Add to an error that was filled in; err may be NULL. */
+extern void sv_set_detail(SvError *err, const char *fmt,...) __attribute__((format(printf, 2, 3)));
+extern void sv_set_hint(SvError *err, const char *fmt,...) __attribute__((format(printf, 2, 3)));
 
 /* The status that an errno value stands for: ENOSPC and EDQUOT are SV_NO_SPACE, and so on. */
 extern SvStatus sv_status_of_errno(int os_errno);

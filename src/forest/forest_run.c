@@ -55,14 +55,14 @@ static SvStatus
 read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
 	RunStore   *store = state;
-	StoreRange	range = {.offset = offset,.len = len,.dst = dst};
+	StoreRange	range = {.name = store->object,.offset = offset,.len = len,.dst = dst};
 	SvStatus	status;
 
 	STOP_POINT_IN_LOAD("run-read");
-	status = store_get(store->store, store->object, &range, 1, &forest_store_call, err);
+	status = store_get(store->store, &range, 1, NULL, &forest_store_call, err);
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
-		status = err->status = SV_CORRUPT;
+		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", store->object);
 	return status;
 }
 
@@ -70,9 +70,9 @@ static bool
 object_is_missing(Oid server_oid, const char *object)
 {
 	SvError		err;
-	uint64_t	bytes;
+	StoreObject found;
 
-	return store_head(forest_vault_store(server_oid), object, &bytes, &forest_store_call,
+	return store_head(forest_vault_store(server_oid), object, &found, &forest_store_call,
 					  &err) == SV_NOT_FOUND;
 }
 

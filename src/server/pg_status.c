@@ -53,11 +53,13 @@ void
 pg_status_report(int elevel, const SvError *err)
 {
 	StatusText	text = status_text(err->status);
+	const char *hint = err->hint[0] != '\0' ? err->hint : text.hint;
 
 	ereport(elevel,
 			(errcode(text.sqlstate),
 			 errmsg_internal("%s", err->message),
-			 text.hint ? errhint("%s", text.hint) : 0));
+			 err->detail[0] != '\0' ? errdetail_internal("%s", err->detail) : 0,
+			 hint ? errhint("%s", hint) : 0));
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/store_driver.h"
+#include "store/store_merge.h"
 
 static bool
 name_char(char c)
@@ -73,14 +74,6 @@ check_prefix(const char *prefix, SvError *err)
 	}
 }
 
-SvStatus
-store_check_cancel(const StoreCall *call, const char *name, SvError *err)
-{
-	if (call == NULL || call->cancelled == NULL || !call->cancelled(call->state))
-		return SV_OK;
-	return sv_fail(err, SV_CANCELLED, "request to the object store for \"%s\" was cancelled", name);
-}
-
 /* What every operation on one object begins with. */
 static SvStatus
 begin_call(const char *name, const StoreCall *call, SvError *err)
@@ -89,6 +82,22 @@ begin_call(const char *name, const StoreCall *call, SvError *err)
 
 	return status != SV_OK ? status : store_check_cancel(call, name, err);
 }
+
+unsigned
+store_capabilities(const ObjectStore *store)
+{
+	return store->capabilities;
+}
+
+size_t
+store_merge_gap(const ObjectStore *store)
+{
+	return store->merge_gap;
+}
+
+/* -------------------------------------------------------------------------
+ * Putting
+ * ------------------------------------------------------------------------- */
 
 SvStatus
 store_put_if_absent(ObjectStore *store, const char *name, const SvSlice *parts, int nparts,
@@ -104,35 +113,168 @@ store_put_if_absent(ObjectStore *store, const char *name, const SvSlice *parts, 
 }
 
 SvStatus
-store_get(ObjectStore *store, const char *name, const StoreRange *ranges, int nranges,
-		  const StoreCall *call, SvError *err)
+store_put_if_match(ObjectStore *store, const char *name, SvSlice bytes, const char *etag,
+				   char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err)
 {
 	SvStatus	status = begin_call(name, call, err);
-	bool		any_bytes = false;
+	char		unwanted[STORE_ETAG_BYTES];
 
 	if (status != SV_OK)
 		return status;
-	if (nranges < 0)
-		return sv_fail(err, SV_INVALID, "cannot read %d ranges of object \"%s\"", nranges, name);
-	for (int i = 0; i < nranges; i++)
+	if (strlen(etag) >= STORE_ETAG_BYTES)
+		return sv_fail(err, SV_INVALID, "etag of object \"%s\" is too long", name);
+	if ((store->capabilities & STORE_CAN_PUT_IF_MATCH) == 0)
 	{
-		if (ranges[i].offset > INT64_MAX || ranges[i].len > INT64_MAX - ranges[i].offset)
-			return sv_fail(err, SV_INVALID, "range of %zu bytes at offset %llu of object \"%s\" is too large",
-						   ranges[i].len, (unsigned long long) ranges[i].offset, name);
-		if (ranges[i].len > 0)
-			any_bytes = true;
+		status = sv_fail(err, SV_UNSUPPORTED, "the store cannot replace object \"%s\" conditionally", name);
+		sv_set_hint(err, "Use a store that knows conditional writes (If-Match).");
+		return status;
 	}
-	return any_bytes ? store->ops->get(store, name, ranges, nranges, call, err) : SV_OK;
+	return store->ops->put_if_match(store, name, bytes, etag, new_etag != NULL ? new_etag : unwanted,
+									call, err);
 }
 
 SvStatus
-store_head(ObjectStore *store, const char *name, uint64_t *bytes,
-		   const StoreCall *call, SvError *err)
+store_upload_begin(ObjectStore *store, const char *name, StoreUpload **upload,
+				   const StoreCall *call, SvError *err)
 {
 	SvStatus	status = begin_call(name, call, err);
 
-	return status != SV_OK ? status : store->ops->head(store, name, bytes, call, err);
+	*upload = NULL;
+	if (status == SV_OK)
+		status = store->ops->upload_begin(store, name, upload, call, err);
+	if (status != SV_OK)
+		return status;
+	(*upload)->store = store;
+	(*upload)->status = SV_OK;
+	memcpy((*upload)->name, name, strlen(name) + 1);
+	return SV_OK;
 }
+
+static SvStatus
+check_upload(const StoreUpload *upload, SvError *err)
+{
+	if (upload->status == SV_OK)
+		return SV_OK;
+	return sv_fail(err, upload->status, "upload of object \"%s\" has failed before", upload->name);
+}
+
+SvStatus
+store_upload_append(StoreUpload *upload, const void *data, size_t len, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = check_upload(upload, err);
+
+	if (status != SV_OK || len == 0)
+		return status;
+	status = store_check_cancel(call, upload->name, err);
+	if (status == SV_OK)
+		status = upload->store->ops->upload_append(upload, data, len, call, err);
+	upload->status = status;
+	return status;
+}
+
+SvStatus
+store_upload_finish(StoreUpload *upload, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = check_upload(upload, err);
+
+	if (status == SV_OK)
+		status = store_check_cancel(call, upload->name, err);
+	if (status == SV_OK)
+		return upload->store->ops->upload_finish(upload, call, err);
+	store_upload_abort(upload, call);
+	return status;
+}
+
+void
+store_upload_abort(StoreUpload *upload, const StoreCall *call)
+{
+	upload->store->ops->upload_abort(upload, call);
+}
+
+/* -------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------- */
+
+static SvStatus
+check_range(const StoreRange *range, const char *known_name, SvError *err)
+{
+	SvStatus	status = range->name == known_name ? SV_OK : check_name(range->name, err);
+
+	if (status != SV_OK)
+		return status;
+	if (range->offset > INT64_MAX || range->len > INT64_MAX - range->offset)
+		return sv_fail(err, SV_INVALID, "range of %zu bytes at offset %llu of object \"%s\" is too large",
+					   range->len, (unsigned long long) range->offset, range->name);
+	return SV_OK;
+}
+
+/* Ranges of no bytes ask nothing: *wanted is how many others there are. */
+static SvStatus
+check_ranges(const StoreRange *ranges, int nranges, int *wanted, int *failed, SvError *err)
+{
+	*wanted = 0;
+	for (int i = 0; i < nranges; i++)
+	{
+		SvStatus	status = check_range(&ranges[i], i > 0 ? ranges[i - 1].name : NULL, err);
+
+		if (status != SV_OK)
+		{
+			*failed = i;
+			return status;
+		}
+		*wanted += ranges[i].len > 0;
+	}
+	return SV_OK;
+}
+
+SvStatus
+store_get(ObjectStore *store, const StoreRange *ranges, int nranges, int *failed,
+		  const StoreCall *call, SvError *err)
+{
+	int			unwanted;
+	int			wanted;
+	SvStatus	status;
+
+	if (failed == NULL)
+		failed = &unwanted;
+	*failed = -1;
+	if (nranges < 0)
+		return sv_fail(err, SV_INVALID, "cannot read %d ranges", nranges);
+	status = check_ranges(ranges, nranges, &wanted, failed, err);
+	if (status != SV_OK || wanted == 0)
+		return status;
+	status = store_check_cancel(call, ranges[0].name, err);
+	return status != SV_OK ? status : store_merge_get(store, ranges, nranges, wanted, failed, call, err);
+}
+
+SvStatus
+store_head(ObjectStore *store, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = begin_call(name, call, err);
+
+	return status != SV_OK ? status : store->ops->head(store, name, object, call, err);
+}
+
+SvStatus
+store_get_small(ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
+				StoreObject *object, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = begin_call(name, call, err);
+	size_t		before = content->len;
+	StoreObject unwanted;
+
+	if (status != SV_OK)
+		return status;
+	status = store->ops->get_small(store, name, max_bytes, content, object != NULL ? object : &unwanted,
+								   call, err);
+	if (status != SV_OK)
+		content->len = before;
+	return status;
+}
+
+/* -------------------------------------------------------------------------
+ * Removing, listing
+ * ------------------------------------------------------------------------- */
 
 SvStatus
 store_remove(ObjectStore *store, const char *name, const StoreCall *call, SvError *err)
@@ -143,14 +285,43 @@ store_remove(ObjectStore *store, const char *name, const StoreCall *call, SvErro
 }
 
 SvStatus
-store_list(ObjectStore *store, const char *prefix, StoreListCallback callback, void *state,
-		   const StoreCall *call, SvError *err)
+store_remove_many(ObjectStore *store, const char *const *names, int n, int *removed,
+				  const StoreCall *call, SvError *err)
+{
+	SvStatus	status = SV_OK;
+	int			unwanted;
+
+	if (removed == NULL)
+		removed = &unwanted;
+	*removed = 0;
+	for (int i = 0; i < n && status == SV_OK; i++)
+		status = check_name(names[i], err);
+	if (status != SV_OK || n <= 0)
+		return status;
+	status = store_check_cancel(call, names[0], err);
+	if (status == SV_OK && store->ops->remove_many != NULL)
+		return store->ops->remove_many(store, names, n, removed, call, err);
+	while (status == SV_OK && *removed < n)
+	{
+		status = store_remove(store, names[*removed], call, err);
+		*removed += status == SV_OK;
+	}
+	return status;
+}
+
+SvStatus
+store_list(ObjectStore *store, const char *prefix, const char *after, StoreListCallback callback,
+		   void *state, const StoreCall *call, SvError *err)
 {
 	SvStatus	status = check_prefix(prefix, err);
 
+	if (status == SV_OK && after != NULL)
+		status = check_prefix(after, err);
 	if (status == SV_OK)
 		status = store_check_cancel(call, prefix, err);
-	return status != SV_OK ? status : store->ops->list(store, prefix, callback, state, call, err);
+	if (status != SV_OK)
+		return status;
+	return store->ops->list(store, prefix, after != NULL ? after : "", callback, state, call, err);
 }
 
 void

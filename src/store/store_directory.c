@@ -1,14 +1,6 @@
 /*
  * store_directory.c
- *		The directory driver.
- *
- * A temporary file is called "~<pid>.<counter>": '~' cannot occur in the name
- * of an object, and O_EXCL settles whose it is, also between machines that
- * share the directory.  Temporary files that a crash leaves are never read.
- *
- * A directory that another process has made a moment ago may not be durable
- * yet.  So the first put of a handle into a directory fsyncs all directories
- * above it, made by this process or not.
+ *		The directory driver: reading, listing, removing.
  *
  * A handle belongs to the process that opened it.  A child of fork() must not
  * use it, nor close it: it shares file offsets with no one, but it would
@@ -22,231 +14,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/store_descriptors.h"
-#include "store/store_driver.h"
+#include "store/store_directory_path.h"
+#include "store/store_directory_put.h"
 #include "store/store_file.h"
 #include "store/store_walk.h"
 
-/* Read or written between two looks at the cancel callback. */
+/* Read between two looks at the cancel callback. */
 #define STEP_BYTES ((size_t) 1024 * 1024)
-#define TEMPORARY_NAME_BYTES 64
-
-typedef struct DirectoryStore
-{
-	ObjectStore base;
-	bool		create_root;
-	StoreDescriptors *descriptors;
-	uint64_t	temporary_counter;
-	size_t		root_len;
-	char	   *root;
-	char	   *path;			/* root, '/', an object's name */
-	char	   *temporary;		/* root, '/', the temporary file beside it */
-	char	   *durable;		/* the directory last found durable, or "" */
-	size_t		path_room;		/* of each of the three */
-} DirectoryStore;
-
-static void
-set_path(DirectoryStore *store, const char *name)
-{
-	snprintf(store->path, store->path_room, "%s/%s", store->root, name);
-}
-
-static SvStatus
-root_missing(const DirectoryStore *store, SvError *err)
-{
-	return sv_fail(err, SV_IO, "store directory \"%s\" does not exist", store->root);
-}
-
-/*
- * What to say when the file system knows nothing of an object: a root that is
- * not there says nothing about its objects, it may be an unmounted volume.
- */
-static SvStatus
-object_missing(DirectoryStore *store, SvError *err)
-{
-	struct stat st;
-
-	if (stat(store->root, &st) == 0)
-		return SV_NOT_FOUND;
-	if (errno != ENOENT)
-		return store_file_fail(err, errno, "stat store directory", store->root);
-	return store->create_root ? SV_NOT_FOUND : root_missing(store, err);
-}
-
-/* ENOTDIR: a part before the last names an object. */
-static bool
-is_missing(int os_errno)
-{
-	return os_errno == ENOENT || os_errno == ENOTDIR;
-}
-
-/* -------------------------------------------------------------------------
- * Directories
- * ------------------------------------------------------------------------- */
-
-/*
- * Makes the directory that store->path lies in, and those above it up to the
- * root, durable.  Directories above the root are touched only if it is missing
- * and to be made.
- */
-static SvStatus
-prepare_directory(DirectoryStore *store, SvError *err)
-{
-	char	   *path = store->path;
-	char	   *from = path + store->root_len + 1;
-	SvStatus	status = SV_OK;
-	struct stat st;
-
-	if (stat(store->root, &st) != 0)
-	{
-		if (errno != ENOENT)
-			return store_file_fail(err, errno, "stat store directory", store->root);
-		if (!store->create_root)
-			return root_missing(store, err);
-		from = path + 1;		/* not path: the slash that makes a path absolute ends no part */
-	}
-	else if (store->create_root)
-		from = path + store->root_len;	/* another process may have made it just now */
-	for (char *slash = strchr(from, '/'); slash != NULL && status == SV_OK;
-		 slash = strchr(slash + 1, '/'))
-	{
-		*slash = '\0';
-		status = store_file_make_directory(path, err);
-		*slash = '/';
-	}
-	return status;
-}
-
-/* -------------------------------------------------------------------------
- * Putting
- * ------------------------------------------------------------------------- */
-
-/* Creates and opens the temporary file beside store->path; errno in *os_errno on -1. */
-static int
-create_temporary(DirectoryStore *store, int *os_errno)
-{
-	size_t		dir_len = (size_t) (strrchr(store->path, '/') - store->path);
-	int			fd;
-
-	memcpy(store->temporary, store->path, dir_len);
-	do
-	{
-		snprintf(store->temporary + dir_len, TEMPORARY_NAME_BYTES, "/~%ld.%" PRIu64,
-				 (long) getpid(), store->temporary_counter++);
-		fd = open(store->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	} while (fd < 0 && (errno == EEXIST || errno == EINTR));
-	*os_errno = fd < 0 ? errno : 0;
-	return fd;
-}
-
-/* Opens a temporary file in a directory that is there and durable. */
-static SvStatus
-open_temporary(DirectoryStore *store, int *fd, SvError *err)
-{
-	size_t		dir_len = (size_t) (strrchr(store->path, '/') - store->path);
-	SvStatus	status;
-	int			os_errno;
-
-	if (strlen(store->durable) == dir_len && memcmp(store->durable, store->path, dir_len) == 0)
-	{
-		*fd = create_temporary(store, &os_errno);
-		if (*fd >= 0)
-			return SV_OK;
-		if (os_errno != ENOENT)
-			return store_file_fail(err, os_errno, "create file", store->temporary);
-		/* Somebody has removed the directory: begin anew. */
-	}
-	store->durable[0] = '\0';
-	status = prepare_directory(store, err);
-	if (status != SV_OK)
-		return status;
-	*fd = create_temporary(store, &os_errno);
-	if (*fd < 0)
-		return store_file_fail(err, os_errno, "create file", store->temporary);
-	memcpy(store->durable, store->path, dir_len);
-	store->durable[dir_len] = '\0';
-	return SV_OK;
-}
-
-static SvStatus
-write_part(DirectoryStore *store, int fd, SvSlice part, const char *name,
-		   const StoreCall *call, SvError *err)
-{
-	size_t		done = 0;
-
-	while (done < part.len)
-	{
-		size_t		step = part.len - done < STEP_BYTES ? part.len - done : STEP_BYTES;
-		SvStatus	status = store_check_cancel(call, name, err);
-		ssize_t		written;
-
-		if (status != SV_OK)
-			return status;
-		written = write(fd, part.data + done, step);
-		if (written > 0)
-			done += (size_t) written;
-		else if (written == 0)
-			return store_file_fail(err, ENOSPC, "write file", store->temporary);
-		else if (errno != EINTR)
-			return store_file_fail(err, errno, "write file", store->temporary);
-	}
-	return SV_OK;
-}
-
-/* Writes, fsyncs and closes the temporary file. */
-static SvStatus
-fill_temporary(DirectoryStore *store, int fd, const SvSlice *parts, int nparts,
-			   const char *name, const StoreCall *call, SvError *err)
-{
-	SvStatus	status = SV_OK;
-
-	for (int i = 0; i < nparts && status == SV_OK; i++)
-		status = write_part(store, fd, parts[i], name, call, err);
-	if (status == SV_OK)
-		status = store_check_cancel(call, name, err);
-	if (status == SV_OK && store_file_fsync(fd) != 0)
-		status = store_file_fail(err, errno, "fsync file", store->temporary);
-	/* Linux has closed the file even if it was interrupted. */
-	if (close(fd) != 0 && errno != EINTR && status == SV_OK)
-		status = store_file_fail(err, errno, "close file", store->temporary);
-	return status;
-}
-
-static SvStatus
-directory_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, int nparts,
-						const StoreCall *call, SvError *err)
-{
-	DirectoryStore *store = (DirectoryStore *) base;
-	SvStatus	status;
-	int			fd;
-
-	set_path(store, name);
-	status = open_temporary(store, &fd, err);
-	if (status != SV_OK)
-		return status;
-
-	status = fill_temporary(store, fd, parts, nparts, name, call, err);
-	if (status == SV_OK)
-		status = store_check_cancel(call, name, err);
-	if (status == SV_OK && link(store->temporary, store->path) != 0)
-	{
-		if (errno == EEXIST)
-			status = sv_fail(err, SV_EXISTS, "object \"%s\" exists already", name);
-		else
-			status = store_file_fail(err, errno, "link a temporary file to", store->path);
-	}
-
-	/* A temporary name that cannot be removed takes nothing from the outcome. */
-	unlink(store->temporary);
-	if (status == SV_OK)
-		status = store_file_sync_directory(store->durable, err);
-	return status;
-}
 
 /* -------------------------------------------------------------------------
  * Reading
@@ -264,7 +43,7 @@ open_object(DirectoryStore *store, int *fd, SvError *err)
 					   ((errno == EMFILE || errno == ENFILE) &&
 						store_descriptors_close_oldest(store->descriptors))));
 	if (*fd < 0)
-		return is_missing(errno) ? object_missing(store, err)
+		return store_directory_is_missing(errno) ? store_directory_missing(store, err)
 			: store_file_fail(err, errno, "open file", store->path);
 	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
 		return SV_OK;
@@ -281,7 +60,7 @@ find_object(DirectoryStore *store, const char *name, int *fd, SvError *err)
 	*fd = store_descriptors_find(store->descriptors, name);
 	if (*fd >= 0)
 		return SV_OK;
-	set_path(store, name);
+	store_directory_set_path(store, name);
 	status = open_object(store, fd, err);
 	if (status == SV_OK && !store_descriptors_add(store->descriptors, name, *fd))
 	{
@@ -319,37 +98,110 @@ read_range(int fd, const char *name, const StoreRange *range, const StoreCall *c
 }
 
 static SvStatus
-directory_get(ObjectStore *base, const char *name, const StoreRange *ranges, int nranges,
-			  const StoreCall *call, SvError *err)
+get_one(DirectoryStore *store, const StoreRead *read, const StoreCall *call, SvError *err)
 {
-	DirectoryStore *store = (DirectoryStore *) base;
+	uint64_t	started_us = store_now_us();
+	size_t		bytes = 0;
 	int			fd;
-	SvStatus	status = find_object(store, name, &fd, err);
+	SvStatus	status = find_object(store, read->name, &fd, err);
 
-	for (int i = 0; i < nranges && status == SV_OK; i++)
-		status = read_range(fd, name, &ranges[i], call, err);
+	for (int i = 0; i < read->nranges && status == SV_OK; i++)
+	{
+		status = read_range(fd, read->name, read->ranges[i], call, err);
+		bytes += status == SV_OK ? read->ranges[i]->len : 0;
+	}
 	/* A stale handle of a network file system heals by opening the file anew. */
 	if (status == SV_IO)
-		store_descriptors_forget(store->descriptors, name);
+		store_descriptors_forget(store->descriptors, read->name);
+	store_account(call, STORE_GET, started_us, status, bytes, 0);
 	return status;
 }
 
 static SvStatus
-directory_head(ObjectStore *base, const char *name, uint64_t *bytes,
-			   const StoreCall *call, SvError *err)
+directory_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
+			  const StoreCall *call, SvError *err)
 {
-	DirectoryStore *store = (DirectoryStore *) base;
+	SvStatus	status = SV_OK;
+
+	for (int i = 0; i < nreads && status == SV_OK; i++)
+	{
+		status = get_one((DirectoryStore *) base, &reads[i], call, err);
+		*failed = i;
+	}
+	return status;
+}
+
+/* The set of open files may hold one that put_if_match has replaced: so this opens its own. */
+static SvStatus
+get_whole(DirectoryStore *store, const char *name, size_t max_bytes, SvBuffer *content,
+		  StoreObject *object, const StoreCall *call, SvError *err)
+{
+	StoreRange	range = {.name = name};
+	struct stat st;
+	SvStatus	status;
+	int			fd;
+
+	store_directory_set_path(store, name);
+	status = open_object(store, &fd, err);
+	if (status != SV_OK)
+		return status;
+	if (fstat(fd, &st) != 0)
+		status = store_file_fail(err, errno, "stat file", store->path);
+	else if ((uint64_t) st.st_size > max_bytes)
+		status = sv_fail(err, SV_CORRUPT, "object \"%s\" has %lld bytes, more than %zu", name,
+						 (long long) st.st_size, max_bytes);
+	else
+		status = sv_buffer_reserve(content, (size_t) st.st_size, err);
+	if (status == SV_OK && st.st_size > 0)
+	{
+		range.len = (size_t) st.st_size;
+		range.dst = content->data + content->len;
+		status = read_range(fd, name, &range, call, err);
+	}
+	close(fd);
+	if (status != SV_OK)
+		return status;
+	content->len += (size_t) st.st_size;
+	object->bytes = (uint64_t) st.st_size;
+	store_directory_etag(&st, object->etag);
+	return SV_OK;
+}
+
+static SvStatus
+directory_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *content,
+					StoreObject *object, const StoreCall *call, SvError *err)
+{
+	uint64_t	started_us = store_now_us();
+	SvStatus	status = get_whole((DirectoryStore *) base, name, max_bytes, content, object, call, err);
+
+	store_account(call, STORE_GET, started_us, status, status == SV_OK ? object->bytes : 0, 0);
+	return status;
+}
+
+static SvStatus
+look_at(DirectoryStore *store, const char *name, StoreObject *object, SvError *err)
+{
 	struct stat st;
 
-	(void) call;
-	set_path(store, name);
+	store_directory_set_path(store, name);
 	if (stat(store->path, &st) != 0)
-		return is_missing(errno) ? object_missing(store, err)
+		return store_directory_is_missing(errno) ? store_directory_missing(store, err)
 			: store_file_fail(err, errno, "stat file", store->path);
 	if (!S_ISREG(st.st_mode))
 		return SV_NOT_FOUND;
-	*bytes = (uint64_t) st.st_size;
+	object->bytes = (uint64_t) st.st_size;
+	store_directory_etag(&st, object->etag);
 	return SV_OK;
+}
+
+static SvStatus
+directory_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
+{
+	uint64_t	started_us = store_now_us();
+	SvStatus	status = look_at((DirectoryStore *) base, name, object, err);
+
+	store_account(call, STORE_HEAD, started_us, status, 0, 0);
+	return status;
 }
 
 /* -------------------------------------------------------------------------
@@ -361,35 +213,45 @@ directory_head(ObjectStore *base, const char *name, uint64_t *bytes,
  * collection.
  */
 static SvStatus
-directory_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError *err)
+remove_object(DirectoryStore *store, const char *name, SvError *err)
 {
-	DirectoryStore *store = (DirectoryStore *) base;
 	SvStatus	status;
 
-	(void) call;
 	store_descriptors_forget(store->descriptors, name);
-	set_path(store, name);
+	store_directory_set_path(store, name);
 	if (unlink(store->path) == 0 || errno == EISDIR)
 		return SV_OK;
-	if (!is_missing(errno))
+	if (!store_directory_is_missing(errno))
 		return store_file_fail(err, errno, "remove file", store->path);
-	status = object_missing(store, err);
+	status = store_directory_missing(store, err);
 	return status == SV_NOT_FOUND ? SV_OK : status;
 }
 
 static SvStatus
-directory_list(ObjectStore *base, const char *prefix, StoreListCallback callback, void *state,
-			   const StoreCall *call, SvError *err)
+directory_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError *err)
+{
+	uint64_t	started_us = store_now_us();
+	SvStatus	status = remove_object((DirectoryStore *) base, name, err);
+
+	store_account(call, STORE_REMOVE, started_us, status, 0, 0);
+	return status;
+}
+
+static SvStatus
+directory_list(ObjectStore *base, const char *prefix, const char *after, StoreListCallback callback,
+			   void *state, const StoreCall *call, SvError *err)
 {
 	DirectoryStore *store = (DirectoryStore *) base;
-	SvStatus	status = store_walk(store->root, prefix, callback, state, call, err);
+	uint64_t	started_us = store_now_us();
+	SvStatus	status = store_walk(store->root, prefix, after, callback, state, call, err);
 
 	if (status == SV_NOT_FOUND)
 	{
-		status = object_missing(store, err);
+		status = store_directory_missing(store, err);
 		if (status == SV_NOT_FOUND)
 			status = SV_OK;
 	}
+	store_account(call, STORE_LIST, started_us, status, 0, 0);
 	return status;
 }
 
@@ -408,8 +270,14 @@ directory_close(ObjectStore *base)
 }
 
 static const ObjectStoreOps directory_ops = {
-	.put_if_absent = directory_put_if_absent,
+	.put_if_absent = store_directory_put_if_absent,
+	.put_if_match = store_directory_put_if_match,
+	.upload_begin = store_directory_upload_begin,
+	.upload_append = store_directory_upload_append,
+	.upload_finish = store_directory_upload_finish,
+	.upload_abort = store_directory_upload_abort,
 	.get = directory_get,
+	.get_small = directory_get_small,
 	.head = directory_head,
 	.remove = directory_remove,
 	.list = directory_list,
@@ -435,9 +303,10 @@ store_directory_open(ObjectStore **store, const StoreDirectoryOptions *options, 
 	if (opened == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: store directory \"%s\"", options->path);
 	opened->base.ops = &directory_ops;
+	opened->base.capabilities = STORE_CAN_PUT_IF_ABSENT | STORE_CAN_PUT_IF_MATCH;
 	opened->create_root = options->create_root;
 	opened->root_len = root_len;
-	opened->path_room = root_len + 1 + STORE_MAX_NAME_BYTES + TEMPORARY_NAME_BYTES;
+	opened->path_room = root_len + 1 + STORE_MAX_NAME_BYTES + STORE_TEMPORARY_BYTES;
 	opened->descriptors = store_descriptors_create(options->max_open_files);
 	opened->root = strndup(options->path, root_len);
 	opened->path = malloc(opened->path_room);

@@ -1,35 +1,66 @@
 /*
  * store_driver.h
- *		What a driver implements.  Private to the store layer.
+ *		What a driver implements, and what all drivers share.  Private to the
+ *		store layer.
  *
  * object_store.c checks names, prefixes and ranges and asks the cancel
- * callback once before it calls a driver, so drivers may rely on that:
- * every name is valid, no range wraps around, at least one range has bytes.
- * Ranges of no bytes are skipped.  A driver puts struct ObjectStore first in
- * its own struct.
+ * callback once before it calls a driver, so drivers may rely on that: every
+ * name is valid, no range wraps around, none is empty.  Out parameters that
+ * callers may leave out are never NULL here.  A driver puts struct ObjectStore
+ * first in its own struct, and accounts for its own requests.
  */
 #ifndef STORE_DRIVER_H
 #define STORE_DRIVER_H
 
 #include "store/object_store.h"
+#include "store/store_call.h"
 
 /* Limits that all stores can hold: S3 allows 1024 with the prefix, file systems 255 a part. */
 #define STORE_MAX_NAME_BYTES 512
 #define STORE_MAX_PART_BYTES 255
+
+/* No merged read is longer, so that several run at once; a range that is longer by itself stays whole. */
+#define STORE_MAX_MERGED_BYTES ((size_t) 8 * 1024 * 1024)
+
+/* One contiguous read of an object, that serves some ranges: all of them lie inside, by ascending offset. */
+typedef struct StoreRead
+{
+	const char *name;
+	uint64_t	offset;
+	size_t		len;
+	const StoreRange *const *ranges;
+	int			nranges;
+} StoreRead;
 
 typedef struct ObjectStoreOps
 {
 	SvStatus	(*put_if_absent) (ObjectStore *store, const char *name,
 								  const SvSlice *parts, int nparts,
 								  const StoreCall *call, SvError *err);
-	SvStatus	(*get) (ObjectStore *store, const char *name,
-						const StoreRange *ranges, int nranges,
+	/* NULL without STORE_CAN_PUT_IF_MATCH. */
+	SvStatus	(*put_if_match) (ObjectStore *store, const char *name, SvSlice bytes, const char *etag,
+								 char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err);
+	SvStatus	(*upload_begin) (ObjectStore *store, const char *name, StoreUpload **upload,
+								 const StoreCall *call, SvError *err);
+	SvStatus	(*upload_append) (StoreUpload *upload, const void *data, size_t len,
+								  const StoreCall *call, SvError *err);
+	/* Frees upload. */
+	SvStatus	(*upload_finish) (StoreUpload *upload, const StoreCall *call, SvError *err);
+	void		(*upload_abort) (StoreUpload *upload, const StoreCall *call);
+	/* At least one read.  On an error *failed is the index of a read, or -1. */
+	SvStatus	(*get) (ObjectStore *store, const StoreRead *reads, int nreads, int *failed,
 						const StoreCall *call, SvError *err);
-	SvStatus	(*head) (ObjectStore *store, const char *name, uint64_t *bytes,
+	SvStatus	(*get_small) (ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
+							  StoreObject *object, const StoreCall *call, SvError *err);
+	SvStatus	(*head) (ObjectStore *store, const char *name, StoreObject *object,
 						 const StoreCall *call, SvError *err);
 	SvStatus	(*remove) (ObjectStore *store, const char *name,
 						   const StoreCall *call, SvError *err);
-	SvStatus	(*list) (ObjectStore *store, const char *prefix,
+	/* NULL: one by one. */
+	SvStatus	(*remove_many) (ObjectStore *store, const char *const *names, int n, int *removed,
+								const StoreCall *call, SvError *err);
+	/* after is "" for all. */
+	SvStatus	(*list) (ObjectStore *store, const char *prefix, const char *after,
 						 StoreListCallback callback, void *state,
 						 const StoreCall *call, SvError *err);
 	void		(*close) (ObjectStore *store);
@@ -38,12 +69,19 @@ typedef struct ObjectStoreOps
 struct ObjectStore
 {
 	const ObjectStoreOps *ops;
+	unsigned	capabilities;
+	size_t		merge_gap;
+};
+
+/* First in a driver's own struct; filled in by object_store.c when upload_begin has returned. */
+struct StoreUpload
+{
+	ObjectStore *store;
+	SvStatus	status;			/* of the first append that failed */
+	char		name[STORE_MAX_NAME_BYTES + 1];
 };
 
 /* Whether these bytes can be one part of a name between slashes. */
 extern bool store_part_is_valid(const char *part, size_t len);
-
-/* SV_CANCELLED if the call is to stop, else SV_OK.  name is for the message. */
-extern SvStatus store_check_cancel(const StoreCall *call, const char *name, SvError *err);
 
 #endif							/* STORE_DRIVER_H */

@@ -3,7 +3,8 @@
  *		Failures on demand.
  *
  * Inner calls go through the dispatcher, which checks them once more: a
- * driver never sees a call that it would not see without this wrapper.
+ * driver never sees a call that it would not see without this wrapper.  But a
+ * get was merged as the inner store likes it, and goes to the driver.
  */
 #include "store/store_fault.h"
 
@@ -19,6 +20,12 @@ typedef struct FaultStore
 	StoreFault *faults;
 	size_t		nfaults;
 } FaultStore;
+
+typedef struct FaultUpload
+{
+	StoreUpload base;
+	StoreUpload *inner;
+} FaultUpload;
 
 static const char *const operation_names[STORE_OPERATIONS] = {
 	[STORE_PUT] = "put",
@@ -83,45 +90,120 @@ fault_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, i
 				   name, err);
 }
 
-static void
-tear(const StoreRange *ranges, int nranges)
+static SvStatus
+fault_put_if_match(ObjectStore *base, const char *name, SvSlice bytes, const char *etag,
+				   char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err)
 {
-	const StoreRange *last = &ranges[nranges - 1];
-	uint8_t    *bytes;
+	FaultStore *store = (FaultStore *) base;
+	const StoreFault *fault = meet_fault(store, STORE_PUT);
 
-	while (last->len == 0)
-		last--;
-	bytes = last->dst;
-	for (size_t i = last->len / 2; i < last->len; i++)
-		bytes[i] ^= 0xFF;
+	if (is_kind(fault, STORE_FAULT_FAIL))
+		return injected(fault, name, err);
+	return outcome(fault, store_put_if_match(store->inner, name, bytes, etag, new_etag, call, err),
+				   name, err);
 }
 
 static SvStatus
-fault_get(ObjectStore *base, const char *name, const StoreRange *ranges, int nranges,
+fault_upload_begin(ObjectStore *base, const char *name, StoreUpload **upload,
+				   const StoreCall *call, SvError *err)
+{
+	FaultUpload *begun = calloc(1, sizeof(FaultUpload));
+	SvStatus	status;
+
+	if (begun == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory: an upload that meets faults");
+	status = store_upload_begin(((FaultStore *) base)->inner, name, &begun->inner, call, err);
+	if (status == SV_OK)
+		*upload = &begun->base;
+	else
+		free(begun);
+	return status;
+}
+
+static SvStatus
+fault_upload_append(StoreUpload *upload, const void *data, size_t len, const StoreCall *call, SvError *err)
+{
+	return store_upload_append(((FaultUpload *) upload)->inner, data, len, call, err);
+}
+
+static void
+fault_upload_abort(StoreUpload *upload, const StoreCall *call)
+{
+	store_upload_abort(((FaultUpload *) upload)->inner, call);
+	free(upload);
+}
+
+static SvStatus
+fault_upload_finish(StoreUpload *upload, const StoreCall *call, SvError *err)
+{
+	const StoreFault *fault = meet_fault((FaultStore *) upload->store, STORE_PUT);
+	SvStatus	status;
+
+	if (is_kind(fault, STORE_FAULT_FAIL))
+	{
+		status = injected(fault, upload->name, err);
+		fault_upload_abort(upload, call);
+		return status;
+	}
+	status = outcome(fault, store_upload_finish(((FaultUpload *) upload)->inner, call, err),
+					 upload->name, err);
+	free(upload);
+	return status;
+}
+
+static void
+tear(void *bytes, size_t len)
+{
+	for (size_t i = len / 2; i < len; i++)
+		((uint8_t *) bytes)[i] ^= 0xFF;
+}
+
+static SvStatus
+fault_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
 		  const StoreCall *call, SvError *err)
 {
 	FaultStore *store = (FaultStore *) base;
 	const StoreFault *fault = meet_fault(store, STORE_GET);
+	const StoreRange *last = reads[nreads - 1].ranges[reads[nreads - 1].nranges - 1];
+	SvStatus	status;
+
+	if (is_kind(fault, STORE_FAULT_FAIL))
+	{
+		*failed = 0;
+		return injected(fault, reads[0].name, err);
+	}
+	status = store->inner->ops->get(store->inner, reads, nreads, failed, call, err);
+	if (status == SV_OK && is_kind(fault, STORE_FAULT_TORN_READ))
+		tear(last->dst, last->len);
+	return outcome(fault, status, reads[0].name, err);
+}
+
+static SvStatus
+fault_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *content,
+				StoreObject *object, const StoreCall *call, SvError *err)
+{
+	FaultStore *store = (FaultStore *) base;
+	const StoreFault *fault = meet_fault(store, STORE_GET);
+	size_t		before = content->len;
 	SvStatus	status;
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	status = store_get(store->inner, name, ranges, nranges, call, err);
-	if (status == SV_OK && is_kind(fault, STORE_FAULT_TORN_READ))
-		tear(ranges, nranges);
+	status = store_get_small(store->inner, name, max_bytes, content, object, call, err);
+	if (status == SV_OK && is_kind(fault, STORE_FAULT_TORN_READ) && content->len > before)
+		tear(content->data + before, content->len - before);
 	return outcome(fault, status, name, err);
 }
 
 static SvStatus
-fault_head(ObjectStore *base, const char *name, uint64_t *bytes,
-		   const StoreCall *call, SvError *err)
+fault_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
 {
 	FaultStore *store = (FaultStore *) base;
 	const StoreFault *fault = meet_fault(store, STORE_HEAD);
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	return outcome(fault, store_head(store->inner, name, bytes, call, err), name, err);
+	return outcome(fault, store_head(store->inner, name, object, call, err), name, err);
 }
 
 static SvStatus
@@ -136,15 +218,31 @@ fault_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError
 }
 
 static SvStatus
-fault_list(ObjectStore *base, const char *prefix, StoreListCallback callback, void *state,
-		   const StoreCall *call, SvError *err)
+fault_remove_many(ObjectStore *base, const char *const *names, int n, int *removed,
+				  const StoreCall *call, SvError *err)
+{
+	FaultStore *store = (FaultStore *) base;
+	const StoreFault *fault = meet_fault(store, STORE_REMOVE);
+	SvStatus	status;
+
+	if (is_kind(fault, STORE_FAULT_FAIL))
+		return injected(fault, names[0], err);
+	status = outcome(fault, store_remove_many(store->inner, names, n, removed, call, err), names[0], err);
+	if (is_kind(fault, STORE_FAULT_LOST_REPLY))
+		*removed = 0;
+	return status;
+}
+
+static SvStatus
+fault_list(ObjectStore *base, const char *prefix, const char *after, StoreListCallback callback,
+		   void *state, const StoreCall *call, SvError *err)
 {
 	FaultStore *store = (FaultStore *) base;
 	const StoreFault *fault = meet_fault(store, STORE_LIST);
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, prefix, err);
-	return outcome(fault, store_list(store->inner, prefix, callback, state, call, err),
+	return outcome(fault, store_list(store->inner, prefix, after, callback, state, call, err),
 				   prefix, err);
 }
 
@@ -160,9 +258,16 @@ fault_close(ObjectStore *base)
 
 static const ObjectStoreOps fault_ops = {
 	.put_if_absent = fault_put_if_absent,
+	.put_if_match = fault_put_if_match,
+	.upload_begin = fault_upload_begin,
+	.upload_append = fault_upload_append,
+	.upload_finish = fault_upload_finish,
+	.upload_abort = fault_upload_abort,
 	.get = fault_get,
+	.get_small = fault_get_small,
 	.head = fault_head,
 	.remove = fault_remove,
+	.remove_many = fault_remove_many,
 	.list = fault_list,
 	.close = fault_close
 };
@@ -176,6 +281,8 @@ store_fault_open(ObjectStore **store, ObjectStore *inner, SvError *err)
 	if (opened == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a store that injects faults");
 	opened->base.ops = &fault_ops;
+	opened->base.capabilities = store_capabilities(inner);
+	opened->base.merge_gap = store_merge_gap(inner);
 	opened->inner = inner;
 	*store = &opened->base;
 	return SV_OK;

@@ -5,29 +5,20 @@
  *
  * Calls of each operation are counted from 1 as they arrive; a fault names
  * the calls first to last of one operation.  The first fault added that
- * matches a call is the one that happens.
+ * matches a call is the one that happens.  STORE_PUT counts put_if_absent,
+ * put_if_match and the finish of an upload; STORE_GET get and get_small;
+ * STORE_REMOVE remove and remove_many.
  */
 #ifndef STORE_FAULT_H
 #define STORE_FAULT_H
 
 #include "store/object_store.h"
 
-typedef enum StoreOperation
-{
-	STORE_PUT,
-	STORE_GET,
-	STORE_HEAD,
-	STORE_REMOVE,
-	STORE_LIST
-} StoreOperation;
-
-#define STORE_OPERATIONS (STORE_LIST + 1)
-
 typedef enum StoreFaultKind
 {
 	STORE_FAULT_FAIL,			/* the call is not passed on */
 	STORE_FAULT_LOST_REPLY,		/* the call is passed on; if it succeeds, its outcome is lost */
-	STORE_FAULT_TORN_READ		/* a get succeeds, but the second half of its last range is wrong */
+	STORE_FAULT_TORN_READ		/* a get succeeds, but the second half of its last range, or content, is wrong */
 } StoreFaultKind;
 
 typedef struct StoreFault

@@ -20,6 +20,7 @@ typedef struct WalkEntry
 {
 	char	   *name;			/* below its directory; ends in '/' if it is one */
 	uint64_t	bytes;
+	int64_t		modified_s;
 } WalkEntry;
 
 typedef struct WalkEntries
@@ -33,6 +34,7 @@ typedef struct Walk
 {
 	const char *prefix;
 	size_t		prefix_len;
+	const char *after;			/* "": from the start */
 	StoreListCallback callback;
 	void	   *state;
 	const StoreCall *call;
@@ -73,6 +75,7 @@ add_entry(WalkEntries *entries, const char *name, const struct stat *st, SvError
 		memcpy(copy + len, "/", 2);
 	entries->items[entries->count].name = copy;
 	entries->items[entries->count].bytes = (uint64_t) st->st_size;
+	entries->items[entries->count].modified_s = st->st_mtime;
 	entries->count++;
 	return SV_OK;
 }
@@ -86,13 +89,17 @@ compare_entries(const void *a, const void *b)
 /*
  * Whether the object or the directory at walk->path can matter: an object's
  * name must begin with the prefix, a directory's may also be its beginning.
+ * All names below a directory that does not begin `after` lie on the same side
+ * of it as the directory's own.
  */
 static bool
-matches_prefix(const Walk *walk, bool is_directory)
+is_wanted(const Walk *walk, bool is_directory)
 {
 	const char *name = walk->path + walk->root_len;
 	size_t		len = strlen(name);
 
+	if (strcmp(name, walk->after) <= 0 && !(is_directory && strncmp(name, walk->after, len) == 0))
+		return false;
 	if (len >= walk->prefix_len)
 		return memcmp(name, walk->prefix, walk->prefix_len) == 0;
 	return is_directory && memcmp(name, walk->prefix, len) == 0;
@@ -172,10 +179,14 @@ walk_directory(Walk *walk, size_t path_len, SvError *err)
 			continue;
 		memcpy(walk->path + path_len, entry->name, len + 1);
 		status = store_check_cancel(walk->call, walk->prefix, err);
-		if (status != SV_OK || !matches_prefix(walk, is_directory))
+		if (status != SV_OK || !is_wanted(walk, is_directory))
 			continue;
 		if (!is_directory)
-			walk->stopped = !walk->callback(walk->state, walk->path + walk->root_len, entry->bytes);
+		{
+			StoreListed object = {walk->path + walk->root_len, entry->bytes, entry->modified_s};
+
+			walk->stopped = !walk->callback(walk->state, &object);
+		}
 		else
 		{
 			status = walk_directory(walk, path_len + len, err);
@@ -188,13 +199,14 @@ walk_directory(Walk *walk, size_t path_len, SvError *err)
 }
 
 SvStatus
-store_walk(const char *root, const char *prefix, StoreListCallback callback, void *state,
-		   const StoreCall *call, SvError *err)
+store_walk(const char *root, const char *prefix, const char *after, StoreListCallback callback,
+		   void *state, const StoreCall *call, SvError *err)
 {
 	size_t		len = strlen(root);
 	Walk		walk = {
 		.prefix = prefix,
 		.prefix_len = strlen(prefix),
+		.after = after,
 		.callback = callback,
 		.state = state,
 		.call = call,

@@ -13,7 +13,7 @@
  * memory is bounded by the largest one, and the callback may remove objects.
  * SV_NOT_FOUND if root does not exist.
  */
-extern SvStatus store_walk(const char *root, const char *prefix,
+extern SvStatus store_walk(const char *root, const char *prefix, const char *after,
 						   StoreListCallback callback, void *state,
 						   const StoreCall *call, SvError *err);
 

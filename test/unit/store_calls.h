@@ -22,20 +22,19 @@ static inline bool
 holds(ObjectStore *store, const char *name, const char *content)
 {
 	char		buf[256];
-	StoreRange	range = {0, strlen(content), buf};
-	uint64_t	bytes;
+	StoreRange	range = {name, 0, strlen(content), buf};
+	StoreObject object;
 	SvError		err;
 
-	return store_head(store, name, &bytes, NULL, &err) == SV_OK && bytes == strlen(content) &&
-		store_get(store, name, &range, 1, NULL, &err) == SV_OK &&
+	return store_head(store, name, &object, NULL, &err) == SV_OK && object.bytes == strlen(content) &&
+		store_get(store, &range, 1, NULL, NULL, &err) == SV_OK &&
 		memcmp(buf, content, strlen(content)) == 0;
 }
 
 static inline bool
-count_one(void *state, const char *name, uint64_t bytes)
+count_one(void *state, const StoreListed *object)
 {
-	(void) name;
-	(void) bytes;
+	(void) object;
 	++*(int *) state;
 	return true;
 }
@@ -47,7 +46,7 @@ listed(ObjectStore *store)
 	int			count = 0;
 	SvError		err;
 
-	return store_list(store, "", count_one, &count, NULL, &err) == SV_OK ? count : -1;
+	return store_list(store, "", NULL, count_one, &count, NULL, &err) == SV_OK ? count : -1;
 }
 
 /* A StoreCall callback that says stop when it has been asked so often. */

@@ -60,8 +60,8 @@ test_missing_root(void)
 	char		expected[600];
 	char		deep[600];
 	char		c;
-	StoreRange	range = {0, 1, &c};
-	uint64_t	bytes;
+	StoreRange	range = {"a", 0, 1, &c};
+	StoreObject object;
 	int			count = 0;
 	struct stat st;
 	SvError		err;
@@ -72,15 +72,15 @@ test_missing_root(void)
 	CHECK(put_text(store, "d/a", "x", &err) == SV_IO && stat(root, &st) != 0,
 		  "put without a root makes no directory");
 	err.message[0] = '\0';
-	CHECK(store_get(store, "a", &range, 1, NULL, &err) == SV_IO &&
+	CHECK(store_get(store, &range, 1, NULL, NULL, &err) == SV_IO &&
 		  strcmp(err.message, expected) == 0, "get without a root");
-	CHECK(store_head(store, "a", &bytes, NULL, &err) == SV_IO, "head without a root");
+	CHECK(store_head(store, "a", &object, NULL, &err) == SV_IO, "head without a root");
 	CHECK(store_remove(store, "a", NULL, &err) == SV_IO, "remove without a root");
-	CHECK(store_list(store, "", count_one, &count, NULL, &err) == SV_IO, "list without a root");
+	CHECK(store_list(store, "", NULL, count_one, &count, NULL, &err) == SV_IO, "list without a root");
 
 	snprintf(deep, sizeof(deep), "%s/x//y/", root);
 	maker = open_root(deep, true, 4);
-	CHECK(listed(maker) == 0 && store_head(maker, "a", &bytes, NULL, &err) == SV_NOT_FOUND &&
+	CHECK(listed(maker) == 0 && store_head(maker, "a", &object, NULL, &err) == SV_NOT_FOUND &&
 		  store_remove(maker, "a", NULL, &err) == SV_OK && stat(root, &st) != 0,
 		  "a root to be made is empty, and not made for reading");
 	CHECK(put_text(maker, "d/a", "x", &err) == SV_OK && holds(maker, "d/a", "x"),
@@ -123,17 +123,18 @@ test_not_objects(void)
 	const char *root = new_root();
 	ObjectStore *store = open_root(root, true, 4);
 	char		path[600];
-	uint64_t	bytes;
+	StoreObject object;
 	char		c;
-	StoreRange	range = {0, 1, &c};
+	StoreRange	range = {"d", 0, 1, &c};
+	StoreRange	below = {"d/a/b", 0, 1, &c};
 	SvError		err;
 
 	CHECK(put_text(store, "d/a", "x", &err) == SV_OK, "an object in a directory");
-	CHECK(store_head(store, "d", &bytes, NULL, &err) == SV_NOT_FOUND &&
-		  store_get(store, "d", &range, 1, NULL, &err) == SV_NOT_FOUND &&
+	CHECK(store_head(store, "d", &object, NULL, &err) == SV_NOT_FOUND &&
+		  store_get(store, &range, 1, NULL, NULL, &err) == SV_NOT_FOUND &&
 		  store_remove(store, "d", NULL, &err) == SV_OK, "a directory is no object");
-	CHECK(store_head(store, "d/a/b", &bytes, NULL, &err) == SV_NOT_FOUND &&
-		  store_get(store, "d/a/b", &range, 1, NULL, &err) == SV_NOT_FOUND &&
+	CHECK(store_head(store, "d/a/b", &object, NULL, &err) == SV_NOT_FOUND &&
+		  store_get(store, &below, 1, NULL, NULL, &err) == SV_NOT_FOUND &&
 		  store_remove(store, "d/a/b", NULL, &err) == SV_OK, "an object is no directory");
 	CHECK(put_text(store, "d/a/b", "x", &err) == SV_IO && holds(store, "d/a", "x"),
 		  "an object does not become a directory");
@@ -239,6 +240,121 @@ test_descriptors(void)
 	CHECK(all_read, "reading works when the process may open no more files");
 	store_close(store);
 	CHECK(open_descriptors() == before, "close leaves no descriptor open");
+}
+
+/* -------------------------------------------------------------------------
+ * Replacing
+ * ------------------------------------------------------------------------- */
+
+#define INCREMENTS 60
+
+/* Adds one to the number in an object, so often, whoever else does. */
+static int
+increment(void *state)
+{
+	ObjectStore *store = open_root(state, true, 4);
+	int			done = 0;
+	SvBuffer	content;
+	SvError		err;
+
+	sv_buffer_init(&content, &sv_malloc_alloc);
+	while (done < INCREMENTS)
+	{
+		StoreObject object = {0};
+		char		number[32] = "0";
+		SvStatus	status;
+
+		sv_buffer_reset(&content);
+		status = store_get_small(store, "d/n", 20, &content, &object, NULL, &err);
+		if (status != SV_OK && status != SV_NOT_FOUND)
+			return 1;
+		if (status == SV_OK)
+			snprintf(number, sizeof(number), "%.*s", (int) content.len, (const char *) content.data);
+		snprintf(number, sizeof(number), "%010d", atoi(number) + 1);
+		status = store_put_if_match(store, "d/n", sv_slice(number, 10), object.etag, NULL, NULL, &err);
+		if (status != SV_OK && status != SV_EXISTS)
+			return 2;
+		done += status == SV_OK;
+	}
+	sv_buffer_free(&content);
+	store_close(store);
+	return 0;
+}
+
+static void
+test_replacing_races(void)
+{
+	enum { NPROCESSES = 4 };
+	const char *root = new_root();
+	ObjectStore *store = open_root(root, true, 4);
+	pid_t		pids[NPROCESSES];
+	bool		all_done = true;
+	char		below[600];
+	char		expected[32];
+
+	fflush(stdout);
+	for (int i = 0; i < NPROCESSES; i++)
+		if ((pids[i] = fork()) == 0)
+			_exit(increment((void *) root));
+	for (int i = 0; i < NPROCESSES; i++)
+	{
+		int			wait_status;
+
+		all_done = waitpid(pids[i], &wait_status, 0) == pids[i] && WIFEXITED(wait_status) &&
+			WEXITSTATUS(wait_status) == 0 && all_done;
+	}
+	snprintf(expected, sizeof(expected), "%010d", NPROCESSES * INCREMENTS);
+	CHECK(all_done && holds(store, "d/n", expected), "no replacement by four processes is lost");
+	snprintf(below, sizeof(below), "%s/d", root);
+	CHECK(files_in(below, "~") == 1 && files_in(below, "~lock") == 1 && listed(store) == 1,
+		  "and nothing stays but the lock file");
+	store_close(store);
+}
+
+/* Inodes are used again and clocks stand still: so times of modification have to tell contents apart. */
+static void
+test_etags_never_return(void)
+{
+	const char *root = new_root();
+	ObjectStore *store = open_root(root, true, 4);
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {4000000000, 999999999}};
+	char		path[600];
+	StoreObject object;
+	struct stat st;
+	SvError		err;
+
+	snprintf(path, sizeof(path), "%s/o", root);
+	CHECK(store_put_if_match(store, "o", sv_slice("same", 4), "", NULL, NULL, &err) == SV_OK &&
+		  utimensat(AT_FDCWD, path, times, 0) == 0 && store_head(store, "o", &object, NULL, &err) == SV_OK &&
+		  store_put_if_match(store, "o", sv_slice("same", 4), object.etag, NULL, NULL, &err) == SV_OK &&
+		  stat(path, &st) == 0 && st.st_mtim.tv_sec == 4000000001 && st.st_mtim.tv_nsec == 0,
+		  "what replaces an object is later, whatever the clock says");
+	store_close(store);
+}
+
+/* An open file of the object that was replaced is not what is read. */
+static void
+test_replaced_is_read(void)
+{
+	const char *root = new_root();
+	ObjectStore *store = open_root(root, true, 4);
+	ObjectStore *other = open_root(root, true, 4);
+	char		etag[STORE_ETAG_BYTES];
+	SvBuffer	content;
+	SvError		err;
+
+	sv_buffer_init(&content, &sv_malloc_alloc);
+	CHECK(store_put_if_match(store, "o", sv_slice("one", 3), "", etag, NULL, &err) == SV_OK &&
+		  holds(store, "o", "one") &&
+		  store_put_if_match(other, "o", sv_slice("two", 3), etag, etag, NULL, &err) == SV_OK &&
+		  store_get_small(store, "o", 3, &content, NULL, NULL, &err) == SV_OK && memcmp(content.data, "two", 3) == 0,
+		  "get_small reads what another handle has put");
+	CHECK(holds(other, "o", "two") &&
+		  store_put_if_match(other, "o", sv_slice("six", 3), etag, etag, NULL, &err) == SV_OK &&
+		  holds(other, "o", "six"), "a handle reads what it has put itself");
+	sv_buffer_free(&content);
+	store_close(store);
+	store_close(other);
 }
 
 /* -------------------------------------------------------------------------
@@ -348,8 +464,8 @@ test_faults(void)
 	ObjectStore *inner = open_root(new_root(), true, 4);
 	ObjectStore *store;
 	char		buf[8];
-	StoreRange	ranges[2] = {{0, 8, buf}, {8, 0, NULL}};
-	uint64_t	bytes;
+	StoreRange	ranges[2] = {{"a", 0, 8, buf}, {"a", 8, 0, NULL}};
+	StoreObject object;
 	int			count = 0;
 	SvError		err = {0};
 
@@ -361,30 +477,30 @@ test_faults(void)
 	CHECK(put_text(store, "a", "12345678", &err) == SV_OK, "the first put works");
 	CHECK(put_text(store, "b", "b", &err) == SV_IO && err.status == SV_IO &&
 		  strstr(err.message, "\"b\"") != NULL &&
-		  store_head(inner, "b", &bytes, NULL, &err) == SV_NOT_FOUND, "the second does nothing");
+		  store_head(inner, "b", &object, NULL, &err) == SV_NOT_FOUND, "the second does nothing");
 	CHECK(put_text(store, "c", "c", &err) == SV_IO && holds(inner, "c", "c"),
 		  "the third is done, and its reply is lost");
 	CHECK(put_text(store, "c", "c", &err) == SV_EXISTS && store_fault_calls(store, STORE_PUT) == 4,
 		  "the fourth finds it");
 
-	CHECK(store_get(store, "a", ranges, 2, NULL, &err) == SV_OK && memcmp(buf, "12345678", 8) == 0,
+	CHECK(store_get(store, ranges, 2, NULL, NULL, &err) == SV_OK && memcmp(buf, "12345678", 8) == 0,
 		  "the first get works");
-	CHECK(store_get(store, "a", ranges, 2, NULL, &err) == SV_OK && memcmp(buf, "1234", 4) == 0 &&
+	CHECK(store_get(store, ranges, 2, NULL, NULL, &err) == SV_OK && memcmp(buf, "1234", 4) == 0 &&
 		  buf[4] != '5' && buf[5] != '6' && buf[6] != '7' && buf[7] != '8', "the second is torn");
-	CHECK(store_get(store, "a", ranges, 2, NULL, &err) == SV_NOT_FOUND &&
-		  store_get(store, "a", ranges, 2, NULL, &err) == SV_NOT_FOUND &&
-		  store_get(store, "a", ranges, 2, NULL, &err) == SV_OK, "the third and fourth find nothing");
+	CHECK(store_get(store, ranges, 2, NULL, NULL, &err) == SV_NOT_FOUND &&
+		  store_get(store, ranges, 2, NULL, NULL, &err) == SV_NOT_FOUND &&
+		  store_get(store, ranges, 2, NULL, NULL, &err) == SV_OK, "the third and fourth find nothing");
 
 	for (int i = 0; i < 3; i++)
-		CHECK(store_head(store, "a", &bytes, NULL, &err) == SV_OK && bytes == 8, "a head works");
-	CHECK(store_head(store, "a", &bytes, NULL, &err) == SV_DENIED &&
-		  store_head(store, "a", &bytes, NULL, &err) == SV_DENIED, "from the fourth on heads fail");
+		CHECK(store_head(store, "a", &object, NULL, &err) == SV_OK && object.bytes == 8, "a head works");
+	CHECK(store_head(store, "a", &object, NULL, &err) == SV_DENIED &&
+		  store_head(store, "a", &object, NULL, &err) == SV_DENIED, "from the fourth on heads fail");
 	CHECK(store_remove(store, "c", NULL, &err) == SV_IO &&
-		  store_head(inner, "c", &bytes, NULL, &err) == SV_NOT_FOUND,
+		  store_head(inner, "c", &object, NULL, &err) == SV_NOT_FOUND,
 		  "a remove is done, and its reply is lost");
-	CHECK(store_list(store, "", count_one, &count, NULL, &err) == SV_IO && count == 0,
+	CHECK(store_list(store, "", NULL, count_one, &count, NULL, &err) == SV_IO && count == 0,
 		  "a listing fails");
-	CHECK(store_list(store, "", count_one, &count, NULL, &err) == SV_IO && count == 1,
+	CHECK(store_list(store, "", NULL, count_one, &count, NULL, &err) == SV_IO && count == 1,
 		  "a listing fails at its end");
 	CHECK(listed(store) == 1 && store_fault_calls(store, STORE_LIST) == 3, "the next one works");
 	store_close(store);
@@ -402,6 +518,9 @@ main(void)
 	test_temporary_taken();
 	test_directory_removed();
 	test_descriptors();
+	test_replacing_races();
+	test_etags_never_return();
+	test_replaced_is_read();
 	test_no_space();
 	test_read_only();
 	test_faults();

@@ -129,6 +129,14 @@ link(const char *from, const char *to)
 }
 
 int
+rename(const char *from, const char *to)
+{
+	if (meet("rename", NULL))
+		return -1;
+	return (int) syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int
 unlink(const char *path)
 {
 	if (meet("unlink", NULL))
@@ -239,7 +247,7 @@ test_killed(void)
 	do
 	{
 		ObjectStore *store;
-		uint64_t	bytes;
+		StoreObject object;
 		SvStatus	status;
 		SvError		err;
 
@@ -247,7 +255,7 @@ test_killed(void)
 		c.at++;
 		result = in_child(put_until_killed, &c);
 		store = open_root(c.root, true, 4);
-		status = store_head(store, "x/y/a", &bytes, NULL, &err);
+		status = store_head(store, "x/y/a", &object, NULL, &err);
 		if (status == SV_OK)
 		{
 			with++;
@@ -267,6 +275,63 @@ test_killed(void)
 	CHECK(result == SV_OK && c.at > 15, "a put was killed before each of its system calls");
 	CHECK(whole_or_absent && with > 1 && without > 10, "it left the object whole or not at all");
 	CHECK(again, "and a later put finds the same");
+}
+
+/* Replaces an object of another handle, or makes one. */
+static int
+replace_until_killed(void *state)
+{
+	CrashCase  *c = state;
+	ObjectStore *store = open_root(c->root, true, 4);
+	StoreObject object = {0};
+	SvStatus	status;
+	SvError		err;
+
+	(void) store_head(store, "x/y/o", &object, NULL, &err);
+	script(EVENT_KILL, c->at, 0);
+	status = store_put_if_match(store, "x/y/o", sv_slice("second", 6), object.etag, NULL, NULL, &err);
+	end_script();
+	store_close(store);
+	return (int) status;
+}
+
+static void
+test_replacing_killed(bool with_old)
+{
+	bool		old_or_new = true;
+	bool		again = true;
+	int			with_new = 0;
+	int			without = 0;
+	CrashCase	c = {NULL, 0};
+	int			result;
+
+	do
+	{
+		ObjectStore *store;
+		StoreObject object = {0};
+		SvError		err;
+
+		c.root = new_root();
+		c.at++;
+		store = open_root(c.root, true, 4);
+		if (with_old)
+			store_put_if_match(store, "x/y/o", sv_slice("first", 5), "", NULL, NULL, &err);
+		result = in_child(replace_until_killed, &c);
+		if (holds(store, "x/y/o", "second"))
+			with_new++;
+		else
+		{
+			without++;
+			old_or_new = old_or_new && listed(store) == with_old && (!with_old || holds(store, "x/y/o", "first"));
+		}
+		(void) store_head(store, "x/y/o", &object, NULL, &err);
+		again = again && store_put_if_match(store, "x/y/o", sv_slice("third", 5), object.etag, NULL, NULL,
+											&err) == SV_OK;
+		store_close(store);
+	} while (result == 99);
+	CHECK(result == SV_OK && c.at > 8, "a replacement was killed before each of its system calls");
+	CHECK(old_or_new && with_new > 1 && without > 5, "it left the old object or the new one");
+	CHECK(again, "and holds no lock");
 }
 
 /* Fails each system call of a put in turn. */
@@ -371,7 +436,7 @@ test_cancelled_put(void)
 	while (status == SV_CANCELLED)
 	{
 		int			left = asked++;
-		StoreCall	call = {cancel_after, &left};
+		StoreCall	call = {.cancelled = cancel_after,.state = &left};
 
 		status = store_put_if_absent(store, "a", &part, 1, &call, &err);
 		clean = clean && files_in(root, "~") == 0 && (status == SV_OK || listed(store) <= 0);
@@ -389,6 +454,8 @@ main(void)
 	test_least_recently_used();
 	test_call_order();
 	test_killed();
+	test_replacing_killed(true);
+	test_replacing_killed(false);
 	test_failing_calls(EIO, SV_IO);
 	test_failing_calls(ENOSPC, SV_NO_SPACE);
 	test_failing_calls(EROFS, SV_DENIED);
