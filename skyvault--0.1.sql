@@ -135,16 +135,37 @@ CREATE TABLE skyvault.job (
 	state text NOT NULL CHECK (state IN ('running', 'done', 'failed')),
 	started timestamptz NOT NULL,
 	ended timestamptz,
+	pid integer NOT NULL,
+	attempts integer NOT NULL DEFAULT 1,
+	retry_at timestamptz,
+	reason text,
+	inputs bigint[],
+	outputs bigint[],
+	entries_in bigint,
+	bytes_in bigint,
 	entries bigint,
 	bytes bigint,
-	run_id bigint,
 	left_out text,
 	sqlstate text,
 	error text,
-	hint text
+	hint text,
+	target_tables integer[],
+	target_levels integer[],
+	target_lows bytea[],
+	target_highs bytea[]
 );
 CREATE INDEX job_vault_id_idx ON skyvault.job (vault_id, id);
 COMMENT ON TABLE skyvault.job IS 'what the workers did and are doing';
+COMMENT ON COLUMN skyvault.job.attempts IS 'tries of the same work so far, this one included';
+COMMENT ON COLUMN skyvault.job.retry_at IS 'when what failed is tried again';
+COMMENT ON COLUMN skyvault.job.inputs IS 'runs that are read: no other job takes them while this one runs';
+COMMENT ON COLUMN skyvault.job.target_tables IS 'what no other job writes to meanwhile: key ranges, both ends included, of levels of tables';
+
+CREATE TABLE skyvault.pause (
+	vault_id integer PRIMARY KEY,
+	since timestamptz NOT NULL
+);
+COMMENT ON TABLE skyvault.pause IS 'vaults for which no compaction is begun: see skyvault_pause()';
 
 CREATE TABLE skyvault.delta (
 	table_id integer NOT NULL,
@@ -180,7 +201,7 @@ CREATE TRIGGER forget_filter BEFORE UPDATE OF table_id, key ON skyvault.delta
 ALTER TABLE skyvault.delta ENABLE ALWAYS TRIGGER add_to_filter, ENABLE ALWAYS TRIGGER forget_filter;
 
 GRANT USAGE ON SCHEMA skyvault TO pg_monitor;
-GRANT SELECT ON skyvault.vault, skyvault.owner, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job,
+GRANT SELECT ON skyvault.vault, skyvault.owner, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job, skyvault.pause,
 	skyvault.snapshot, skyvault.log_object TO pg_monitor;
 
 --

@@ -14,6 +14,7 @@
 #include "datatype/timestamp.h"
 #include "fdw/fdw_server_options.h"
 #include "forest/forest_storage.h"
+#include "server/pg_thresholds.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
@@ -24,6 +25,7 @@ static void check_key(const char *name, const char *value);
 static void check_ttl(const char *name, const char *value);
 static void check_insert(const char *name, const char *value);
 static void check_storage(const char *name, const char *value);
+static void check_threshold(const char *name, const char *value);
 
 const FdwOption fdw_options[] = {
 	{"url", ForeignServerRelationId, fdw_check_url},
@@ -47,6 +49,14 @@ const FdwOption fdw_options[] = {
 	{"compression_level", ForeignTableRelationId, check_storage},
 	{"dictionary", ForeignTableRelationId, check_storage},
 	{"filter_bits", ForeignTableRelationId, check_storage},
+	{"buffer_runs", ForeignTableRelationId, check_threshold},
+	{"buffer_size", ForeignTableRelationId, check_threshold},
+	{"level1_size", ForeignTableRelationId, check_threshold},
+	{"level_ratio", ForeignTableRelationId, check_threshold},
+	{"bottom_level", ForeignTableRelationId, check_threshold},
+	{"garbage_share", ForeignTableRelationId, check_threshold},
+	{"trivial_moves", ForeignTableRelationId, check_threshold},
+	{"run_size", ForeignTableRelationId, check_threshold},
 	{NULL, InvalidOid, NULL}
 };
 
@@ -94,6 +104,15 @@ check_storage(const char *name, const char *value)
 	if (strcmp(name, "filter_bits") == 0)
 		fdw_options_bad_value(name, value, "The value is a number of bits from 0 (no filter) to 20.");
 	fdw_options_bad_value(name, value, "The value is a zstd level from 1 to 19, or 0 for none.");
+}
+
+static void
+check_threshold(const char *name, const char *value)
+{
+	LsmSettings ignored;
+
+	if (!pg_threshold_parse(name, value, &ignored))
+		fdw_options_bad_value(name, value, pg_threshold_hint(name));
 }
 
 /* As interval_in, but without raising its error. */

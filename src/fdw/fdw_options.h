@@ -10,6 +10,7 @@
  * table	key		the key columns, in order
  *			ttl		how long a written row lives
  *			insert	what INSERT does with a key that exists: 'replace' it, or fail ('strict')
+ *			and those of forest_storage.h and pg_thresholds.h
  *
  * Wrappers and columns have none.
  */

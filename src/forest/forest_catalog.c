@@ -24,6 +24,12 @@
 #define LOCK_TABLE		0
 #define LOCK_IDENTITY	1
 
+/* and with the numbering lock */
+#define LOCK_NUMBERING	0
+#define LOCK_CLAIMS		1
+
+#define LOCK_JOB		0x5356	/* of no other lock tag */
+
 static const char *const catalog_names[CATALOG_COUNT] = {
 	[CATALOG_VAULT] = "vault",
 	[CATALOG_VAULT_PKEY] = "vault_pkey",
@@ -40,6 +46,9 @@ static const char *const catalog_names[CATALOG_COUNT] = {
 	[CATALOG_CHANGELOG_ID] = "changelog_vault_id_id_idx",
 	[CATALOG_GARBAGE] = "garbage",
 	[CATALOG_JOB] = "job",
+	[CATALOG_JOB_VAULT] = "job_vault_id_idx",
+	[CATALOG_PAUSE] = "pause",
+	[CATALOG_PAUSE_PKEY] = "pause_pkey",
 	[CATALOG_DELTA] = "delta",
 	[CATALOG_DELTA_PKEY] = "delta_pkey",
 	[CATALOG_WRITE_SEQ] = "write_seq",
@@ -183,7 +192,46 @@ catalog_lock_relation_identity(Oid relid)
 void
 catalog_lock_numbering(int32 vault_id)
 {
-	LOCKTAG		tag = object_tag(CATALOG_CHANGELOG, (uint32) vault_id, 0);
+	LOCKTAG		tag = object_tag(CATALOG_CHANGELOG, (uint32) vault_id, LOCK_NUMBERING);
 
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+catalog_lock_claims(int32 vault_id)
+{
+	LOCKTAG		tag = object_tag(CATALOG_CHANGELOG, (uint32) vault_id, LOCK_CLAIMS);
+
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/*
+ * Of the lock method of advisory locks: those of the other one end with any
+ * transaction that fails.  The tag's class keeps it apart from theirs.
+ */
+static LOCKTAG
+job_tag(int64 job_id)
+{
+	LOCKTAG		tag;
+
+	/* No catalogue is looked up: it may have gone when the lock is let go. */
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, (uint32) (job_id >> 32), (uint32) job_id, LOCK_JOB);
+	tag.locktag_lockmethodid = USER_LOCKMETHOD;
+	return tag;
+}
+
+bool
+catalog_try_lock_job(int64 job_id)
+{
+	LOCKTAG		tag = job_tag(job_id);
+
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+catalog_unlock_job(int64 job_id)
+{
+	LOCKTAG		tag = job_tag(job_id);
+
+	(void) LockRelease(&tag, ExclusiveLock, true);
 }

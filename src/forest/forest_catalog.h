@@ -14,8 +14,11 @@
  *			ShareRowExclusive		a bulk load, from the end of its statement
  *			AccessExclusive			TRUNCATE and DROP
  *	 4. delta rows, in key order;
- *	 5. the numbering lock of a vault, last of all, short transactions of workers only.
- * All end with the transaction.  A publish waits for nobody at 3 and 4.
+ *	 5. the claims lock of a vault, while a worker chooses a compaction: with no other but 1;
+ *	 6. the numbering lock of a vault, last of all, short transactions of workers only.
+ * All end with the transaction.  A job's lock does not: whoever runs a job holds it
+ * all the time, so that it is free exactly if the process is gone.  Nobody waits
+ * for it.  A publish waits for nobody at 3 and 4.
  *
  * Users' transactions find catalogue rows under a latest snapshot and insert,
  * update or delete them through the table access method, so that REPEATABLE
@@ -46,6 +49,9 @@ typedef enum CatalogRelation
 	CATALOG_CHANGELOG_ID,		/* unique index on (vault_id, id) */
 	CATALOG_GARBAGE,
 	CATALOG_JOB,
+	CATALOG_JOB_VAULT,			/* index on (vault_id, id) */
+	CATALOG_PAUSE,
+	CATALOG_PAUSE_PKEY,
 	CATALOG_DELTA,
 	CATALOG_DELTA_PKEY,			/* (table_id, key) */
 	CATALOG_WRITE_SEQ,
@@ -98,6 +104,21 @@ enum
 	Natts_delta = Anum_delta_value
 };
 
+enum
+{
+	Anum_job_id = 1, Anum_job_vault_id, Anum_job_kind, Anum_job_state, Anum_job_started, Anum_job_ended,
+	Anum_job_pid, Anum_job_attempts, Anum_job_retry_at, Anum_job_reason, Anum_job_inputs,
+	Anum_job_outputs, Anum_job_entries_in, Anum_job_bytes_in, Anum_job_entries, Anum_job_bytes,
+	Anum_job_left_out, Anum_job_sqlstate, Anum_job_error, Anum_job_hint, Anum_job_target_tables,
+	Anum_job_target_levels, Anum_job_target_lows, Anum_job_target_highs,
+	Natts_job = Anum_job_target_highs
+};
+enum
+{
+	Anum_pause_vault_id = 1, Anum_pause_since,
+	Natts_pause = Anum_pause_since
+};
+
 /* Kinds of delta rows: never change. */
 #define DELTA_VALUE		'v'
 #define DELTA_TOMBSTONE	't'
@@ -123,5 +144,14 @@ extern void catalog_lock_server_identity(Oid server_oid);
 extern void catalog_lock_relation_identity(Oid relid);
 
 extern void catalog_lock_numbering(int32 vault_id);
+extern void catalog_lock_claims(int32 vault_id);
+
+/*
+ * The lock of a job, which is kept over transactions and errors until it is
+ * let go, or the process ends.  catalog_try_lock_job is false if another
+ * process has it.
+ */
+extern bool catalog_try_lock_job(int64 job_id);
+extern void catalog_unlock_job(int64 job_id);
 
 #endif							/* FOREST_CATALOG_H */

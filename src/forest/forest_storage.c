@@ -11,6 +11,7 @@
 #include "catalog/pg_foreign_table.h"
 #include "forest/forest_table.h"
 #include "server/pg_settings.h"
+#include "server/pg_thresholds.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
@@ -36,6 +37,24 @@ take_option(List *options, const char *option, int *value)
 		*value = parsed;
 }
 
+/* NIL for a table that is gone, too. */
+static List *
+table_options(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
+	List	   *options = NIL;
+	bool		isnull;
+	Datum		datum;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	datum = SysCacheGetAttr(FOREIGNTABLEREL, tuple, Anum_pg_foreign_table_ftoptions, &isnull);
+	if (!isnull)
+		options = untransformRelOptions(datum);
+	ReleaseSysCache(tuple);
+	return options;
+}
+
 ForestStorage
 forest_storage(Oid relid)
 {
@@ -43,21 +62,25 @@ forest_storage(Oid relid)
 		.zstd_level = setting_compression_level,
 		.filter_bits = SST_FILTER_DEFAULT_BITS
 	};
-	HeapTuple	tuple = SearchSysCache1(FOREIGNTABLEREL, ObjectIdGetDatum(relid));
-	bool		isnull;
-	Datum		datum;
+	List	   *options = table_options(relid);
 
-	if (!HeapTupleIsValid(tuple))
-		return storage;
-	datum = SysCacheGetAttr(FOREIGNTABLEREL, tuple, Anum_pg_foreign_table_ftoptions, &isnull);
-	if (!isnull)
-	{
-		List	   *options = untransformRelOptions(datum);
-
-		take_option(options, "compression_level", &storage.zstd_level);
-		take_option(options, "dictionary", &storage.dictionary_bytes);
-		take_option(options, "filter_bits", &storage.filter_bits);
-	}
-	ReleaseSysCache(tuple);
+	take_option(options, "compression_level", &storage.zstd_level);
+	take_option(options, "dictionary", &storage.dictionary_bytes);
+	take_option(options, "filter_bits", &storage.filter_bits);
 	return storage;
+}
+
+void
+forest_thresholds(Oid relid, LsmSettings *settings)
+{
+	List	   *options = table_options(relid);
+	const char *name;
+
+	for (int i = 0; (name = pg_threshold_option(i)) != NULL; i++)
+	{
+		const char *text = forest_option(options, name);
+
+		if (text != NULL)
+			(void) pg_threshold_parse(name, text, settings);
+	}
 }

@@ -1,7 +1,7 @@
 /*
  * forest_storage.h
  *		How a table's entries are to be stored: its options compression_level,
- *		dictionary and filter_bits.
+ *		dictionary and filter_bits, and when its runs are merged.
  *
  * They say how new runs are written; every reader reads every run.
  */
@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "lsm/lsm_settings.h"
 #include "sst/sst_filter.h"
 #include "sst/sst_writer.h"
 
@@ -32,5 +33,8 @@ extern bool forest_storage_parse(const char *option, const char *text, int *valu
 
 /* The options of a foreign table; the defaults for those it does not set, and for a table that is gone. */
 extern ForestStorage forest_storage(Oid relid);
+
+/* When the table is to be compacted: *settings, as its options override it. */
+extern void forest_thresholds(Oid relid, LsmSettings *settings);
 
 #endif							/* FOREST_STORAGE_H */

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "server/pg_thresholds.h"
 #include "utils/guc.h"
 
 int			setting_flush_size_kb = 64 * 1024;
@@ -19,6 +20,9 @@ int			setting_cache_size_kb = 128 * 1024;
 int			setting_tail_cache_size_kb = 32 * 1024;
 int			setting_forest_size_kb = 16 * 1024;
 int			setting_delta_filter_size_kb = 16 * 1024;
+int			setting_max_workers = 2;
+int			setting_worker_memory_kb = 64 * 1024;
+int			setting_ttl_grace_s = 3600;
 
 static void
 define_flush_settings(void)
@@ -97,6 +101,31 @@ define_run_settings(void)
 }
 
 static void
+define_worker_settings(void)
+{
+	DefineCustomIntVariable("skyvault.max_workers",
+							"Processes of the server that compact.",
+							"They count in max_worker_processes. Zero stops compaction.",
+							&setting_max_workers,
+							2, 0, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.worker_memory",
+							"Memory that a compaction may take.",
+							"It decides how many runs are merged at once, and how far they are read ahead.",
+							&setting_worker_memory_kb,
+							64 * 1024, 16 * 1024, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.ttl_grace",
+							"Time for which an entry is kept after it has expired.",
+							NULL,
+							&setting_ttl_grace_s,
+							3600, 0, INT_MAX / 2,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
 define_cache_settings(void)
 {
 	define_memory("skyvault.cache_size",
@@ -122,5 +151,7 @@ pg_settings_define(void)
 	define_filter_settings();
 	define_flush_settings();
 	define_run_settings();
+	define_worker_settings();
+	pg_thresholds_define();
 	MarkGUCPrefixReserved("skyvault");
 }

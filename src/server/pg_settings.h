@@ -32,6 +32,15 @@ extern int	setting_forest_size_kb;
 /* skyvault.delta_filter_size: shared memory for the filters of all databases; 0: none */
 extern int	setting_delta_filter_size_kb;
 
+/* skyvault.max_workers: compaction workers of the server; 0: none */
+extern int	setting_max_workers;
+
+/* skyvault.worker_memory: of one compaction worker */
+extern int	setting_worker_memory_kb;
+
+/* skyvault.ttl_grace: how long an entry is kept after it has expired */
+extern int	setting_ttl_grace_s;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

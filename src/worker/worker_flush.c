@@ -21,6 +21,7 @@
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_vault.h"
+#include "forest/object_name.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -100,25 +101,6 @@ check_store_is_safe(const ForestVault *vault)
 						   " replication slot, or WAL archiving."),
 				 errhint("Use a store that standbys and restored backups can reach, or set the server option"
 						 " \"shared\" to 'on' if they reach this one.")));
-}
-
-/*
- * Never reused: the vault, its epoch, a number that is random per process, a
- * counter, and the job, which is the writer.
- */
-static char *
-new_object_name(const VaultFlush *flush)
-{
-	static uint64 process_random = 0;
-	static uint32 counter = 0;
-	char	   *uuid = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&flush->vault.uuid)));
-
-	if (process_random == 0 && !pg_strong_random(&process_random, sizeof(process_random)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	return psprintf("%s/" INT64_FORMAT "/%016" INT64_MODIFIER "x/%u-j" INT64_FORMAT ".sst",
-					uuid, flush->vault.epoch, process_random, ++counter, flush->job_id);
 }
 
 /* Step 1 and 2 up to the upload.  NULL: the delta has nothing (more) of this vault. */
@@ -242,7 +224,7 @@ flush_step(VaultFlush *flush)
 		return false;
 	if (batch->summary.entries > 0)
 	{
-		object = new_object_name(flush);
+		object = object_name_of_job(&flush->vault, flush->job_id, "sst");
 		upload(flush, batch, object);
 		warm_tail(batch, object);
 	}

@@ -20,13 +20,6 @@
 /* Finished jobs kept for people to look at. */
 #define KEPT_JOBS 1000
 
-enum
-{
-	Anum_job_id = 1, Anum_job_vault_id, Anum_job_kind, Anum_job_state, Anum_job_started, Anum_job_ended,
-	Anum_job_entries, Anum_job_bytes, Anum_job_run_id, Anum_job_left_out, Anum_job_sqlstate,
-	Anum_job_error, Anum_job_hint
-};
-
 static void
 execute(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
 {
@@ -43,8 +36,9 @@ job_start(int32 vault_id, const char *kind)
 	Oid			types[] = {INT8OID, INT4OID, TEXTOID};
 	Datum		values[] = {Int64GetDatum(id), Int32GetDatum(vault_id), CStringGetTextDatum(kind)};
 
-	execute("INSERT INTO skyvault.job (id, vault_id, kind, state, started)"
-			" VALUES ($1, $2, $3, 'running', pg_catalog.clock_timestamp())",
+	execute("INSERT INTO skyvault.job (id, vault_id, kind, state, started, pid)"
+			" VALUES ($1, $2, $3, 'running', pg_catalog.clock_timestamp(),"
+			" pg_catalog.pg_backend_pid())",
 			3, types, values, NULL);
 	return id;
 }
@@ -57,7 +51,7 @@ job_finish(int64 job_id, const JobResult *result)
 		Int64GetDatum(job_id), Int64GetDatum(result->entries), Int64GetDatum(result->bytes),
 		Int64GetDatum(result->run_id), (Datum) 0
 	};
-	char		nulls[5] = {' ', ' ', ' ', result->run_id == 0 ? 'n' : ' ', 'n'};
+	char		nulls[5] = {' ', ' ', ' ', ' ', 'n'};
 
 	if (result->left_out != NULL)
 	{
@@ -65,7 +59,8 @@ job_finish(int64 job_id, const JobResult *result)
 		nulls[4] = ' ';
 	}
 	execute("UPDATE skyvault.job SET state = 'done', ended = pg_catalog.clock_timestamp(),"
-			" entries = $2, bytes = $3, run_id = $4, left_out = $5 WHERE id = $1",
+			" entries = $2, bytes = $3, outputs = pg_catalog.array_remove(ARRAY[$4], 0::bigint),"
+			" left_out = $5 WHERE id = $1",
 			5, types, values, nulls);
 }
 
@@ -95,9 +90,10 @@ job_clean_up(void)
 	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
 
 	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
-			" sqlstate = '57P01', error = 'the worker ended before the job did' WHERE state = 'running'",
+			" sqlstate = '57P01', error = 'the worker ended before the job did'"
+			" WHERE state = 'running' AND kind <> '" JOB_COMPACT "'",
 			0, NULL, NULL, NULL);
-	execute("DELETE FROM skyvault.job WHERE id <="
+	execute("DELETE FROM skyvault.job WHERE state <> 'running' AND id <="
 			" (SELECT id FROM skyvault.job ORDER BY id DESC OFFSET $1 LIMIT 1)",
 			1, types, values, NULL);
 	for (int i = 0; i < lengthof(vault_tables); i++)

@@ -8,7 +8,8 @@
 
 #include "postgres.h"
 
-#define JOB_FLUSH "flush"
+#define JOB_FLUSH	"flush"
+#define JOB_COMPACT "compact"		/* see compact_claim.h */
 
 /* What a finished job has to say. */
 typedef struct JobResult
@@ -26,7 +27,7 @@ extern void job_finish(int64 job_id, const JobResult *result);
 /* For a job that may not have started: job_id 0 makes a row. */
 extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error);
 
-/* Jobs whose worker died, old jobs, and what dropped vaults left in the registry. */
+/* Jobs that an earlier scheduler had begun, old jobs, and what dropped vaults left in the registry. */
 extern void job_clean_up(void);
 
 /*
