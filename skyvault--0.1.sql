@@ -459,6 +459,42 @@ CREATE VIEW skyvault_stat_cache AS SELECT * FROM skyvault_cache_counters();
 COMMENT ON VIEW skyvault_stat_cache IS 'what lookups have met in the caches, since server start';
 GRANT SELECT ON skyvault_cache, skyvault_stat_cache TO pg_monitor;
 
+-- ---------------------------------------------------------------------------
+-- what the stores are asked for
+
+CREATE FUNCTION skyvault_store_counters(OUT server name, OUT operation text, OUT caller text,
+										OUT requests bigint, OUT errors bigint, OUT retries bigint,
+										OUT hedges bigint, OUT bytes_in bigint, OUT bytes_out bigint,
+										OUT mean_ms double precision, OUT latency bigint[],
+										OUT dollars double precision) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_store_counters()
+	IS 'requests to the stores of this database''s servers, since server start or the last reset';
+
+CREATE FUNCTION skyvault_stat_store_reset(server name DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_stat_store_reset(name)
+	IS 'sets the counters of skyvault_stat_store to zero, of one server or of all of this database';
+
+CREATE FUNCTION skyvault_store_waiters(OUT pid integer, OUT database oid, OUT server name, OUT operation text,
+									   OUT caller text, OUT since timestamptz) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_store_waiters() IS 'the processes that wait for a store now';
+
+REVOKE EXECUTE ON FUNCTION skyvault_store_counters(), skyvault_store_waiters(), skyvault_stat_store_reset(name)
+	FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_store_counters(), skyvault_store_waiters() TO pg_monitor;
+
+CREATE VIEW skyvault_stat_store AS SELECT * FROM skyvault_store_counters();
+COMMENT ON VIEW skyvault_stat_store
+	IS 'requests to the stores by operation and caller; latency[i] counts those of 2^(i-1) to 2^i microseconds';
+CREATE VIEW skyvault_store_waits AS SELECT * FROM skyvault_store_waiters();
+COMMENT ON VIEW skyvault_store_waits IS 'who waits for a store now: which operation of which server, since when';
+GRANT SELECT ON skyvault_stat_store, skyvault_store_waits TO pg_monitor;
+
 CREATE FUNCTION skyvault_stat_delta_filter(OUT state text, OUT generations integer, OUT bits_set double precision,
 										   OUT checks bigint, OUT negatives bigint)
 	LANGUAGE C VOLATILE PARALLEL RESTRICTED

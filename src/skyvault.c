@@ -16,6 +16,8 @@
 #include "server/pg_cache.h"
 #include "server/pg_compat.h"
 #include "server/pg_settings.h"
+#include "server/pg_store_stat.h"
+#include "server/pg_wait.h"
 #include "server/stop_point.h"
 #include "storage/ipc.h"
 #include "worker/worker_ddl.h"
@@ -35,6 +37,8 @@ shmem_request(void)
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
 	pg_cache_shmem_request();
+	pg_store_stat_shmem_request();
+	pg_wait_shmem_request();
 	forest_arena_shmem_request();
 	forest_shmem_request();
 	forest_filter_request();
@@ -50,6 +54,8 @@ shmem_startup(void)
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
 	pg_cache_shmem_startup();
+	pg_store_stat_shmem_startup();
+	pg_wait_shmem_startup();
 	forest_arena_shmem_startup();
 	forest_shmem_startup();
 	forest_filter_startup();

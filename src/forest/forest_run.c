@@ -11,7 +11,7 @@
 #include "forest/forest_run.h"
 
 #include "access/xlog.h"
-#include "forest/forest_vault.h"
+#include "forest/forest_store.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "server/pg_cache.h"
@@ -59,7 +59,8 @@ read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 	SvStatus	status;
 
 	STOP_POINT_IN_LOAD("run-read");
-	status = store_get(store->store, &range, 1, NULL, &forest_store_call, err);
+	status = store_get(store->store, &range, 1, NULL,
+					   forest_store_call(store->server_oid, STORE_FOREGROUND), err);
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", store->object);
@@ -72,8 +73,8 @@ object_is_missing(Oid server_oid, const char *object)
 	SvError		err;
 	StoreObject found;
 
-	return store_head(forest_vault_store(server_oid), object, &found, &forest_store_call,
-					  &err) == SV_NOT_FOUND;
+	return store_head(forest_store_open(server_oid), object, &found,
+					  forest_store_call(server_oid, STORE_FOREGROUND), &err) == SV_NOT_FOUND;
 }
 
 static void report_missing(const char *object) pg_attribute_noreturn();
@@ -111,7 +112,7 @@ reader_with_source(const LsmRun *run, RunStore *store, Oid server_oid)
 	RunReader	reader = forest_run_cached(run);
 
 	store->server_oid = server_oid;
-	store->store = forest_vault_store(server_oid);
+	store->store = forest_store_open(server_oid);
 	store->object = run->object;
 	reader.source.read = read_range;
 	reader.source.state = store;
@@ -250,7 +251,7 @@ forest_run_warm(RunScan *scan, uint32 block)
 	bool		loaded;
 	SvError		err;
 
-	store->store = forest_vault_store(store->server_oid);
+	store->store = forest_store_open(store->server_oid);
 	if (run_scan_warm(scan, block, &loaded, &err) != SV_OK)
 		run_fail(store->server_oid, store->object, &err);
 	return loaded;
@@ -277,7 +278,7 @@ fetch_block(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvErro
 	OpenScan   *open = state;
 	SstBlockSource source = run_scan_source(&open->scan);
 
-	open->store.store = forest_vault_store(open->store.server_oid);
+	open->store.store = forest_store_open(open->store.server_oid);
 	return source.fetch(source.state, block, raw, parsed, err);
 }
 

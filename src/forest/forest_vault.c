@@ -1,6 +1,6 @@
 /*
  * forest_vault.c
- *		A vault: the catalogue's identity of a foreign server, and its store.
+ *		A vault: the catalogue's identity of a foreign server.
  */
 #include "postgres.h"
 
@@ -17,19 +17,11 @@
 #include "forest/forest_table.h"
 #include "forest/forest_xact.h"
 #include "miscadmin.h"
-#include "server/pg_status.h"
-#include "store/store_directory.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
-
-#define FILE_SCHEME		"file:"
-#define MAX_OPEN_FILES	32
 
 /* What workers last committed of who owns the vault. */
 static int64
@@ -229,118 +221,4 @@ forest_vault_rename(const char *old_name, const char *new_name)
 	}
 	systable_endscan(scan);
 	table_close(rel, RowExclusiveLock);
-}
-
-/*
- * Stores.  One per server and backend.
- */
-typedef struct StoreEntry
-{
-	Oid			server_oid;		/* hash key */
-	bool		stale;			/* options may have changed: reopen */
-	ObjectStore *store;			/* NULL: not open */
-} StoreEntry;
-
-static HTAB *stores = NULL;
-
-static void
-stores_invalidate(Datum arg, int cacheid, uint32 hashvalue)
-{
-	HASH_SEQ_STATUS status;
-	StoreEntry *entry;
-
-	hash_seq_init(&status, stores);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		entry->stale = true;
-}
-
-static void
-stores_init(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(StoreEntry)};
-
-	stores = hash_create("skyvault stores", 8, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, stores_invalidate, (Datum) 0);
-}
-
-static const char *
-server_path(ForeignServer *server)
-{
-	const char *url = forest_option(server->options, "url");
-
-	if (url == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("server \"%s\" has no option \"url\"", server->servername),
-				 errhint("Set it, as in ALTER SERVER %s OPTIONS (ADD url 'file:skyvault').",
-						 quote_identifier(server->servername))));
-	if (strncmp(url, FILE_SCHEME, strlen(FILE_SCHEME)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("store \"%s\" of server \"%s\" is of an unknown kind", url, server->servername),
-				 errhint("Use a URL that begins with \"file:\".")));
-	return url + strlen(FILE_SCHEME);
-}
-
-static ObjectStore *
-store_open(Oid server_oid)
-{
-	const char *path = server_path(GetForeignServer(server_oid));
-	StoreDirectoryOptions options = {
-		.path = path,
-		.create_root = !is_absolute_path(path),
-		.max_open_files = MAX_OPEN_FILES
-	};
-	ObjectStore *store;
-	SvError		err;
-
-	PG_STATUS_CHECK(store_directory_open(&store, &options, &err), &err);
-	return store;
-}
-
-ObjectStore *
-forest_vault_store(Oid server_oid)
-{
-	StoreEntry *entry;
-	bool		found;
-
-	if (stores == NULL)
-		stores_init();
-	entry = hash_search(stores, &server_oid, HASH_ENTER, &found);
-	if (!found)
-	{
-		entry->store = NULL;
-		entry->stale = false;
-	}
-	if (entry->store != NULL && entry->stale)
-	{
-		store_close(entry->store);
-		entry->store = NULL;
-	}
-	if (entry->store == NULL)
-	{
-		entry->stale = false;
-		entry->store = store_open(server_oid);
-	}
-	return entry->store;
-}
-
-static bool
-store_cancelled(void *state)
-{
-	return pg_status_must_stop();
-}
-
-const StoreCall forest_store_call = {.cancelled = store_cancelled,.state = NULL};
-
-bool
-forest_vault_is_embedded(Oid server_oid)
-{
-	ForeignServer *server = GetForeignServer(server_oid);
-	const char *shared = forest_option(server->options, "shared");
-	bool		is_shared = false;
-
-	if (shared != NULL)
-		(void) parse_bool(shared, &is_shared);
-	return !is_absolute_path(server_path(server)) && !is_shared;
 }

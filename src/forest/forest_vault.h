@@ -1,6 +1,7 @@
 /*
  * forest_vault.h
- *		A vault: the catalogue's identity of a foreign server, and its store.
+ *		A vault: the catalogue's identity of a foreign server.  Its store is in
+ *		forest_store.h.
  */
 #ifndef FOREST_VAULT_H
 #define FOREST_VAULT_H
@@ -8,7 +9,6 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
-#include "store/object_store.h"
 #include "utils/uuid.h"
 
 /*
@@ -39,20 +39,5 @@ extern void forest_vault_rename(const char *old_name, const char *new_name);
 
 /* The server is being dropped: its row goes, its objects stay, with a NOTICE that names them. */
 extern void forest_vault_forget(Oid server_oid);
-
-/*
- * The server's store, opened once per backend and again when the server's
- * options change.  Do not keep it beyond the next call of this function.
- */
-extern ObjectStore *forest_vault_store(Oid server_oid);
-
-/* A StoreCall that stops at query cancel, termination, and what else Postgres wants done soon. */
-extern const StoreCall forest_store_call;
-
-/*
- * Whether runs of this server live inside the data directory and the server
- * has not said that standbys and backups share them (option shared).
- */
-extern bool forest_vault_is_embedded(Oid server_oid);
 
 #endif							/* FOREST_VAULT_H */

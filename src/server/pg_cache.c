@@ -18,6 +18,7 @@
 #include "server/pg_compat.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
+#include "server/pg_wait.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -134,6 +135,7 @@ wait_sleep(void *state, uint32_t channel, SvError *err)
 	HOLD_INTERRUPTS();
 	(void) ConditionVariableTimedSleep(&shared->channels[channel], WAIT_STEP_MS, PG_WAIT_EXTENSION);
 	RESUME_INTERRUPTS();
+	pg_wait_absorb_barrier();
 	if (pg_status_must_stop())
 		return sv_fail(err, SV_CANCELLED, "cancelled while another process reads a block");
 	return SV_OK;

@@ -108,4 +108,18 @@ extern int	no_such_variable
 #define compat_proc_lxid(proc) ((proc)->lxid)
 #endif
 
+/* Needs storage/latch.h (storage/waiteventset.h from 18 on) where it is used: lives until the process ends. */
+#if PG_VERSION_NUM >= 170000
+#define compat_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)
+#else
+#define compat_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, nevents)
+#endif
+
+/* Needs utils/wait_event.h where it is used. */
+#if PG_VERSION_NUM >= 170000
+#define compat_new_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define compat_new_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
 #endif							/* PG_COMPAT_H */

@@ -23,6 +23,14 @@ int			setting_delta_filter_size_kb = 16 * 1024;
 int			setting_max_workers = 2;
 int			setting_worker_memory_kb = 64 * 1024;
 int			setting_ttl_grace_s = 3600;
+int			setting_io_concurrency = 16;
+int			setting_store_timeout_ms = 30000;
+int			setting_store_connect_timeout_ms = 5000;
+int			setting_store_retries = 6;
+int			setting_hedge_percent = 0;
+double		setting_price_get = 0.0004;
+double		setting_price_put = 0.005;
+double		setting_price_transfer = 0;
 
 static void
 define_flush_settings(void)
@@ -144,9 +152,66 @@ define_cache_settings(void)
 				  &setting_tail_cache_size_kb, 1024, MAX_KILOBYTES);
 }
 
+static void
+define_store_settings(void)
+{
+	DefineCustomIntVariable("skyvault.io_concurrency",
+							"Requests to a remote store that one process has under way at once.",
+							"The server option of this name goes before it.",
+							&setting_io_concurrency,
+							16, 1, 256,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.store_timeout",
+							"Longest time one request to a remote store may take.",
+							"Background work gives up after ten times as long, tries included.",
+							&setting_store_timeout_ms,
+							30000, 100, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.store_connect_timeout",
+							"Longest time to connect to a remote store.",
+							NULL,
+							&setting_store_connect_timeout_ms,
+							5000, 100, 600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.store_retries",
+							"How often a request to a remote store is tried again.",
+							NULL,
+							&setting_store_retries,
+							6, 0, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.hedge_percent",
+							"A GET that takes longer than this share of the last ones gets a second one beside it.",
+							"Zero sends no second requests.",
+							&setting_hedge_percent,
+							0, 0, 99,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+/* For skyvault_stat_store only; the defaults are those of AWS S3, standard, us-east-1, within the region. */
+static void
+define_price(const char *name, const char *short_desc, double *variable)
+{
+	DefineCustomRealVariable(name, short_desc, NULL, variable, *variable, 0, 1000,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
+define_prices(void)
+{
+	define_price("skyvault.price_get", "Dollars for 1,000 GET and HEAD requests.", &setting_price_get);
+	define_price("skyvault.price_put", "Dollars for 1,000 PUT and LIST requests.", &setting_price_put);
+	define_price("skyvault.price_transfer", "Dollars for a GB received.", &setting_price_transfer);
+}
+
 void
 pg_settings_define(void)
 {
+	define_store_settings();
+	define_prices();
 	define_cache_settings();
 	define_filter_settings();
 	define_flush_settings();

@@ -40,6 +40,25 @@ extern int	setting_worker_memory_kb;
 
 /* skyvault.ttl_grace: how long an entry is kept after it has expired */
 extern int	setting_ttl_grace_s;
+/* skyvault.io_concurrency: requests at once that one process has under way; a server's option goes before it */
+extern int	setting_io_concurrency;
+
+/* skyvault.store_timeout: for one request of a remote store */
+extern int	setting_store_timeout_ms;
+
+/* skyvault.store_connect_timeout: for a connection to a remote store */
+extern int	setting_store_connect_timeout_ms;
+
+/* skyvault.store_retries: how often a request is tried again */
+extern int	setting_store_retries;
+
+/* skyvault.hedge_percent: a GET slower than this share of the others gets a second one beside it; 0: never */
+extern int	setting_hedge_percent;
+
+/* skyvault.price_*: dollars per 1,000 GET and HEAD requests, 1,000 PUT and LIST requests, GB received */
+extern double setting_price_get;
+extern double setting_price_put;
+extern double setting_price_transfer;
 
 extern void pg_settings_define(void);
 

@@ -74,13 +74,22 @@ check_prefix(const char *prefix, SvError *err)
 	}
 }
 
-/* What every operation on one object begins with. */
+/* What every operation begins with; name is for the message. */
 static SvStatus
-begin_call(const char *name, const StoreCall *call, SvError *err)
+begin_operation(StoreOperation operation, const char *name, const StoreCall *call, SvError *err)
+{
+	if (call != NULL && call->begin != NULL)
+		call->begin(call->state, operation);
+	return store_check_cancel(call, name, err);
+}
+
+/* The same on one object. */
+static SvStatus
+begin_call(StoreOperation operation, const char *name, const StoreCall *call, SvError *err)
 {
 	SvStatus	status = check_name(name, err);
 
-	return status != SV_OK ? status : store_check_cancel(call, name, err);
+	return status != SV_OK ? status : begin_operation(operation, name, call, err);
 }
 
 unsigned
@@ -103,7 +112,7 @@ SvStatus
 store_put_if_absent(ObjectStore *store, const char *name, const SvSlice *parts, int nparts,
 					const StoreCall *call, SvError *err)
 {
-	SvStatus	status = begin_call(name, call, err);
+	SvStatus	status = begin_call(STORE_PUT, name, call, err);
 
 	if (status != SV_OK)
 		return status;
@@ -116,7 +125,7 @@ SvStatus
 store_put_if_match(ObjectStore *store, const char *name, SvSlice bytes, const char *etag,
 				   char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err)
 {
-	SvStatus	status = begin_call(name, call, err);
+	SvStatus	status = begin_call(STORE_PUT, name, call, err);
 	char		unwanted[STORE_ETAG_BYTES];
 
 	if (status != SV_OK)
@@ -137,7 +146,7 @@ SvStatus
 store_upload_begin(ObjectStore *store, const char *name, StoreUpload **upload,
 				   const StoreCall *call, SvError *err)
 {
-	SvStatus	status = begin_call(name, call, err);
+	SvStatus	status = begin_call(STORE_PUT, name, call, err);
 
 	*upload = NULL;
 	if (status == SV_OK)
@@ -165,7 +174,7 @@ store_upload_append(StoreUpload *upload, const void *data, size_t len, const Sto
 
 	if (status != SV_OK || len == 0)
 		return status;
-	status = store_check_cancel(call, upload->name, err);
+	status = begin_operation(STORE_PUT, upload->name, call, err);
 	if (status == SV_OK)
 		status = upload->store->ops->upload_append(upload, data, len, call, err);
 	upload->status = status;
@@ -178,7 +187,7 @@ store_upload_finish(StoreUpload *upload, const StoreCall *call, SvError *err)
 	SvStatus	status = check_upload(upload, err);
 
 	if (status == SV_OK)
-		status = store_check_cancel(call, upload->name, err);
+		status = begin_operation(STORE_PUT, upload->name, call, err);
 	if (status == SV_OK)
 		return upload->store->ops->upload_finish(upload, call, err);
 	store_upload_abort(upload, call);
@@ -243,14 +252,14 @@ store_get(ObjectStore *store, const StoreRange *ranges, int nranges, int *failed
 	status = check_ranges(ranges, nranges, &wanted, failed, err);
 	if (status != SV_OK || wanted == 0)
 		return status;
-	status = store_check_cancel(call, ranges[0].name, err);
+	status = begin_operation(STORE_GET, ranges[0].name, call, err);
 	return status != SV_OK ? status : store_merge_get(store, ranges, nranges, wanted, failed, call, err);
 }
 
 SvStatus
 store_head(ObjectStore *store, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
 {
-	SvStatus	status = begin_call(name, call, err);
+	SvStatus	status = begin_call(STORE_HEAD, name, call, err);
 
 	return status != SV_OK ? status : store->ops->head(store, name, object, call, err);
 }
@@ -259,7 +268,7 @@ SvStatus
 store_get_small(ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
 				StoreObject *object, const StoreCall *call, SvError *err)
 {
-	SvStatus	status = begin_call(name, call, err);
+	SvStatus	status = begin_call(STORE_GET, name, call, err);
 	size_t		before = content->len;
 	StoreObject unwanted;
 
@@ -279,7 +288,7 @@ store_get_small(ObjectStore *store, const char *name, size_t max_bytes, SvBuffer
 SvStatus
 store_remove(ObjectStore *store, const char *name, const StoreCall *call, SvError *err)
 {
-	SvStatus	status = begin_call(name, call, err);
+	SvStatus	status = begin_call(STORE_REMOVE, name, call, err);
 
 	return status != SV_OK ? status : store->ops->remove(store, name, call, err);
 }
@@ -298,7 +307,7 @@ store_remove_many(ObjectStore *store, const char *const *names, int n, int *remo
 		status = check_name(names[i], err);
 	if (status != SV_OK || n <= 0)
 		return status;
-	status = store_check_cancel(call, names[0], err);
+	status = begin_operation(STORE_REMOVE, names[0], call, err);
 	if (status == SV_OK && store->ops->remove_many != NULL)
 		return store->ops->remove_many(store, names, n, removed, call, err);
 	while (status == SV_OK && *removed < n)
@@ -318,7 +327,7 @@ store_list(ObjectStore *store, const char *prefix, const char *after, StoreListC
 	if (status == SV_OK && after != NULL)
 		status = check_prefix(after, err);
 	if (status == SV_OK)
-		status = store_check_cancel(call, prefix, err);
+		status = begin_operation(STORE_LIST, prefix, call, err);
 	if (status != SV_OK)
 		return status;
 	return store->ops->list(store, prefix, after != NULL ? after : "", callback, state, call, err);

@@ -111,11 +111,13 @@ typedef struct StoreCall
 {
 	/* Whether to stop; NULL: never. */
 	bool		(*cancelled) (void *state);
+	/* A call begins; what it is about to ask for; NULL: nobody wants to know. */
+	void		(*begin) (void *state, StoreOperation operation);
 	/* Waits until one of fds (maybe none) is ready or timeout_ms (never negative) passed, or less; NULL: poll(2). */
 	void		(*wait) (void *state, const StoreWaitFd *fds, int nfds, int timeout_ms);
 	/* Called for each request that left this process; NULL: nobody counts. */
 	void		(*account) (void *state, const StoreRequest *request);
-	void	   *state;			/* of all three */
+	void	   *state;			/* of all four */
 	StoreCaller caller;
 	int			timeout_ms;		/* for one request; 0: the store's default */
 	int			deadline_ms;	/* for the whole call with its retries; 0: the store's default */

@@ -20,6 +20,7 @@
 #include "access/xlog.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
+#include "forest/forest_store.h"
 #include "forest/forest_vault.h"
 #include "forest/object_name.h"
 #include "foreign/foreign.h"
@@ -46,7 +47,7 @@
 typedef struct VaultFlush
 {
 	ForestVault vault;
-	ObjectStore *store;			/* stays open while no transaction looks it up again */
+	ObjectStore *store;			/* stays open until it is looked up again */
 	FlushCursor cursor;
 	int64		job_id;			/* of the batch under way; 0: none */
 } VaultFlush;
@@ -91,7 +92,7 @@ server_exists(const ForestVault *vault)
 static void
 check_store_is_safe(const ForestVault *vault)
 {
-	if (forest_vault_is_embedded(vault->server_oid) &&
+	if (forest_store_is_embedded(vault->server_oid) &&
 		(walsender_is_active() || physical_slot_exists() || XLogArchivingActive()))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -124,7 +125,7 @@ read_batch(VaultFlush *flush)
 	batch = flush_batch_read(&flush->vault, &flush->cursor);
 	if (batch->nrows > 0)
 	{
-		flush->store = forest_vault_store(flush->vault.server_oid);
+		flush->store = forest_store_open(flush->vault.server_oid);
 		flush->job_id = job_start(flush->vault.id, JOB_FLUSH);
 	}
 	worker_transaction_commit();
@@ -139,7 +140,8 @@ upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	SvError		err;
 
 	STOP_POINT("flush-before-upload");
-	if (store_put_if_absent(flush->store, object, &bytes, 1, &forest_store_call, &err) != SV_OK)
+	if (store_put_if_absent(flush->store, object, &bytes, 1,
+							forest_store_call(flush->vault.server_oid, STORE_FLUSH), &err) != SV_OK)
 	{
 		if (err.status == SV_CANCELLED)
 			CHECK_FOR_INTERRUPTS();
@@ -209,7 +211,8 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 		SvError		err;
 
 		/* Nobody was told of it; if this fails, it is an orphan like any other. */
-		(void) store_remove(flush->store, object, &forest_store_call, &err);
+		(void) store_remove(flush->store, object,
+							forest_store_call(flush->vault.server_oid, STORE_FLUSH), &err);
 	}
 }
 

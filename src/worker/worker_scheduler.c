@@ -205,7 +205,8 @@ run_schedule(void)
 
 		/* Flushes, and others, change what the filter's upkeep has to do. */
 		chore_at = worker_chores_run(task.woken_chores | CHORE_BIT(CHORE_FILTER));
-		if (!do_due_work(&schedule, &task) && worker_slot_set_wake_bytes(schedule_wake_bytes(&schedule)))
+		if (!do_due_work(&schedule, &task) && worker_slot_may_sleep(schedule_wake_bytes(&schedule)) &&
+			!ConfigReloadPending)
 			sleep_until(Min(chore_at, schedule_next(&schedule)));
 	}
 }

@@ -377,15 +377,17 @@ worker_slot_committed_bytes(void)
 }
 
 bool
-worker_slot_set_wake_bytes(uint64 wake_bytes)
+worker_slot_may_sleep(uint64 wake_bytes)
 {
-	bool		later;
+	WorkerSlot *slot = held_slot;
+	bool		idle;
 
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	held_slot->wake_bytes = wake_bytes;
-	later = pg_atomic_read_u64(&held_slot->committed_bytes) < wake_bytes;
+	slot->wake_bytes = wake_bytes;
+	idle = pg_atomic_read_u64(&slot->committed_bytes) < wake_bytes &&
+		slot->flush_requested == slot->flush_taken && !slot->number && slot->woken_chores == 0;
 	LWLockRelease(worker_shared->lock);
-	return later;
+	return idle;
 }
 
 void

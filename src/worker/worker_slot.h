@@ -171,8 +171,12 @@ extern void worker_slot_read_task(WorkerTask *task);
 /* The counter now: what was committed and noted before can be seen by snapshots that are taken later. */
 extern uint64 worker_slot_committed_bytes(void);
 
-/* Sets the latch when the counter gets there; false: it has. */
-extern bool worker_slot_set_wake_bytes(uint64 wake_bytes);
+/*
+ * Whether there is nothing to do: no wish has come since worker_slot_read_task,
+ * and the counter is below wake_bytes.  Either sets the latch from then on; before,
+ * the latch may have been reset by a wait for something else.
+ */
+extern bool worker_slot_may_sleep(uint64 wake_bytes);
 
 /* Answers all flush requests up to this number; failed: a vault that they are about did. */
 extern void worker_slot_answer(uint64 request, bool failed);

@@ -1,0 +1,209 @@
+/*
+ * forest_store.c
+ *		See forest_store.h.
+ */
+#include "postgres.h"
+
+#include "forest/forest_store.h"
+
+#include <limits.h>
+
+#include "foreign/foreign.h"
+#include "forest/forest_store_url.h"
+#include "forest/forest_table.h"
+#include "miscadmin.h"
+#include "server/pg_settings.h"
+#include "server/pg_status.h"
+#include "server/pg_store_stat.h"
+#include "server/pg_wait.h"
+#include "store/store_directory.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+
+#define MAX_OPEN_FILES	32
+#define BACKGROUND_FACTOR 10
+
+/* What this process has of a server's store. */
+typedef struct StoreEntry
+{
+	Oid			server_oid;		/* hash key */
+	bool		stale;			/* options may have changed: reopen */
+	ObjectStore *store;			/* NULL: not open */
+	StoreCall	calls[STORE_CALLERS];
+	PgWait		waits[STORE_CALLERS];	/* states of the calls */
+} StoreEntry;
+
+static HTAB *stores = NULL;
+
+static void
+stores_invalidate(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	StoreEntry *entry;
+
+	hash_seq_init(&status, stores);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->stale = true;
+}
+
+static void
+stores_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(StoreEntry)};
+
+	stores = hash_create("skyvault stores", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, stores_invalidate, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, stores_invalidate, (Datum) 0);
+}
+
+static void
+server_url(ForeignServer *server, StoreUrl *url)
+{
+	const char *text = forest_option(server->options, "url");
+	const char *wrong;
+
+	if (text == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("server \"%s\" has no option \"url\"", server->servername),
+				 errhint("Set it, as in ALTER SERVER %s OPTIONS (ADD url 'file:skyvault').",
+						 quote_identifier(server->servername))));
+	wrong = forest_store_url_parse(text, url);
+	if (wrong != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("server \"%s\" has the invalid option \"url\" \"%s\"", server->servername, text),
+				 errhint("%s", wrong)));
+}
+
+static ObjectStore *
+open_directory(const StoreUrl *url)
+{
+	StoreDirectoryOptions options = {
+		.path = url->path,
+		.create_root = !is_absolute_path(url->path),
+		.max_open_files = MAX_OPEN_FILES
+	};
+	ObjectStore *store;
+	SvError		err;
+
+	PG_STATUS_CHECK(store_directory_open(&store, &options, &err), &err);
+	return store;
+}
+
+static ObjectStore *
+open_store(Oid server_oid)
+{
+	ForeignServer *server = GetForeignServer(server_oid);
+	StoreUrl	url;
+
+	server_url(server, &url);
+	if (url.kind == STORE_KIND_DIRECTORY)
+		return open_directory(&url);
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("this build has no driver for the store of server \"%s\"", server->servername),
+			 errhint("Use a URL that begins with \"file:\".")));
+}
+
+static bool
+call_cancelled(void *state)
+{
+	return pg_status_must_stop();
+}
+
+static void
+call_begin(void *state, StoreOperation operation)
+{
+	PgWait	   *wait = state;
+
+	wait->operation = operation;
+	wait->since = 0;
+}
+
+static void
+call_wait(void *state, const StoreWaitFd *fds, int nfds, int timeout_ms)
+{
+	pg_wait_for_store(state, fds, nfds, timeout_ms);
+}
+
+static void
+call_account(void *state, const StoreRequest *request)
+{
+	pg_store_stat_count(((PgWait *) state)->server_oid, request);
+}
+
+static void
+init_entry(StoreEntry *entry)
+{
+	entry->store = NULL;
+	entry->stale = false;
+	for (int caller = 0; caller < STORE_CALLERS; caller++)
+	{
+		entry->waits[caller] = (PgWait) {.server_oid = entry->server_oid,.caller = caller};
+		entry->calls[caller] = (StoreCall) {
+			.cancelled = call_cancelled,.begin = call_begin,.wait = call_wait,.account = call_account,
+			.state = &entry->waits[caller],.caller = caller
+		};
+	}
+}
+
+static StoreEntry *
+find_entry(Oid server_oid)
+{
+	StoreEntry *entry;
+	bool		found;
+
+	pg_wait_prepare();
+	if (stores == NULL)
+		stores_init();
+	entry = hash_search(stores, &server_oid, HASH_ENTER, &found);
+	if (!found)
+		init_entry(entry);
+	return entry;
+}
+
+/*
+ * What changes while the new handle is made, as any look at a catalogue may
+ * tell, is stale again.
+ */
+ObjectStore *
+forest_store_open(Oid server_oid)
+{
+	StoreEntry *entry = find_entry(server_oid);
+
+	if (entry->store != NULL && !entry->stale)
+		return entry->store;
+	store_close(entry->store);
+	entry->store = NULL;
+	entry->stale = false;
+	entry->store = open_store(server_oid);
+	return entry->store;
+}
+
+const StoreCall *
+forest_store_call(Oid server_oid, StoreCaller caller)
+{
+	StoreCall  *call = &find_entry(server_oid)->calls[caller];
+	int			factor = caller == STORE_FOREGROUND || caller == STORE_LOAD ? 1 : BACKGROUND_FACTOR;
+
+	call->timeout_ms = setting_store_timeout_ms;
+	call->deadline_ms = Min((int64) setting_store_timeout_ms * factor, INT_MAX);
+	return call;
+}
+
+bool
+forest_store_is_embedded(Oid server_oid)
+{
+	ForeignServer *server = GetForeignServer(server_oid);
+	const char *shared = forest_option(server->options, "shared");
+	bool		is_shared = false;
+	StoreUrl	url;
+
+	if (shared != NULL)
+		(void) parse_bool(shared, &is_shared);
+	server_url(server, &url);
+	return url.kind == STORE_KIND_DIRECTORY && !is_absolute_path(url.path) && !is_shared;
+}

@@ -1,0 +1,42 @@
+/*
+ * forest_store.h
+ *		The store of a foreign server: opening it, and calling it as this
+ *		process likes to wait.
+ *
+ * A vault has one identity towards its store, that of the server's owner: the
+ * keys of the owner's user mapping, or of PUBLIC's.  Everybody and every worker
+ * uses them; privileges on tables say who may read and write what.
+ *
+ * Keys go from the catalogue to the driver and nowhere else: into no message,
+ * no other catalogue, no shared memory.
+ */
+#ifndef FOREST_STORE_H
+#define FOREST_STORE_H
+
+#include "postgres.h"
+
+#include "store/object_store.h"
+
+/*
+ * The store, opened once per process and server, and again when options of the
+ * server, its owner or a user mapping have changed.  Needs a transaction; makes no
+ * request.  Do not keep it beyond the next call of this function for the same
+ * server; until then it stays open, also while no transaction is.
+ */
+extern ObjectStore *forest_store_open(Oid server_oid);
+
+/*
+ * How to call it: stops at query cancel, termination, and what else Postgres
+ * wants done soon; waits on the latch; counts for skyvault_stat_store; time
+ * limits by caller, those of background work ten times those of queries.  Good
+ * to the end of the process, but of one call at a time.
+ */
+extern const StoreCall *forest_store_call(Oid server_oid, StoreCaller caller);
+
+/*
+ * Whether runs of this server live inside the data directory and the server
+ * has not said that standbys and backups share them (option shared).
+ */
+extern bool forest_store_is_embedded(Oid server_oid);
+
+#endif							/* FOREST_STORE_H */
