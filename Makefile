@@ -41,7 +41,7 @@ ifneq ($(ASSERTS),)
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
 endif
 PG_CFLAGS = -fvisibility=hidden $(WARNINGS)
-SHLIB_LINK = -lzstd -lxxhash
+SHLIB_LINK = -lzstd -lxxhash -lcurl -lcrypto
 
 EXTRA_CLEAN = $(OBJS:.o=.d) build
 
@@ -83,7 +83,7 @@ UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fvisibility
 	$(if $(WERROR)$(CI),-Werror) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all \
 	-I$(SRC_DIR)src -I$(SRC_DIR)test/unit -I$(SRC_DIR)bench/engine -MMD -MP
-UNIT_LIBS = -lzstd -lxxhash -lpthread -lm
+UNIT_LIBS = -lzstd -lxxhash -lcurl -lcrypto -lpthread -lm
 
 # What of bench/engine needs nothing that is not ours.
 ENGINE_TESTED = engine_data engine_work engine_rounds peer_skyvault

@@ -54,6 +54,8 @@ need "postgresql-$major" test -x "$bindir/postgres"
 need "postgresql-server-dev-$major" test -f "$headers/postgres.h"
 need libzstd-dev has_header zstd.h
 need libxxhash-dev has_header xxhash.h
+need libcurl4-openssl-dev has_header curl/curl.h
+need libssl-dev has_header openssl/evp.h
 if [ "$purpose" = test ]; then
 	need clang has_command clang
 	need libclang-rt-dev has_fuzzer
