@@ -183,6 +183,14 @@ forest_store_open(Oid server_oid)
 	return entry->store;
 }
 
+bool
+forest_store_is_current(Oid server_oid, const ObjectStore *store)
+{
+	StoreEntry *entry = find_entry(server_oid);
+
+	return entry->store == store && !entry->stale;
+}
+
 const StoreCall *
 forest_store_call(Oid server_oid, StoreCaller caller)
 {

@@ -26,6 +26,13 @@
 extern ObjectStore *forest_store_open(Oid server_oid);
 
 /*
+ * Whether forest_store_open would answer this handle: whether nothing was changed
+ * since.  Who has written an object asks this in the transaction that names it in
+ * the catalogue.
+ */
+extern bool forest_store_is_current(Oid server_oid, const ObjectStore *store);
+
+/*
  * How to call it: stops at query cancel, termination, and what else Postgres
  * wants done soon; waits on the latch; counts for skyvault_stat_store; time
  * limits by caller, those of background work ten times those of queries.  Good

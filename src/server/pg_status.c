@@ -28,8 +28,9 @@ status_text(SvStatus status)
 			return (StatusText) {ERRCODE_FEATURE_NOT_SUPPORTED,
 				"The object was written by a newer version of skyvault."};
 		case SV_DENIED:
-			return (StatusText) {ERRCODE_IO_ERROR,
-				"Give the operating system user of the server write access to the store."};
+			return (StatusText) {ERRCODE_INSUFFICIENT_PRIVILEGE,
+				"Give the store's identity access to it: the operating system user of the server for a"
+				" directory, the keys of the user mapping for a bucket."};
 		case SV_NO_SPACE:
 			return (StatusText) {ERRCODE_DISK_FULL,
 				"Make room in the store; nothing is lost, and the work goes on by itself."};

@@ -13,7 +13,7 @@
 
 /*
  * Raises err at the given level with its detail and the SQLSTATE of its status:
- * SV_CORRUPT XX001, SV_IO, SV_NOT_FOUND and SV_DENIED 58030... the table is in
+ * SV_CORRUPT XX001, SV_IO and SV_NOT_FOUND 58030, SV_DENIED 42501... the table is in
  * pg_status.c, with a hint for errors that bring none of their own.
  */
 extern void pg_status_report(int elevel, const SvError *err);

@@ -43,6 +43,12 @@
 #include "worker/worker_shmem.h"
 #include "worker/worker_transaction.h"
 
+/* Of a request that finds out whether a store answers at all. */
+#define PROBE_MS 3000
+
+/* Bytes a second; a store that is slower has failed. */
+#define SLOWEST_UPLOAD (256 * 1024)
+
 /* One vault's pass. */
 typedef struct VaultFlush
 {
@@ -133,15 +139,52 @@ read_batch(VaultFlush *flush)
 	return batch->nrows > 0 ? batch : NULL;
 }
 
+/*
+ * A store that has failed is first asked for something small, so that one that
+ * accepts and never answers keeps other vaults waiting for seconds, not minutes.
+ * Only that it does not answer counts: it may well deny what it is asked for.
+ */
+static void
+probe_store(VaultFlush *flush)
+{
+	MemoryContext flush_context = CurrentMemoryContext;
+	StoreCall	call;
+	StoreObject object;
+	SvError		err;
+
+	worker_transaction_begin();
+	flush->store = server_exists(&flush->vault) ? forest_store_open(flush->vault.server_oid) : NULL;
+	worker_transaction_commit();
+	MemoryContextSwitchTo(flush_context);
+	if (flush->store == NULL || (store_capabilities(flush->store) & STORE_IS_REMOTE) == 0)
+		return;
+	call = *forest_store_call(flush->vault.server_oid, STORE_FLUSH);
+	call.timeout_ms = call.deadline_ms = Min(call.timeout_ms, PROBE_MS);
+	if (store_head(flush->store, "probe", &object, &call, &err) == SV_IO)
+		pg_status_report(ERROR, &err);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* A flush keeps other vaults waiting, so it has less time than other background work, if it is small. */
+static StoreCall
+upload_call(const VaultFlush *flush, size_t bytes)
+{
+	StoreCall	call = *forest_store_call(flush->vault.server_oid, STORE_FLUSH);
+	int64		deadline_ms = (int64) call.timeout_ms * 2 + bytes / SLOWEST_UPLOAD * 1000;
+
+	call.deadline_ms = Min(call.deadline_ms, deadline_ms);
+	return call;
+}
+
 static void
 upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
 {
 	SvSlice		bytes = sv_buffer_slice(&batch->file);
+	StoreCall	call = upload_call(flush, bytes.len);
 	SvError		err;
 
 	STOP_POINT("flush-before-upload");
-	if (store_put_if_absent(flush->store, object, &bytes, 1,
-							forest_store_call(flush->vault.server_oid, STORE_FLUSH), &err) != SV_OK)
+	if (store_put_if_absent(flush->store, object, &bytes, 1, &call, &err) != SV_OK)
 	{
 		if (err.status == SV_CANCELLED)
 			CHECK_FOR_INTERRUPTS();
@@ -177,6 +220,18 @@ warm_tail(FlushBatch *batch, const char *object)
 		run_scan_close(&scan);
 }
 
+/* An ALTER SERVER meanwhile: what was uploaded may be elsewhere than readers would look for it. */
+static void
+check_store_is_current(const VaultFlush *flush)
+{
+	if (!forest_store_is_current(flush->vault.server_oid, flush->store))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("server \"%s\" was changed during the flush",
+						GetForeignServer(flush->vault.server_oid)->servername),
+				 errhint("The flush is tried again.")));
+}
+
 static void
 publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 {
@@ -189,6 +244,7 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	if (server_exists(&flush->vault))
 	{
 		check_store_is_safe(&flush->vault);
+		check_store_is_current(flush);
 		flush_publish(batch, object, &outcome);
 	}
 	result.entries = outcome.entries;
@@ -260,7 +316,7 @@ record_failure(VaultFlush *flush, ErrorData *error)
 }
 
 FlushResult
-worker_flush_vault(const ForestVault *vault)
+worker_flush_vault(const ForestVault *vault, int *last_sqlstate)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault flush",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -271,18 +327,25 @@ worker_flush_vault(const ForestVault *vault)
 	flush->vault = *vault;
 	PG_TRY();
 	{
+		if (*last_sqlstate != 0)
+			probe_store(flush);
 		while (!flush->cursor.at_end && flush_step(flush))
 			CHECK_FOR_INTERRUPTS();
 	}
 	PG_CATCH();
 	{
-		error = worker_transaction_recover(context);
+		/* A failure that goes on is in the log once; each try is in skyvault.job. */
+		error = geterrcode() == *last_sqlstate ? worker_transaction_recover_silently(context) :
+			worker_transaction_recover(context);
 	}
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(context);
 	if (error != NULL)
 		record_failure(flush, error);
+	else if (*last_sqlstate != 0)
+		ereport(LOG, (errmsg("flush of vault %d succeeded after failures", vault->id)));
+	*last_sqlstate = error != NULL ? error->sqlerrcode : 0;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return error == NULL ? FLUSH_DONE : FLUSH_FAILED;

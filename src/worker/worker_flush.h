@@ -27,8 +27,11 @@ extern int	worker_flush_begin_pass(ForestVault **vaults);
 /*
  * Flushes what was committed to the vault before the call.  Errors are caught
  * inside, logged, recorded in skyvault.job, and reported by the result.
+ * *last_sqlstate is how the last flush of this vault ended, 0 if well, and is
+ * set anew: the same error is not logged again, and a store that has failed is
+ * first asked whether it answers.
  */
-extern FlushResult worker_flush_vault(const ForestVault *vault);
+extern FlushResult worker_flush_vault(const ForestVault *vault, int *last_sqlstate);
 
 /* Numbers visible unnumbered changelog rows. */
 extern void worker_flush_number_pending(void);

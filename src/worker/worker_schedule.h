@@ -29,6 +29,7 @@ typedef struct VaultSchedule
 	uint64		flushed_bytes;	/* the database's counter when the last flush began that went well */
 	int			pause_s;		/* after a failed flush; 0: the last one went well */
 	TimestampTz retry_at;		/* end of the pause */
+	int			last_sqlstate;	/* for worker_flush_vault */
 } VaultSchedule;
 
 typedef struct Schedule

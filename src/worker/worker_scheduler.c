@@ -62,10 +62,11 @@ extension_exists(void)
 static bool
 flush_one(Schedule *schedule, const ForestVault *vault)
 {
+	VaultSchedule *entry = schedule_find(schedule, vault->id);
 	uint64		began_bytes = worker_slot_committed_bytes();
-	bool		done = worker_flush_vault(vault) == FLUSH_DONE;
+	bool		done = worker_flush_vault(vault, &entry->last_sqlstate) == FLUSH_DONE;
 
-	schedule_flushed(schedule_find(schedule, vault->id), began_bytes, done, GetCurrentTimestamp());
+	schedule_flushed(entry, began_bytes, done, GetCurrentTimestamp());
 	return done;
 }
 

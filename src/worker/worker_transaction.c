@@ -25,16 +25,29 @@ worker_transaction_commit(void)
 	CommitTransactionCommand();
 }
 
-ErrorData *
-worker_transaction_recover(MemoryContext context)
+static ErrorData *
+recover(MemoryContext context, bool silently)
 {
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	EmitErrorReport();
+	if (!silently)
+		EmitErrorReport();
 	FlushErrorState();
 	AbortOutOfAnyTransaction();
 	MemoryContextSwitchTo(context);
 	return error;
+}
+
+ErrorData *
+worker_transaction_recover(MemoryContext context)
+{
+	return recover(context, false);
+}
+
+ErrorData *
+worker_transaction_recover_silently(MemoryContext context)
+{
+	return recover(context, true);
 }

@@ -14,4 +14,7 @@ extern void worker_transaction_commit(void);
 /* In PG_CATCH: logs the error and ends the transaction.  The error, in the given context, which is current then. */
 extern ErrorData *worker_transaction_recover(MemoryContext context);
 
+/* The same without a log entry. */
+extern ErrorData *worker_transaction_recover_silently(MemoryContext context);
+
 #endif							/* WORKER_TRANSACTION_H */

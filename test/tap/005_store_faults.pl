@@ -119,7 +119,7 @@ write_round(60);
 my @paths = ($directory);
 find({ wanted => sub { push @paths, $_ if -d $_ && $_ ne $directory }, no_chdir => 1 }, $directory);
 chmod(0555, @paths) or die $!;
-store_is_faulty('read-only directory', '58030', qr/Permission denied.*\Q$directory\E|\Q$directory\E.*Permission denied/s);
+store_is_faulty('read-only directory', '42501', qr/Permission denied.*\Q$directory\E|\Q$directory\E.*Permission denied/s);
 workers_keep_trying('read-only directory');
 chmod(0755, @paths) or die $!;
 store_recovers('read-only directory');

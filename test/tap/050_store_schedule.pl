@@ -47,11 +47,15 @@ my $failures = failures();
 near_is_flushed($_, "in its pause, another vault is flushed: $_") foreach qw(two three four);
 is(failures(), $failures, 'and the one that fails is left alone');
 
+is(() = slurp_file($node->logfile) =~ /ERROR:  (?!flush failed).*gone/g, 1, 'what goes on failing is in the log once');
+
 mkdir("$directory/gone") or die $!;
 is($node->safe_psql('postgres', "SELECT skyvault_flush('far')"), 1, 'a request does not wait for the pause to end');
 $node->safe_psql('postgres', "SELECT skyvault_put('distant', 'k2', 'v')");
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault.delta'),
 	'which has ended: the vault is flushed unasked again');
+
+ok($node->log_contains(qr/flush of vault \d+ succeeded after failures/), 'the log says so');
 
 # A vault that comes while others are dirty has its own clock.
 $node->append_conf('postgresql.conf', 'skyvault.flush_interval = 1d');
