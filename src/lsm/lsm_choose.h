@@ -62,6 +62,6 @@ typedef struct LsmDebt
 	double		levels;
 } LsmDebt;
 
-extern LsmDebt lsm_debt(const LsmQuestion *question);
+extern SvStatus lsm_debt(const LsmQuestion *question, LsmDebt *debt, SvError *err);
 
 #endif							/* LSM_CHOOSE_H */

@@ -79,7 +79,8 @@ typedef struct LsmJob
 	int			ninputs;
 	LsmJobInput *inputs;		/* ascending by run.id */
 	int			nmerges;
-	LsmMergePlan *merges;		/* ascending by table; of one table, newest first */
+	LsmMergePlan *merges;		/* ascending by table */
+	int64_t		newest_run_id;	/* of all runs that the choice knew */
 	uint64_t	input_bytes;	/* to be read; 0 for moves and removals */
 } LsmJob;
 
