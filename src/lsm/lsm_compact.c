@@ -343,7 +343,7 @@ end_output(Run *run, SvError *err)
 {
 	Compaction *compaction = run->compaction;
 	SstSummary	summary;
-	LsmOutput  *output;
+	LsmOutput  *output = NULL;
 	const char *object = NULL;
 	SvStatus	status = sst_writer_finish(run->writer, &summary, err);
 
