@@ -77,38 +77,51 @@ is_asked_for(const WorkerTask *task, const ForestVault *vault)
 }
 
 /*
- * Flushes the vaults that are due or asked for, and answers.  A store that has
- * failed may take long to fail again: such vaults come last, and only one of
- * them in a pass, before which the others get another look.  A request does not
- * wait for a pause to end.
+ * The vaults to flush now, those that are due or asked for, in this order: a
+ * store that has failed may take long to fail again, so such vaults come last,
+ * and only one of them in a pass unless they are asked for; before the next the
+ * others get another look.  A request does not wait for a pause to end.
  */
+static List *
+choose_vaults(Schedule *schedule, const WorkerTask *task, ForestVault *vaults, int n)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	List	   *healthy = NIL;
+	List	   *troubled = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		const VaultSchedule *vault = schedule_find(schedule, vaults[i].id);
+		bool		asked = is_asked_for(task, &vaults[i]);
+
+		if (!asked && schedule_due(schedule, vault) > now)
+			continue;
+		if (vault->pause_s == 0)
+			healthy = lappend(healthy, &vaults[i]);
+		else if (asked || troubled == NIL)
+			troubled = lappend(troubled, &vaults[i]);
+	}
+	return list_concat(healthy, troubled);
+}
+
+/* Flushes them, and answers. */
 static void
 flush_pass(Schedule *schedule, const WorkerTask *task)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	ForestVault *vaults;
 	int			n = worker_flush_begin_pass(&vaults);
 	bool		failed = n < 0;
+	ListCell   *cell;
 
-	schedule_listed(schedule, n >= 0, now);
+	schedule_listed(schedule, n >= 0, GetCurrentTimestamp());
 	if (n >= 0)
-		schedule_sync(schedule, vaults, n, now);
-	for (int troubled = 0; troubled <= 1; troubled++)
+		schedule_sync(schedule, vaults, n, GetCurrentTimestamp());
+	foreach(cell, choose_vaults(schedule, task, vaults, n))
 	{
-		bool		had_turn = false;
+		const ForestVault *vault = lfirst(cell);
 
-		for (int i = 0; i < n; i++)
-		{
-			VaultSchedule *vault = schedule_find(schedule, vaults[i].id);
-			bool		asked = is_asked_for(task, &vaults[i]);
-
-			if ((vault->pause_s > 0) != troubled ||
-				(!asked && (had_turn || schedule_due(schedule, vault) > now)))
-				continue;
-			if (!flush_one(schedule, &vaults[i]))
-				failed |= asked;
-			had_turn = troubled;
-		}
+		if (!flush_one(schedule, vault) && is_asked_for(task, vault))
+			failed = true;
 	}
 	worker_flush_number_pending();
 	if (task->request != 0)
