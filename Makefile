@@ -79,7 +79,7 @@ $(OBJS): build/flags
 # Every test/unit/*.c is a program, linked with all server-free sources.
 UNIT_DIR = build/unit
 UNIT_CFLAGS = -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fvisibility=hidden \
-	-Wall -Wextra -Wmissing-prototypes -Wdeclaration-after-statement \
+	-Wall -Wextra -Wmissing-prototypes -Wdeclaration-after-statement -Wno-missing-field-initializers \
 	$(if $(WERROR)$(CI),-Werror) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all \
 	-I$(SRC_DIR)src -I$(SRC_DIR)test/unit -I$(SRC_DIR)bench/engine -MMD -MP

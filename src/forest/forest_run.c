@@ -25,6 +25,7 @@ typedef struct RunStore
 	Oid			server_oid;
 	ObjectStore *store;
 	const char *object;
+	uint64		object_bytes;
 } RunStore;
 
 /* A scan and what it reads from, kept until a memory context goes. */
@@ -55,7 +56,9 @@ static SvStatus
 read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
 	RunStore   *store = state;
-	StoreRange	range = {.name = store->object,.offset = offset,.len = len,.dst = dst};
+	StoreRange	range = {
+		.name = store->object,.offset = offset,.len = len,.dst = dst,.object_bytes = store->object_bytes
+	};
 	SvStatus	status;
 
 	STOP_POINT_IN_LOAD("run-read");
@@ -114,6 +117,7 @@ reader_with_source(const LsmRun *run, RunStore *store, Oid server_oid)
 	store->server_oid = server_oid;
 	store->store = forest_store_open(server_oid);
 	store->object = run->object;
+	store->object_bytes = run->file_bytes;
 	reader.source.read = read_range;
 	reader.source.state = store;
 	return reader;

@@ -187,6 +187,7 @@ typedef struct StoreRange
 	uint64_t	offset;
 	size_t		len;
 	void	   *dst;
+	uint64_t	object_bytes;	/* of the whole object; 0: not known, and a disk tier reads no more than the range */
 } StoreRange;
 
 /*

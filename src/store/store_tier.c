@@ -1,0 +1,261 @@
+/*
+ * store_tier.c
+ *		The tiered store: what is written and removed goes through to the tier.
+ */
+#include "store/store_tier.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sv_hash.h"
+#include "store/store_cut.h"
+#include "store/store_tier_read.h"
+
+CacheRunId
+store_tier_object(const ObjectStore *base, const char *name)
+{
+	const TierStore *store = (const TierStore *) base;
+	uint64_t	hash[2];
+
+	sv_hash128(sv_slice(name, strlen(name)), hash);
+	return (CacheRunId) {.hi = hash[0] ^ store->identity[0],.lo = hash[1] ^ store->identity[1]};
+}
+
+/* An object that is being written to the tier. */
+typedef struct TierWrite
+{
+	DiskTier   *tier;
+	CacheRunId	object;
+	StoreCutter	cutter;
+} TierWrite;
+
+static void
+write_through(void *state, uint32_t number, SvSlice bytes)
+{
+	TierWrite  *write = state;
+	DiskRange	range = {.object = write->object,.number = number};
+
+	disk_tier_write_through(write->tier, &range, bytes);
+}
+
+/* Whether what this call writes will be read as runs are. */
+static bool
+writes_data(const TierStore *store, const StoreCall *call)
+{
+	return disk_tier_state(store->tier) == DISK_TIER_ON &&
+		(call == NULL || (call->caller != STORE_SNAPSHOT && call->caller != STORE_GC));
+}
+
+static void
+begin_write(TierWrite *write, TierStore *store, const char *name)
+{
+	*write = (TierWrite) {
+		.tier = store->tier,
+		.object = store_tier_object(&store->base, name),
+		.cutter = store_cutter(write_through, write)
+	};
+}
+
+static void
+drop(TierStore *store, const char *name)
+{
+	CacheRunId	object = store_tier_object(&store->base, name);
+
+	disk_tier_drop(store->tier, &object, 1, true);
+}
+
+/* -------------------------------------------------------------------------
+ * Putting
+ * ------------------------------------------------------------------------- */
+
+static SvStatus
+tier_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, int nparts,
+				   const StoreCall *call, SvError *err)
+{
+	TierStore  *store = (TierStore *) base;
+	SvStatus	status = store_put_if_absent(store->inner, name, parts, nparts, call, err);
+	TierWrite	write;
+
+	if (status != SV_OK || !writes_data(store, call))
+		return status;
+	begin_write(&write, store, name);
+	for (int i = 0; i < nparts; i++)
+		store_cut(&write.cutter, parts[i]);
+	store_cut_end(&write.cutter);
+	return SV_OK;
+}
+
+static SvStatus
+tier_put_if_match(ObjectStore *base, const char *name, SvSlice bytes, const char *etag,
+				  char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err)
+{
+	return store_put_if_match(((TierStore *) base)->inner, name, bytes, etag, new_etag, call, err);
+}
+
+typedef struct TierUpload
+{
+	StoreUpload base;
+	StoreUpload *inner;
+	bool		writes;			/* to the tier */
+	TierWrite	write;
+} TierUpload;
+
+static SvStatus
+tier_upload_begin(ObjectStore *base, const char *name, StoreUpload **upload,
+				  const StoreCall *call, SvError *err)
+{
+	TierStore  *store = (TierStore *) base;
+	TierUpload *opened = calloc(1, sizeof(TierUpload));
+	SvStatus	status;
+
+	if (opened == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory for uploading object \"%s\"", name);
+	status = store_upload_begin(store->inner, name, &opened->inner, call, err);
+	if (status != SV_OK)
+	{
+		free(opened);
+		return status;
+	}
+	opened->writes = writes_data(store, call);
+	if (opened->writes)
+		begin_write(&opened->write, store, name);
+	*upload = &opened->base;
+	return SV_OK;
+}
+
+static SvStatus
+tier_upload_append(StoreUpload *base, const void *data, size_t len, const StoreCall *call, SvError *err)
+{
+	TierUpload *upload = (TierUpload *) base;
+	SvStatus	status = store_upload_append(upload->inner, data, len, call, err);
+
+	if (status == SV_OK && upload->writes)
+		store_cut(&upload->write.cutter, sv_slice(data, len));
+	return status;
+}
+
+/* What was written of an object that does not come to be, or has another's content, leaves the tier. */
+static void
+end_upload(TierUpload *upload, bool succeeded)
+{
+	if (upload->writes)
+		store_cut_end(&upload->write.cutter);
+	if (upload->writes && !succeeded)
+		drop((TierStore *) upload->base.store, upload->base.name);
+	free(upload);
+}
+
+static SvStatus
+tier_upload_finish(StoreUpload *base, const StoreCall *call, SvError *err)
+{
+	TierUpload *upload = (TierUpload *) base;
+	SvStatus	status = store_upload_finish(upload->inner, call, err);
+
+	end_upload(upload, status == SV_OK);
+	return status;
+}
+
+static void
+tier_upload_abort(StoreUpload *base, const StoreCall *call)
+{
+	TierUpload *upload = (TierUpload *) base;
+
+	store_upload_abort(upload->inner, call);
+	end_upload(upload, false);
+}
+
+/* -------------------------------------------------------------------------
+ * The rest
+ * ------------------------------------------------------------------------- */
+
+static SvStatus
+tier_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *content,
+			   StoreObject *object, const StoreCall *call, SvError *err)
+{
+	return store_get_small(((TierStore *) base)->inner, name, max_bytes, content, object, call, err);
+}
+
+static SvStatus
+tier_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
+{
+	return store_head(((TierStore *) base)->inner, name, object, call, err);
+}
+
+/* A removal that failed may have happened. */
+static SvStatus
+tier_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError *err)
+{
+	TierStore  *store = (TierStore *) base;
+	SvStatus	status = store_remove(store->inner, name, call, err);
+
+	drop(store, name);
+	return status;
+}
+
+static SvStatus
+tier_remove_many(ObjectStore *base, const char *const *names, int n, int *removed,
+				 const StoreCall *call, SvError *err)
+{
+	TierStore  *store = (TierStore *) base;
+	SvStatus	status = store_remove_many(store->inner, names, n, removed, call, err);
+	CacheRunId *objects = malloc((size_t) n * sizeof(CacheRunId));
+
+	/* Without memory they go as they grow old. */
+	if (objects == NULL)
+		return status;
+	for (int i = 0; i < n; i++)
+		objects[i] = store_tier_object(base, names[i]);
+	disk_tier_drop(store->tier, objects, n, true);
+	free(objects);
+	return status;
+}
+
+static SvStatus
+tier_list(ObjectStore *base, const char *prefix, const char *after, StoreListCallback callback,
+		  void *state, const StoreCall *call, SvError *err)
+{
+	return store_list(((TierStore *) base)->inner, prefix, after, callback, state, call, err);
+}
+
+static void
+tier_close(ObjectStore *base)
+{
+	TierStore  *store = (TierStore *) base;
+
+	store_close(store->inner);
+	free(store);
+}
+
+static const ObjectStoreOps tier_ops = {
+	.put_if_absent = tier_put_if_absent,
+	.put_if_match = tier_put_if_match,
+	.upload_begin = tier_upload_begin,
+	.upload_append = tier_upload_append,
+	.upload_finish = tier_upload_finish,
+	.upload_abort = tier_upload_abort,
+	.get = store_tier_get,
+	.get_small = tier_get_small,
+	.head = tier_head,
+	.remove = tier_remove,
+	.remove_many = tier_remove_many,
+	.list = tier_list,
+	.close = tier_close
+};
+
+SvStatus
+store_tier_open(ObjectStore **store, ObjectStore *inner, DiskTier *tier, const char *identity, SvError *err)
+{
+	TierStore  *opened = calloc(1, sizeof(TierStore));
+
+	*store = NULL;
+	if (opened == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory: a store with a disk cache");
+	opened->base.ops = &tier_ops;
+	opened->base.capabilities = store_capabilities(inner);
+	opened->base.merge_gap = store_merge_gap(inner);
+	opened->inner = inner;
+	opened->tier = tier;
+	sv_hash128(sv_slice(identity, strlen(identity)), opened->identity);
+	*store = &opened->base;
+	return SV_OK;
+}

@@ -1,0 +1,23 @@
+/*
+ * store_tier_read.h
+ *		Reading by way of the disk tier.  Private to store_tier.c.
+ */
+#ifndef STORE_TIER_READ_H
+#define STORE_TIER_READ_H
+
+#include "store/store_driver.h"
+#include "store/store_tier.h"
+
+typedef struct TierStore
+{
+	ObjectStore base;
+	ObjectStore *inner;
+	DiskTier   *tier;
+	uint64_t	identity[2];	/* hash of the store's */
+} TierStore;
+
+/* The store's get (store_driver.h). */
+extern SvStatus store_tier_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
+							   const StoreCall *call, SvError *err);
+
+#endif							/* STORE_TIER_READ_H */
