@@ -205,10 +205,54 @@ SELECT skyvault_get('cache_one', repeat('k', 2000)), skyvault_exists('cache_one'
 SELECT count(*) FROM cache_one WHERE key = ANY (ARRAY[NULL, NULL]::text[]);
 SELECT key, value FROM cache_one WHERE key IN ('key0112', 'key0112', 'key0004', 'none') ORDER BY key;
 
+-- ---------------------------------------------------------------- keys of all shapes
+-- As batches sort them: alike for many bytes or for none, prefixes of one
+-- another, zero bytes, numbers, random bytes; few and many, some twice.
+SELECT skyvault_create_table('cache_shapes', 'bytea', 'bytea');
+CREATE TABLE cache_shape_keys AS
+SELECT DISTINCT ON (key) key, shape
+  FROM (SELECT 1, int8send(n) FROM generate_series(1, 3000) AS n
+		UNION ALL SELECT 2, int8send(hashint8extended(n, 7)) FROM generate_series(1, 3000) AS n
+		UNION ALL SELECT 3, ('a long common beginning:' || n)::bytea FROM generate_series(1, 3000) AS n
+		UNION ALL SELECT 4, decode(repeat('00', n), 'hex') FROM generate_series(0, 60) AS n
+		UNION ALL SELECT 5, decode(repeat('61', n), 'hex') || int4send(m) FROM generate_series(0, 30) AS n, generate_series(-2, 2) AS m
+		UNION ALL SELECT 6, substr(sha512(n::text::bytea), 1, n % 64 + 1) FROM generate_series(1, 3000) AS n) AS keys(shape, key);
+SELECT skyvault_multi_put('cache_shapes', array_agg(key), array_agg(sha256(key))) FROM cache_shape_keys;
+SELECT skyvault_flush();
+-- Batches of so many keys in no order, each key in some of them twice, with keys that are not there.
+SELECT per_batch, count(*) AS keys, count(*) FILTER (WHERE value IS DISTINCT FROM CASE WHEN is_there THEN sha256(key) END) AS wrong
+  FROM unnest(ARRAY[2, 7, 24, 25, 300, 5000, 30000]) AS per_batch,
+	   LATERAL (SELECT array_agg(key ORDER BY n) AS keys, array_agg(is_there ORDER BY n) AS there
+				  FROM (SELECT key, is_there, row_number() OVER (ORDER BY md5(key || per_batch::text::bytea)) AS n
+						  FROM (SELECT key, true FROM cache_shape_keys
+								UNION ALL SELECT key, true FROM cache_shape_keys WHERE length(key) % 3 = 0
+								UNION ALL SELECT key || '\x00'::bytea, false FROM cache_shape_keys WHERE shape IN (2, 3)) AS k(key, is_there)) AS numbered
+				 GROUP BY n / per_batch) AS batches,
+	   LATERAL unnest(keys, there, skyvault_get_array('cache_shapes'::regclass, keys)) AS answers(key, is_there, value)
+ GROUP BY per_batch ORDER BY per_batch;
+-- And with several tables at once.
+SELECT count(*), count(*) FILTER (WHERE g.value IS DISTINCT FROM CASE WHEN t = 'cache_shapes'::regclass THEN sha256(key) END) AS wrong
+  FROM (SELECT array_agg(key ORDER BY md5(key)) AS keys, array_agg((CASE length(key) % 2 WHEN 0 THEN 'cache_shapes' ELSE 'cache_values' END)::regclass ORDER BY md5(key)) AS tables
+		  FROM cache_shape_keys) AS batch,
+	   LATERAL skyvault_multi_get(tables, keys) AS g(t, key, value);
+-- Cursors that read batches in turns do not disturb one another.
+BEGIN;
+DECLARE one CURSOR FOR SELECT key, value FROM cache_shapes WHERE key = ANY (ARRAY(SELECT key FROM cache_shape_keys WHERE shape = 2 ORDER BY key LIMIT 4));
+DECLARE other CURSOR FOR SELECT key, value FROM cache_shapes WHERE key = ANY (ARRAY(SELECT key FROM cache_shape_keys WHERE shape = 3 ORDER BY key LIMIT 4));
+CREATE FUNCTION next_is_right(c refcursor) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+BEGIN
+	FETCH NEXT FROM c INTO r;
+	RETURN r.value = sha256(r.key);
+END $$;
+SELECT next_is_right('one'), next_is_right('other'), next_is_right('one'), next_is_right('other'), next_is_right('one'), next_is_right('other');
+ROLLBACK;
+
 DROP FUNCTION all_sizes(), wrong_answers(float8, int);
 DROP PROCEDURE play(int);
-DROP TABLE cache_sizes, cache_truth, cache_rounds;
-DROP FOREIGN TABLE cache_values, cache_one, cache_two, cache_three;
+DROP TABLE cache_sizes, cache_truth, cache_rounds, cache_shape_keys;
+DROP FOREIGN TABLE cache_values, cache_one, cache_two, cache_three, cache_shapes;
 SET client_min_messages = warning;
 DROP SERVER cache_vault;
 RESET client_min_messages;

@@ -27,7 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Keys of one forest_multi_get; fewer when their values turn out to be large. */
+/* Keys of one forest_batch_get; fewer when their values turn out to be large. */
 #define BATCH_KEYS 1000
 #define BATCH_BYTES (16 * 1024 * 1024)
 
@@ -50,8 +50,7 @@ typedef struct FdwScan
 
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
-	const ForestTable **tables; /* BATCH_KEYS times the table */
-	ForestValue *batch;
+	const ForestValue *batch;
 	int			batch_size;		/* for the next batch */
 	int			batch_first;	/* target of batch[0] */
 	int			batch_count;
@@ -191,20 +190,6 @@ build_targets(ForeignScanState *node, FdwScan *scan)
 	scan->targets_ready = true;
 }
 
-/* The tables of a batch, all the same; made when the first batch is read. */
-static const ForestTable *const *
-batch_tables(ForeignScanState *node, FdwScan *scan)
-{
-	if (scan->tables == NULL)
-	{
-		scan->tables = MemoryContextAlloc(node->ss.ps.state->es_query_cxt,
-										  sizeof(ForestTable *) * BATCH_KEYS);
-		for (int i = 0; i < BATCH_KEYS; i++)
-			scan->tables[i] = &scan->table;
-	}
-	return scan->tables;
-}
-
 static void
 adapt_batch_size(FdwScan *scan)
 {
@@ -217,8 +202,22 @@ adapt_batch_size(FdwScan *scan)
 		scan->batch_size = Max(1, scan->batch_count / (int) Min(bytes / BATCH_BYTES + 1, INT_MAX));
 }
 
+/* Its memory ends with the context. */
+static const ForestValue *
+read_keys(FdwScan *scan, const SvSlice *keys, int n)
+{
+	const ForestTable *table = &scan->table;
+	ForestValue *value;
+
+	if (n > 1)
+		return forest_batch_get(forest_batch_begin(), &table, true, keys, n, scan->snapshot);
+	value = palloc(sizeof(ForestValue));
+	forest_get(table, keys[0], scan->snapshot, value);
+	return value;
+}
+
 static void
-read_batch(ForeignScanState *node, FdwScan *scan)
+read_batch(FdwScan *scan)
 {
 	int			n = Min(scan->targets.n - scan->next_target, scan->batch_size);
 	SvSlice    *keys = &scan->targets.points[scan->next_target];
@@ -226,11 +225,7 @@ read_batch(ForeignScanState *node, FdwScan *scan)
 
 	MemoryContextReset(scan->read_context);
 	old = MemoryContextSwitchTo(scan->read_context);
-	scan->batch = palloc0(sizeof(ForestValue) * n);
-	if (n == 1)
-		forest_get(&scan->table, keys[0], scan->snapshot, &scan->batch[0]);
-	else
-		forest_multi_get(batch_tables(node, scan), keys, n, scan->snapshot, scan->batch);
+	scan->batch = read_keys(scan, keys, n);
 	MemoryContextSwitchTo(old);
 
 	scan->batch_first = scan->next_target;
@@ -241,7 +236,7 @@ read_batch(ForeignScanState *node, FdwScan *scan)
 }
 
 static bool
-next_point(ForeignScanState *node, FdwScan *scan, SvSlice *key, ForestValue *value)
+next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 {
 	for (;;)
 	{
@@ -257,7 +252,7 @@ next_point(ForeignScanState *node, FdwScan *scan, SvSlice *key, ForestValue *val
 		}
 		if (scan->next_target >= scan->targets.n)
 			return false;
-		read_batch(node, scan);
+		read_batch(scan);
 	}
 }
 
@@ -360,7 +355,7 @@ fdw_scan_iterate(ForeignScanState *node)
 		build_targets(node, scan);
 	for (;;)
 	{
-		if (!(scan->targets.are_points ? next_point(node, scan, &key, &value) :
+		if (!(scan->targets.are_points ? next_point(scan, &key, &value) :
 			  next_in_range(scan, &key, &value)))
 			return ExecClearTuple(node->ss.ss_ScanTupleSlot);
 		store_row(node, scan, key, &value);

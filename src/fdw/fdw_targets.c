@@ -322,14 +322,19 @@ static void
 sort_points(FdwTargets *targets)
 {
 	SvSlice    *sorted;
+	KeySortItem *room;
 	int		   *order;
 	int			kept = 0;
 
 	if (targets->n < 2)
 		return;
 	sorted = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SvSlice) * targets->n);
+	room = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(KeySortItem) * 2 * targets->n);
 	order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * targets->n);
-	key_sort(targets->points, targets->n, order);
+	for (int i = 0; i < targets->n; i++)
+		order[i] = i;
+	key_sort(targets->points, order, targets->n, room);
+	pfree(room);
 	for (int i = 0; i < targets->n; i++)
 	{
 		SvSlice		point = targets->points[order[i]];

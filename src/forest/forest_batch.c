@@ -11,6 +11,7 @@
 
 #include "forest/forest_batch.h"
 
+#include "base/sv_scratch.h"
 #include "forest/forest_lookup.h"
 #include "forest/forest_run.h"
 #include "forest/key_sort.h"
@@ -23,39 +24,28 @@
 /* So many keys ahead, the delta's filter is asked for its memory. */
 #define DELTA_KEYS_AHEAD 8
 
-/* One wanted key; equal ones are neighbours once sorted. */
-typedef struct BatchKey
-{
-	SvSlice		key;
-	const ForestTable *table;
-	int			position;		/* in the caller's arrays */
-} BatchKey;
+/* What is kept of a batch's memory for the next one. */
+#define KEPT_BYTES ((size_t) 4 * 1024 * 1024)
 
-static inline int
-compare_tables(const ForestTable *a, const ForestTable *b)
+typedef struct BatchMemory
 {
-	if (a == b)
-		return 0;
-	if (a->vault_id != b->vault_id)
-		return a->vault_id < b->vault_id ? -1 : 1;
-	return (a->table_id > b->table_id) - (a->table_id < b->table_id);
-}
+	SvScratch		callers;		/* forest_batch_room, until the end */
+	SvScratch		scratch;			/* of one get, its answers included */
+	SvBuffer	values;
+} BatchMemory;
 
-static int
-compare_batch_keys(const void *a, const void *b)
+struct ForestBatch
 {
-	const BatchKey *left = a;
-	const BatchKey *right = b;
-	int			c = compare_tables(left->table, right->table);
-
-	return c != 0 ? c : sv_slice_compare(left->key, right->key);
-}
+	BatchMemory *memory;		/* NULL: given back */
+	MemoryContextCallback callback;
+};
 
 /* A table's keys on their way through its runs. */
 typedef struct BatchTable
 {
 	ForestView *view;
 	int32		table_id;
+	SvScratch    *scratch;
 	SvBuffer   *values;
 	SvSlice    *keys;			/* of the table, ascending, without repeats */
 	SvSlice    *walkeys;		/* the same with the table id in front; NULL until needed */
@@ -70,33 +60,25 @@ typedef struct BatchTable
 	RunAnswer  *heard;
 } BatchTable;
 
-static bool
-is_one_table(const ForestTable *const *tables, int n)
+static void report_no_memory(Size bytes) pg_attribute_noreturn();
+
+static void
+report_no_memory(Size bytes)
 {
-	for (int i = 1; i < n; i++)
-		if (tables[i] != tables[0])
-			return false;
-	return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("out of memory"),
+			 errdetail("Failed on request of size %zu for a batch of keys.", bytes)));
 }
 
-static BatchKey *
-sort_batch(const ForestTable *const *tables, const SvSlice *keys, int n)
+static void *
+take_room(SvScratch *scratch, Size n, Size bytes)
 {
-	BatchKey   *batch = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(BatchKey));
+	void	   *room = n > SIZE_MAX / 4 / bytes ? NULL : sv_scratch_take(scratch, n * bytes);
 
-	if (is_one_table(tables, n))
-	{
-		int		   *order = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int));
-
-		key_sort(keys, n, order);
-		for (int i = 0; i < n; i++)
-			batch[i] = (BatchKey) {.key = keys[order[i]],.table = tables[0],.position = order[i]};
-		return batch;
-	}
-	for (int i = 0; i < n; i++)
-		batch[i] = (BatchKey) {.key = keys[i],.table = tables[i],.position = i};
-	qsort(batch, n, sizeof(BatchKey), compare_batch_keys);
-	return batch;
+	if (room == NULL)
+		report_no_memory(n * bytes);
+	return room;
 }
 
 static void
@@ -107,8 +89,8 @@ make_walkeys(BatchTable *batch, int n)
 
 	for (int i = 0; i < n; i++)
 		bytes += LSM_WALKEY_PREFIX_BYTES + batch->keys[i].len;
-	at = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
-	batch->walkeys = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(SvSlice));
+	at = take_room(batch->scratch, 1, bytes);
+	batch->walkeys = take_room(batch->scratch, n, sizeof(SvSlice));
 	for (int i = 0; i < n; i++)
 	{
 		batch->walkeys[i] = sv_slice(at, LSM_WALKEY_PREFIX_BYTES + batch->keys[i].len);
@@ -116,6 +98,26 @@ make_walkeys(BatchTable *batch, int n)
 		memcpy(at + LSM_WALKEY_PREFIX_BYTES, batch->keys[i].data, batch->keys[i].len);
 		at += batch->walkeys[i].len;
 	}
+}
+
+/* Of the missing keys from `first` on, the index of the first that is above `key`; or not below it, if `at` is set. */
+static int
+first_missing(const BatchTable *batch, int first, SvSlice key, bool at)
+{
+	int			low = first;
+	int			high = batch->nmissing;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		int			c = sv_slice_compare(batch->keys[batch->missing[middle]], key);
+
+		if (c < 0 || (c == 0 && !at))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 /*
@@ -133,22 +135,21 @@ match_group(BatchTable *batch, const LsmGroup *group)
 		int			s = lsm_group_seek(group, batch->keys[batch->missing[i]]);
 		const LsmSourceRun *source = &group->sources[s];
 		const SvSlice *run_keys;
+		int			end;
 
 		if (s == group->count)
 			break;
 		run_keys = source->run->tier == LSM_WAL ? batch->walkeys : batch->keys;
-		for (; i < batch->nmissing; i++)
+		end = first_missing(batch, i, source->part->max_key, false);
+		for (i = first_missing(batch, i, source->part->min_key, true); i < end; i++)
 		{
 			int			key = batch->missing[i];
 
-			if (sv_slice_compare(batch->keys[key], source->part->max_key) > 0)
-				break;
-			if (sv_slice_compare(batch->keys[key], source->part->min_key) < 0)
-				continue;
 			batch->asked_of[n] = source->run;
 			batch->asked[n] = run_keys[key];
 			batch->asked_at[n++] = key;
 		}
+		i = end;
 	}
 	return n;
 }
@@ -161,8 +162,8 @@ ask_group(BatchTable *batch, const LsmGroup *group)
 	CHECK_FOR_INTERRUPTS();
 	if (n == 0)
 		return;
-	forest_run_get_many(batch->view->server_oid, batch->asked_of, batch->asked, n, batch->values,
-						batch->heard);
+	forest_run_get_many(batch->view->server_oid, batch->asked_of, batch->asked, n, batch->scratch,
+						batch->values, batch->heard);
 	for (int i = 0; i < n; i++)
 		batch->answers[batch->asked_at[i]] = batch->heard[i];
 }
@@ -232,74 +233,136 @@ ask_delta(BatchTable *batch, int n)
 	}
 }
 
-/* The stretch of wanted keys from batch[0] on that are of one table: its length, and how many are distinct. */
+/* The tables of wanted keys, which are in the order of their positions. */
+typedef struct Wanted
+{
+	const ForestTable *const *tables;
+	const SvSlice *keys;
+	bool		one_table;
+} Wanted;
+
+static const ForestTable *
+table_of(const Wanted *wanted, int position)
+{
+	return wanted->tables[wanted->one_table ? 0 : position];
+}
+
 static int
-same_table(const BatchKey *batch, int n)
+compare_tables(const ForestTable *a, const ForestTable *b)
+{
+	if (a == b)
+		return 0;
+	if (a->vault_id != b->vault_id)
+		return a->vault_id < b->vault_id ? -1 : 1;
+	return (a->table_id > b->table_id) - (a->table_id < b->table_id);
+}
+
+static int
+compare_positions_by_table(const void *a, const void *b, void *arg)
+{
+	int			left = *(const int *) a;
+	int			right = *(const int *) b;
+	int			c = compare_tables(table_of(arg, left), table_of(arg, right));
+
+	return c != 0 ? c : left - right;
+}
+
+/* How many of the positions from order[0] on are of one table. */
+static int
+same_table(const Wanted *wanted, const int *order, int n)
 {
 	int			count = 1;
 
-	while (count < n && compare_tables(batch[0].table, batch[count].table) == 0)
+	if (wanted->one_table)
+		return n;
+	while (count < n && compare_tables(table_of(wanted, order[0]), table_of(wanted, order[count])) == 0)
 		count++;
 	return count;
 }
 
-/* Where the value of each wanted key is, once the values no longer move. */
-typedef struct BatchResult
+/* The positions by table and key. */
+static int *
+sort_wanted(const Wanted *wanted, int n, SvScratch *scratch)
 {
-	RunAnswer	answer;
-	int			position;
-} BatchResult;
+	int		   *order = take_room(scratch, n, sizeof(int));
+	KeySortItem *room = take_room(scratch, n, 2 * sizeof(KeySortItem));
+	int			count;
 
-static void
-look_up_table(ForestView *view, const BatchKey *wanted, int n, SvBuffer *values, BatchResult *results)
+	for (int i = 0; i < n; i++)
+		order[i] = i;
+	if (!wanted->one_table)
+		qsort_arg(order, n, sizeof(int), compare_positions_by_table, unconstify(Wanted *, wanted));
+	for (int i = 0; i < n; i += count)
+	{
+		count = same_table(wanted, order + i, n - i);
+		key_sort(wanted->keys, order + i, count, room);
+	}
+	return order;
+}
+
+/* The keys at the positions, once each; returns how many, and for each position which one in distinct_of. */
+static int
+distinct_keys(const Wanted *wanted, const int *order, int n, SvSlice *keys, int *distinct_of)
 {
-	Size		room = n;
-	BatchTable	batch = {
-		.view = view,
-		.table_id = wanted[0].table->table_id,
-		.values = values,
-		.keys = palloc_extended(room * sizeof(SvSlice), MCXT_ALLOC_HUGE),
-		.answers = palloc_extended(room * sizeof(RunAnswer), MCXT_ALLOC_HUGE),
-		.missing = palloc_extended(room * sizeof(int), MCXT_ALLOC_HUGE),
-		.asked_of = palloc_extended(room * sizeof(LsmRun *), MCXT_ALLOC_HUGE),
-		.asked = palloc_extended(room * sizeof(SvSlice), MCXT_ALLOC_HUGE),
-		.asked_at = palloc_extended(room * sizeof(int), MCXT_ALLOC_HUGE),
-		.heard = palloc_extended(room * sizeof(RunAnswer), MCXT_ALLOC_HUGE)
-	};
 	int			distinct = 0;
 
 	for (int i = 0; i < n; i++)
-		if (i == 0 || !sv_slice_equal(wanted[i - 1].key, wanted[i].key))
-			batch.keys[distinct++] = wanted[i].key;
+	{
+		SvSlice		key = wanted->keys[order[i]];
+
+		if (distinct == 0 || !sv_slice_equal(keys[distinct - 1], key))
+			keys[distinct++] = key;
+		distinct_of[i] = distinct - 1;
+	}
+	return distinct;
+}
+
+/* Looks up the keys at the positions, which are of one table, and answers by position. */
+static void
+look_up_table(ForestView *view, const Wanted *wanted, const int *order, int n, BatchMemory *memory,
+			  RunAnswer *answers)
+{
+	SvScratch    *scratch = &memory->scratch;
+	int		   *distinct_of = take_room(scratch, n, sizeof(int));
+	BatchTable	batch = {
+		.view = view,
+		.table_id = table_of(wanted, order[0])->table_id,
+		.scratch = scratch,
+		.values = &memory->values,
+		.keys = take_room(scratch, n, sizeof(SvSlice)),
+		.answers = take_room(scratch, n, sizeof(RunAnswer)),
+		.missing = take_room(scratch, n, sizeof(int)),
+		.asked_of = take_room(scratch, n, sizeof(LsmRun *)),
+		.asked = take_room(scratch, n, sizeof(SvSlice)),
+		.asked_at = take_room(scratch, n, sizeof(int)),
+		.heard = take_room(scratch, n, sizeof(RunAnswer))
+	};
+	int			distinct = distinct_keys(wanted, order, n, batch.keys, distinct_of);
+
 	ask_delta(&batch, distinct);
 	if (batch.nmissing > 0)
 		ask_runs(&batch, distinct);
-
-	distinct = -1;
 	for (int i = 0; i < n; i++)
-	{
-		if (i == 0 || !sv_slice_equal(wanted[i - 1].key, wanted[i].key))
-			distinct++;
-		results[i] = (BatchResult) {.answer = batch.answers[distinct],.position = wanted[i].position};
-	}
+		answers[order[i]] = batch.answers[distinct_of[i]];
 }
 
 static void
-look_up_batch(const BatchKey *batch, int n, Snapshot snapshot, SvBuffer *values, BatchResult *results)
+look_up_tables(const Wanted *wanted, int n, Snapshot snapshot, BatchMemory *memory, RunAnswer *answers)
 {
+	const int  *order = sort_wanted(wanted, n, &memory->scratch);
 	ForestView	view;
 	bool		is_open = false;
 	int			count;
 
 	for (int i = 0; i < n; i += count)
 	{
-		const ForestTable *table = batch[i].table;
+		const ForestTable *table = table_of(wanted, order[i]);
 
-		count = same_table(&batch[i], n - i);
+		count = same_table(wanted, order + i, n - i);
 		if (table->table_id == 0)
 		{
 			for (int j = i; j < i + count; j++)
-				results[j] = (BatchResult) {.answer = {.kind = RUN_ABSENT},.position = batch[j].position};
+				answers[order[j]].kind = RUN_ABSENT;
 			continue;
 		}
 		if (is_open && view.vault_id != table->vault_id)
@@ -312,42 +375,130 @@ look_up_batch(const BatchKey *batch, int n, Snapshot snapshot, SvBuffer *values,
 		else
 			forest_table_check_key(table);
 		is_open = true;
-		look_up_table(&view, &batch[i], count, values, &results[i]);
+		look_up_table(&view, wanted, order + i, count, memory, answers);
 	}
 	if (is_open)
 		forest_view_close(&view);
 }
 
-void
-forest_multi_get(const ForestTable *const *tables, const SvSlice *keys, int n,
-				 Snapshot snapshot, ForestValue *out)
+const ForestValue *
+forest_batch_get(ForestBatch *batch, const ForestTable *const *tables, bool one_table,
+				 const SvSlice *keys, int n, Snapshot snapshot)
 {
-	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
+	BatchMemory *memory = batch->memory;
+	Wanted		wanted = {.tables = tables,.keys = keys,.one_table = one_table};
 	TimestampTz now = forest_now();
-	MemoryContext scratch;
-	MemoryContext result;
-	BatchResult *results;
-	SvBuffer	values;
+	RunAnswer  *answers;
+	ForestValue *out;
 
-	if (n == 0)
-		return;
-	sv_buffer_init(&values, &alloc);
-	scratch = AllocSetContextCreate(CurrentMemoryContext, "skyvault batch", ALLOCSET_DEFAULT_SIZES);
-	result = MemoryContextSwitchTo(scratch);
-	results = MemoryContextAllocHuge(scratch, n * sizeof(BatchResult));
-	look_up_batch(sort_batch(tables, keys, n), n, snapshot, &values, results);
+	sv_scratch_reset(&memory->scratch, KEPT_BYTES);
+	sv_buffer_reset(&memory->values);
+	answers = take_room(&memory->scratch, n, sizeof(RunAnswer));
+	out = take_room(&memory->scratch, n, sizeof(ForestValue));
+	if (n > 0)
+		look_up_tables(&wanted, n, snapshot, memory, answers);
 
+	/* The values move no more. */
 	for (int i = 0; i < n; i++)
 	{
-		const RunAnswer *answer = &results[i].answer;
-		ForestValue *value = &out[results[i].position];
-
-		value->found = answer->kind == SST_VALUE &&
+		const RunAnswer *answer = &answers[i];
+		bool		found = answer->kind == SST_VALUE &&
 			(answer->expires_at == DT_NOEND || answer->expires_at > now);
-		value->value = value->found && answer->value_len > 0 ?
-			sv_slice(values.data + answer->value_at, answer->value_len) : sv_slice(NULL, 0);
-		value->expires_at = value->found ? answer->expires_at : DT_NOEND;
+
+		out[i].found = found;
+		out[i].value = found && answer->value_len > 0 ?
+			sv_slice(memory->values.data + answer->value_at, answer->value_len) : sv_slice(NULL, 0);
+		out[i].expires_at = found ? answer->expires_at : DT_NOEND;
 	}
-	MemoryContextSwitchTo(result);
-	MemoryContextDelete(scratch);
+	return out;
+}
+
+/* ---- memory ---- */
+
+/* That of the last batch that ended; NULL while another has it, or before the first. */
+static BatchMemory *kept;
+
+static void
+free_memory(BatchMemory *memory)
+{
+	sv_scratch_free(&memory->callers);
+	sv_scratch_free(&memory->scratch);
+	sv_buffer_free(&memory->values);
+	free(memory);
+}
+
+/* Runs when the batch ends, or when the context in which it began goes. */
+static void
+give_back(void *arg)
+{
+	ForestBatch *batch = arg;
+	BatchMemory *memory = batch->memory;
+
+	batch->memory = NULL;
+	if (memory == NULL)
+		return;
+	sv_scratch_reset(&memory->callers, KEPT_BYTES);
+	sv_scratch_reset(&memory->scratch, KEPT_BYTES);
+	if (memory->values.capacity > KEPT_BYTES)
+		sv_buffer_free(&memory->values);
+	if (kept == NULL)
+		kept = memory;
+	else
+		free_memory(memory);
+}
+
+/*
+ * glibc returns what is free at the top of the heap to the system when it is
+ * more than twice the largest piece that was mapped and freed before; and what
+ * surrounds a batch (its parameters, its tuplestore) takes and frees some
+ * hundred kilobytes each time.  To have a page taken away and get it again,
+ * empty, costs about what four lookups cost.  So this frees a large piece, once
+ * in a process.
+ */
+static void
+keep_top_of_heap(void)
+{
+	SvScratch		scratch = {0};
+
+	(void) sv_scratch_take(&scratch, KEPT_BYTES / 2);
+	sv_scratch_free(&scratch);
+}
+
+static BatchMemory *
+make_memory(void)
+{
+	BatchMemory *memory = calloc(1, sizeof(BatchMemory));
+
+	if (memory == NULL)
+		report_no_memory(sizeof(BatchMemory));
+	sv_buffer_init(&memory->values, &sv_malloc_alloc);
+	keep_top_of_heap();
+	return memory;
+}
+
+ForestBatch *
+forest_batch_begin(void)
+{
+	ForestBatch *batch = palloc0(sizeof(ForestBatch));
+
+	if (kept == NULL)
+		kept = make_memory();
+	batch->memory = kept;
+	kept = NULL;
+	batch->callback.func = give_back;
+	batch->callback.arg = batch;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &batch->callback);
+	return batch;
+}
+
+void *
+forest_batch_room(ForestBatch *batch, Size n, Size bytes)
+{
+	return take_room(&batch->memory->callers, n, bytes);
+}
+
+void
+forest_batch_end(ForestBatch *batch)
+{
+	give_back(batch);
 }

@@ -11,11 +11,26 @@
 #include "forest/forest_read.h"
 
 /*
- * Looks up keys[i] in tables[i] for n pairs in any order, repeats allowed, all
- * under one snapshot; otherwise like forest_get.  out[i] is the answer to
- * pair i.  The values are in one piece of memory of CurrentMemoryContext.
+ * Batches of one caller, one after the other.  What is begun lives in
+ * CurrentMemoryContext, and ends with it at the latest; its memory is kept for
+ * the next one of the process, up to some megabytes.
  */
-extern void forest_multi_get(const ForestTable *const *tables, const SvSlice *keys, int n,
-							 Snapshot snapshot, ForestValue *out);
+typedef struct ForestBatch ForestBatch;
+
+extern ForestBatch *forest_batch_begin(void);
+extern void forest_batch_end(ForestBatch *batch);
+
+/* Room for n things of so many bytes, for the caller's arrays, good until the end. */
+extern void *forest_batch_room(ForestBatch *batch, Size n, Size bytes);
+
+/*
+ * Looks up keys[i] in tables[i], or with one_table all in tables[0], for n keys
+ * in any order, repeats allowed, all under one snapshot; otherwise like
+ * forest_get.  The i-th answer is that of key i.  Answers and their values are
+ * good until the next get, or the end.
+ */
+extern const ForestValue *forest_batch_get(ForestBatch *batch, const ForestTable *const *tables,
+										   bool one_table, const SvSlice *keys, int n,
+										   Snapshot snapshot);
 
 #endif							/* FOREST_BATCH_H */

@@ -175,34 +175,52 @@ any_uncached(const RunAnswer *answers, uint32 n)
 	return false;
 }
 
+static void *
+take_room(SvScratch *scratch, Size bytes)
+{
+	void	   *room = sv_scratch_take(scratch, bytes);
+
+	if (room == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("Failed on request of size %zu for a batch of keys.", bytes)));
+	return room;
+}
+
 /* One RunReader for each stretch of keys of a run, and a pointer to it for each key. */
 static const RunReader *const *
-make_readers(const LsmRun *const *runs, uint32 n, RunReader *readers, const RunReader **of_keys)
+make_readers(const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 {
-	uint32		used = 0;
+	const RunReader **of_keys = take_room(scratch, n * sizeof(RunReader *));
 
 	for (uint32 i = 0; i < n; i++)
 	{
-		if (i == 0 || runs[i] != runs[i - 1])
-			readers[used++] = forest_run_cached(runs[i]);
-		of_keys[i] = &readers[used - 1];
+		RunReader  *reader;
+
+		if (i > 0 && runs[i] == runs[i - 1])
+		{
+			of_keys[i] = of_keys[i - 1];
+			continue;
+		}
+		reader = take_room(scratch, sizeof(RunReader));
+		*reader = forest_run_cached(runs[i]);
+		of_keys[i] = reader;
 	}
 	return of_keys;
 }
 
 void
 forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
-					SvBuffer *values, RunAnswer *answers)
+					SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
 {
-	RunReader  *readers = palloc_extended(n * sizeof(RunReader), MCXT_ALLOC_HUGE);
-	const RunReader **of_keys = palloc_extended(n * sizeof(RunReader *), MCXT_ALLOC_HUGE);
 	uint32		uncached;
 	uint32		count;
 	SvError		err;
 
 	/* What fails here is a damaged block, and names its object. */
-	if (run_reader_get_many(pg_caches(), make_readers(runs, n, readers, of_keys), run_keys, n, values,
-							answers, &uncached, &err) != SV_OK)
+	if (run_reader_get_many(pg_caches(), make_readers(runs, n, scratch), run_keys, n, values, answers,
+							&uncached, &err) != SV_OK)
 		pg_status_report(ERROR, &err);
 	for (uint32 i = 0; i < n && uncached > 0; i += count)
 	{
@@ -210,8 +228,6 @@ forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *ru
 		if (any_uncached(answers + i, count))
 			load_many(server_oid, runs[i], run_keys + i, count, values, answers + i);
 	}
-	pfree(of_keys);
-	pfree(readers);
 }
 
 static void

@@ -15,6 +15,7 @@
 
 #include "postgres.h"
 
+#include "base/sv_scratch.h"
 #include "cache/run_reader.h"
 #include "lsm/lsm_forest.h"
 #include "lsm/lsm_merge.h"
@@ -37,11 +38,10 @@ extern void forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, S
 
 /*
  * The same for many keys: run_keys[i] in runs[i].  The keys of a run are
- * neighbours and ascend.  Memory for the time of the call is taken from
- * CurrentMemoryContext.
+ * neighbours and ascend.  Memory is taken from the scratch.
  */
 extern void forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys,
-								uint32 n, SvBuffer *values, RunAnswer *answers);
+								uint32 n, SvScratch *scratch, SvBuffer *values, RunAnswer *answers);
 
 /*
  * Iterates over the table's entries with low <= key < high in the runs of a

@@ -3,53 +3,61 @@
  *		See key_sort.h.
  *
  * Keys of a table tend to begin alike.  So what all of them begin with is left
- * out, and the eight bytes after it are sorted as a number, by radix.  Keys
- * whose numbers are equal are then compared in full.
+ * out, and the eight bytes after it are taken as a number.  A radix sort by
+ * the first bytes of it that differ, as few as should tell most keys apart,
+ * leaves groups of mostly one key; insertion does the rest.
  */
 #include "postgres.h"
 
 #include "forest/key_sort.h"
 
 #include "port/pg_bswap.h"
-#include "utils/memutils.h"
 
 #define WINDOW_BYTES 8
 #define DIGITS 256
 
 /* Up to this many, insertion is faster than counting digits. */
-#define FEW_KEYS 48
+#define FEW_KEYS 24
 
-typedef struct SortItem
+/* Bytes are sorted by until they have so many combinations for each key. */
+#define COMBINATIONS_PER_KEY 4
+
+/* Bytes of the windows to sort by, and how often each of their values occurs. */
+typedef struct Radix
 {
-	uint64		window;			/* the bytes after the common prefix, zeros where the key ends */
-	int			position;
-} SortItem;
+	int			n;
+	int			shifts[WINDOW_BYTES];	/* highest byte first */
+	int			counts[WINDOW_BYTES][DIGITS];
+} Radix;
 
 static size_t
-common_prefix(const SvSlice *keys, int n)
+common_prefix(const SvSlice *keys, const int *order, int n)
 {
-	size_t		common = keys[0].len;
+	const SvSlice *first = &keys[order[0]];
+	size_t		common = first->len;
 
-	for (int i = 1; i < n; i++)
+	for (int i = 1; i < n && common > 0; i++)
 	{
-		size_t		len = Min(common, keys[i].len);
+		const SvSlice *key = &keys[order[i]];
+		size_t		len = Min(common, key->len);
 		size_t		same = 0;
 
-		while (same < len && keys[0].data[same] == keys[i].data[same])
+		while (same < len && first->data[same] == key->data[same])
 			same++;
 		common = same;
-		if (common == 0)
-			break;
 	}
 	return common;
 }
 
-static uint64
+static inline uint64
 window_at(SvSlice key, size_t start)
 {
 	uint64		window = 0;
 
-	memcpy(&window, key.data + start, Min(key.len - start, WINDOW_BYTES));
+	if (key.len - start >= WINDOW_BYTES)
+		memcpy(&window, key.data + start, WINDOW_BYTES);
+	else if (key.len > start)
+		memcpy(&window, key.data + start, key.len - start);
 	return pg_hton64(window);
 }
 
@@ -58,8 +66,8 @@ static int
 compare_items(const void *a, const void *b, void *arg)
 {
 	const SvSlice *keys = arg;
-	const SortItem *left = a;
-	const SortItem *right = b;
+	const KeySortItem *left = a;
+	const KeySortItem *right = b;
 	int			cmp;
 
 	if (left->window != right->window)
@@ -68,26 +76,17 @@ compare_items(const void *a, const void *b, void *arg)
 	return cmp != 0 ? cmp : left->position - right->position;
 }
 
-static bool
-is_sorted(SvSlice *keys, const SortItem *items, int n)
-{
-	for (int i = 1; i < n; i++)
-		if (compare_items(&items[i - 1], &items[i], keys) > 0)
-			return false;
-	return true;
-}
-
 static void
-sort_by_comparison(SvSlice *keys, SortItem *items, int n)
+sort_by_comparison(SvSlice *keys, KeySortItem *items, int n)
 {
 	if (n > FEW_KEYS)
 	{
-		qsort_arg(items, n, sizeof(SortItem), compare_items, keys);
+		qsort_arg(items, n, sizeof(KeySortItem), compare_items, keys);
 		return;
 	}
 	for (int i = 1; i < n; i++)
 	{
-		SortItem	item = items[i];
+		KeySortItem item = items[i];
 		int			at = i;
 
 		for (; at > 0 && compare_items(&item, &items[at - 1], keys) < 0; at--)
@@ -96,9 +95,51 @@ sort_by_comparison(SvSlice *keys, SortItem *items, int n)
 	}
 }
 
+static bool
+is_sorted(SvSlice *keys, const KeySortItem *items, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (compare_items(&items[i - 1], &items[i], keys) > 0)
+			return false;
+	return true;
+}
+
+/* Counts one byte's values; how many there are. */
+static int
+count_digit(const KeySortItem *items, int n, int shift, int *counts)
+{
+	int			different = 0;
+
+	memset(counts, 0, DIGITS * sizeof(int));
+	for (int i = 0; i < n; i++)
+		counts[(items[i].window >> shift) & (DIGITS - 1)]++;
+	for (int digit = 0; digit < DIGITS; digit++)
+		different += counts[digit] > 0;
+	return different;
+}
+
+/* A byte that is the same in all keys tells none apart. */
+static void
+choose_digits(const KeySortItem *items, int n, Radix *radix)
+{
+	double		combinations = 1;
+
+	radix->n = 0;
+	for (int byte = 0; byte < WINDOW_BYTES && combinations < (double) n * COMBINATIONS_PER_KEY; byte++)
+	{
+		int			shift = 8 * (WINDOW_BYTES - 1 - byte);
+		int			different = count_digit(items, n, shift, radix->counts[radix->n]);
+
+		if (different == 1)
+			continue;
+		combinations *= different;
+		radix->shifts[radix->n++] = shift;
+	}
+}
+
 /* Copies the items in the order of one byte of their windows; of equal ones the order stays. */
 static void
-sort_by_digit(const SortItem *items, SortItem *to, int n, int shift, const int *counts)
+sort_by_digit(const KeySortItem *items, KeySortItem *to, int n, int shift, const int *counts)
 {
 	int			starts[DIGITS];
 	int			start = 0;
@@ -112,69 +153,60 @@ sort_by_digit(const SortItem *items, SortItem *to, int n, int shift, const int *
 		to[starts[(items[i].window >> shift) & (DIGITS - 1)]++] = items[i];
 }
 
-/* Sorts by window; returns items or spare, where the result is. */
-static SortItem *
-sort_by_window(SortItem *items, SortItem *spare, int n)
+/* Returns where the result is: items or spare. */
+static KeySortItem *
+sort_by_digits(KeySortItem *items, KeySortItem *spare, int n, const Radix *radix)
 {
-	int			counts[WINDOW_BYTES][DIGITS] = {{0}};
-
-	for (int i = 0; i < n; i++)
-		for (int byte = 0; byte < WINDOW_BYTES; byte++)
-			counts[byte][(items[i].window >> (8 * byte)) & (DIGITS - 1)]++;
-	for (int byte = 0; byte < WINDOW_BYTES; byte++)
+	for (int digit = radix->n; digit-- > 0;)
 	{
-		SortItem   *sorted = spare;
+		KeySortItem *sorted = spare;
 
-		/* A byte that is the same in all keys sorts nothing. */
-		if (counts[byte][(items[0].window >> (8 * byte)) & (DIGITS - 1)] == n)
-			continue;
-		sort_by_digit(items, spare, n, 8 * byte, counts[byte]);
+		sort_by_digit(items, spare, n, radix->shifts[digit], radix->counts[digit]);
 		spare = items;
 		items = sorted;
 	}
 	return items;
 }
 
-/* Brings the keys whose windows are equal into order among themselves. */
+/* Brings the keys that the chosen bytes do not tell apart into order among themselves. */
 static void
-sort_equal_windows(SvSlice *keys, SortItem *items, int n)
+sort_groups(SvSlice *keys, KeySortItem *items, int n, const Radix *radix)
 {
+	uint64		mask = 0;
 	int			end;
 
+	for (int digit = 0; digit < radix->n; digit++)
+		mask |= UINT64CONST(0xff) << radix->shifts[digit];
 	for (int first = 0; first < n; first = end)
 	{
-		for (end = first + 1; end < n && items[end].window == items[first].window; end++)
+		for (end = first + 1; end < n && ((items[end].window ^ items[first].window) & mask) == 0; end++)
 			;
-		sort_by_comparison(keys, items + first, end - first);
+		if (end - first > 1)
+			sort_by_comparison(keys, items + first, end - first);
 	}
 }
 
 void
-key_sort(const SvSlice *keys, int n, int *order)
+key_sort(const SvSlice *keys, int *order, int n, KeySortItem *room)
 {
 	SvSlice    *arg = unconstify(SvSlice *, keys);
-	SortItem   *items;
-	SortItem   *sorted;
+	KeySortItem *items = room;
+	Radix		radix;
 	size_t		common;
 
 	if (n == 0)
 		return;
-	common = common_prefix(keys, n);
-	items = MemoryContextAllocHuge(CurrentMemoryContext, 2 * (Size) n * sizeof(SortItem));
+	common = common_prefix(keys, order, n);
 	for (int i = 0; i < n; i++)
-		items[i] = (SortItem) {.window = window_at(keys[i], common),.position = i};
-	sorted = items;
-	if (!is_sorted(arg, items, n))
+		items[i] = (KeySortItem) {.window = window_at(keys[order[i]], common),.position = order[i]};
+	if (n <= FEW_KEYS)
+		sort_by_comparison(arg, items, n);
+	else if (!is_sorted(arg, items, n))
 	{
-		if (n <= FEW_KEYS)
-			sort_by_comparison(arg, items, n);
-		else
-		{
-			sorted = sort_by_window(items, items + n, n);
-			sort_equal_windows(arg, sorted, n);
-		}
+		choose_digits(items, n, &radix);
+		items = sort_by_digits(items, room + n, n, &radix);
+		sort_groups(arg, items, n, &radix);
 	}
 	for (int i = 0; i < n; i++)
-		order[i] = sorted[i].position;
-	pfree(items);
+		order[i] = items[i].position;
 }

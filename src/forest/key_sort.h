@@ -9,11 +9,17 @@
 
 #include "base/sv_slice.h"
 
+/* A key while it is sorted; for key_sort.c only. */
+typedef struct KeySortItem
+{
+	uint64		window;			/* the bytes after the common prefix, zeros where the key ends */
+	int			position;
+} KeySortItem;
+
 /*
- * Fills order[0..n) with the positions of the keys in ascending byte order,
- * equal keys by position.  Needs memory of 32 bytes a key while it runs, of
- * CurrentMemoryContext.
+ * Brings the n positions of keys in `order` into ascending byte order of the
+ * keys, those of equal keys ascending.  room: for 2 n items, while it runs.
  */
-extern void key_sort(const SvSlice *keys, int n, int *order);
+extern void key_sort(const SvSlice *keys, int *order, int n, KeySortItem *room);
 
 #endif							/* KEY_SORT_H */

@@ -16,14 +16,20 @@ PG_FUNCTION_INFO_V1(skyvault_get_array);
 PG_FUNCTION_INFO_V1(skyvault_get_array_named);
 PG_FUNCTION_INFO_V1(skyvault_get_array_tables);
 
-/* The values found so far, and what they take as elements of an array. */
+/*
+ * An array in the making.  Its elements are laid out as they come; only when
+ * all are there is it known whether there is a null, and so where they begin.
+ */
 typedef struct ArrayBuild
 {
-	int			n;
-	SvSlice    *values;			/* data NULL: a null */
-	bool		has_nulls;
-	Size		element_bytes;
+	int			n;				/* elements there will be */
+	ArrayType  *array;			/* room for all that stands before elements, then these */
+	Size		used;
+	Size		capacity;
+	bits8	   *not_null;		/* n bits; NULL: no null so far */
 } ArrayBuild;
+
+static void report_too_large(void) pg_attribute_noreturn();
 
 static void
 report_too_large(void)
@@ -35,18 +41,38 @@ report_too_large(void)
 			 errhint("Ask for fewer keys at a time, or use skyvault_multi_get().")));
 }
 
+/* As much as the pairs take; for further ones, doubled. */
 static void
-take_element(void *arg, int position, const ApiPair *pair)
+make_room(ArrayBuild *build, const ApiPair *pairs, int n)
 {
-	ArrayBuild *build = arg;
+	Size		needed = build->used;
 
-	build->values[position] = pair->value;
-	if (pair->value.data == NULL)
-		build->has_nulls = true;
-	else
-		build->element_bytes += INTALIGN(VARHDRSZ + pair->value.len);
-	if (build->element_bytes > MaxAllocSize)
-		report_too_large();
+	for (int i = 0; i < n; i++)
+	{
+		if (pairs[i].value.data != NULL)
+			needed += INTALIGN(VARHDRSZ + pairs[i].value.len);
+		if (needed > MaxAllocSize)
+			report_too_large();
+	}
+	if (needed <= build->capacity)
+		return;
+	build->capacity = Max(needed, Min(MaxAllocSize, build->capacity * 2));
+	build->array = repalloc(build->array, build->capacity);
+}
+
+static void
+add_null(ArrayBuild *build, int position)
+{
+	if (build->not_null == NULL)
+	{
+		Size		bytes = (build->n + 7) / 8;
+
+		build->not_null = palloc(bytes);
+		memset(build->not_null, 0xff, bytes);
+		if (build->n % 8 != 0)
+			build->not_null[bytes - 1] = (1 << (build->n % 8)) - 1;
+	}
+	build->not_null[position / 8] &= ~(1 << (position % 8));
 }
 
 /* Writes an element behind the others; returns where the next one goes. */
@@ -63,45 +89,47 @@ put_element(char *at, SvSlice value)
 }
 
 static void
-fill_elements(ArrayType *array, const ArrayBuild *build)
+take_elements(void *arg, int first, const ApiPair *pairs, int n)
 {
-	bits8	   *not_null = ARR_NULLBITMAP(array);
-	char	   *at = ARR_DATA_PTR(array);
+	ArrayBuild *build = arg;
+	char	   *at;
 
-	if (not_null != NULL)
-		memset(not_null, 0, (build->n + 7) / 8);
-	for (int i = 0; i < build->n; i++)
+	make_room(build, pairs, n);
+	at = (char *) build->array + build->used;
+	for (int i = 0; i < n; i++)
 	{
-		if (build->values[i].data == NULL)
-			continue;
-		if (not_null != NULL)
-			not_null[i / 8] |= 1 << (i % 8);
-		at = put_element(at, build->values[i]);
+		if (pairs[i].value.data == NULL)
+			add_null(build, first + i);
+		else
+			at = put_element(at, pairs[i].value);
 	}
+	build->used = at - (char *) build->array;
 }
 
-/* An array of the built elements, with the bounds of the array of keys. */
+/* Without a null, the elements begin where the bitmap would. */
 static ArrayType *
-make_array(const ArrayBuild *build, ArrayType *keys, Oid type)
+finish_array(ArrayBuild *build, ArrayType *keys, Oid type)
 {
-	Size		overhead = build->has_nulls ? ARR_OVERHEAD_WITHNULLS(1, build->n) :
-		ARR_OVERHEAD_NONULLS(1);
-	ArrayType  *array;
+	ArrayType  *array = build->array;
+	Size		with_nulls = ARR_OVERHEAD_WITHNULLS(1, build->n);
+	Size		overhead = build->not_null != NULL ? with_nulls : ARR_OVERHEAD_NONULLS(1);
+	Size		bytes = build->used - with_nulls;
 
-	if (overhead + build->element_bytes > MaxAllocSize)
-		report_too_large();
-	array = palloc(overhead + build->element_bytes);
+	if (overhead != with_nulls)
+		memmove((char *) array + overhead, (char *) array + with_nulls, bytes);
 	memset(array, 0, overhead);
-	SET_VARSIZE(array, overhead + build->element_bytes);
+	SET_VARSIZE(array, overhead + bytes);
 	array->ndim = 1;
-	array->dataoffset = build->has_nulls ? overhead : 0;
+	array->dataoffset = build->not_null != NULL ? overhead : 0;
 	array->elemtype = type;
 	ARR_DIMS(array)[0] = build->n;
 	ARR_LBOUND(array)[0] = ARR_LBOUND(keys)[0];
-	fill_elements(array, build);
+	if (build->not_null != NULL)
+		memcpy((char *) array + ARR_OVERHEAD_NONULLS(1), build->not_null, (build->n + 7) / 8);
 	return array;
 }
 
+/* An array of the values, with the bounds of the array of keys. */
 static Datum
 get_array(ArrayType *keys, Oid type, const ApiMap *const *maps, bool one_map)
 {
@@ -109,9 +137,10 @@ get_array(ArrayType *keys, Oid type, const ApiMap *const *maps, bool one_map)
 
 	if (build.n == 0)
 		return PointerGetDatum(construct_empty_array(type));
-	build.values = MemoryContextAllocHuge(CurrentMemoryContext, build.n * sizeof(SvSlice));
-	api_look_up(keys, maps, one_map, true, take_element, &build);
-	return PointerGetDatum(make_array(&build, keys, type));
+	build.used = build.capacity = ARR_OVERHEAD_WITHNULLS(1, build.n);
+	build.array = palloc(build.capacity);
+	api_look_up(keys, maps, one_map, take_elements, &build);
+	return PointerGetDatum(finish_array(&build, keys, type));
 }
 
 static Datum

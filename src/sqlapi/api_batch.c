@@ -8,10 +8,9 @@
 
 #include "access/tupmacs.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* Keys of one forest_multi_get. */
+/* Keys of one forest_batch_get. */
 #define BATCH_KEYS 10000
 
 /* The elements of an array of text or bytea, one after the other. */
@@ -30,8 +29,9 @@ typedef struct Batch
 	int			first;			/* position of element 0 below */
 	int			n;
 	SvSlice    *keys;
-	const ForestTable **tables;
-	ForestValue *values;
+	const ForestTable **tables; /* with one table, only the first */
+	bool		one_table;
+	ApiPair    *pairs;
 } Batch;
 
 /* Has no entries, so that a lookup in it finds nothing: for null keys. */
@@ -74,52 +74,47 @@ read_keys(Batch *batch, KeyReader *reader)
 	for (int i = 0; i < batch->n; i++)
 	{
 		batch->keys[i] = reader_next(reader);
-		batch->tables[i] = batch->keys[i].data != NULL ? map_of(batch, i)->table : &no_table;
+		if (!batch->one_table)
+			batch->tables[i] = batch->keys[i].data != NULL ? map_of(batch, i)->table : &no_table;
 	}
 }
 
 static void
-hand_out(const Batch *batch, ApiPairTaker take, void *arg)
+make_pairs(Batch *batch, const ForestValue *values)
 {
 	for (int i = 0; i < batch->n; i++)
 	{
-		const ForestValue *value = &batch->values[i];
-		ApiPair		pair = {.key = batch->keys[i],.value = sv_slice(NULL, 0)};
+		ApiPair    *pair = &batch->pairs[i];
 
-		if (value->found && !api_value_bytes(map_of(batch, i), value->value, &pair.value))
-			pair.value = sv_slice(NULL, 0);
-		take(arg, batch->first + i, &pair);
+		pair->key = batch->keys[i];
+		if (!values[i].found || !api_value_bytes(map_of(batch, i), values[i].value, &pair->value))
+			pair->value = sv_slice(NULL, 0);
 	}
 }
 
 void
-api_look_up(ArrayType *keys, const ApiMap *const *maps, bool one_map, bool keep_values,
-			ApiPairTaker take, void *arg)
+api_look_up(ArrayType *keys, const ApiMap *const *maps, bool one_map, ApiPairsTaker take, void *arg)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext scratch = AllocSetContextCreate(caller, "skyvault batch", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext values = keep_values ? caller : scratch;
+	ForestBatch *forest = forest_batch_begin();
 	Batch		batch = {.maps = maps,.one_map = one_map};
 	KeyReader	reader;
 	int			capacity;
 
 	reader_init(&reader, keys);
-	capacity = Max(1, Min(reader.n, BATCH_KEYS));
-	batch.keys = palloc(capacity * sizeof(SvSlice));
-	batch.tables = palloc(capacity * sizeof(ForestTable *));
-	batch.values = palloc(capacity * sizeof(ForestValue));
+	batch.one_table = one_map && reader.not_null == NULL;
+	capacity = Min(reader.n, BATCH_KEYS);
+	batch.keys = forest_batch_room(forest, capacity, sizeof(SvSlice));
+	batch.pairs = forest_batch_room(forest, capacity, sizeof(ApiPair));
+	batch.tables = forest_batch_room(forest, batch.one_table ? 1 : capacity, sizeof(ForestTable *));
+	if (batch.one_table)
+		batch.tables[0] = maps[0]->table;
 	while (reader.position < reader.n)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_keys(&batch, &reader);
-		MemoryContextSwitchTo(values);
-		forest_multi_get(batch.tables, batch.keys, batch.n, GetActiveSnapshot(), batch.values);
-		MemoryContextSwitchTo(caller);
-		hand_out(&batch, take, arg);
-		MemoryContextReset(scratch);
+		make_pairs(&batch, forest_batch_get(forest, batch.tables, batch.one_table, batch.keys, batch.n,
+											GetActiveSnapshot()));
+		take(arg, batch.first, batch.pairs, batch.n);
 	}
-	pfree(batch.values);
-	pfree(batch.tables);
-	pfree(batch.keys);
-	MemoryContextDelete(scratch);
+	forest_batch_end(forest);
 }

@@ -19,17 +19,19 @@ typedef struct ApiPair
 	SvSlice		value;
 } ApiPair;
 
-/* Where the pairs go, in the order of the keys. */
-typedef void (*ApiPairTaker) (void *arg, int position, const ApiPair *pair);
+/*
+ * Where the pairs go: n of them, those of the keys from position `first` on, in
+ * the order of the keys.  Their values are good during the call alone.
+ */
+typedef void (*ApiPairsTaker) (void *arg, int first, const ApiPair *pairs, int n);
 
 /*
  * Looks up the i-th key of the array in maps[i], or with one_map all in maps[0],
- * under the active snapshot, and hands the pairs to `take`.  A null key has no
- * value.  The values live as long as CurrentMemoryContext if keep_values, else
- * during the call of `take` alone, and memory does not grow with their number.
- * 54000 if a key is too long.
+ * under the active snapshot, and hands the pairs to `take`, some thousands at a
+ * time, so that memory does not grow with their number.  A null key has no
+ * value.  54000 if a key is too long.
  */
 extern void api_look_up(ArrayType *keys, const ApiMap *const *maps, bool one_map,
-						bool keep_values, ApiPairTaker take, void *arg);
+						ApiPairsTaker take, void *arg);
 
 #endif							/* API_BATCH_H */

@@ -9,7 +9,6 @@
 #include "sqlapi/api_row.h"
 
 #include "fmgr.h"
-#include "forest/forest_batch.h"
 #include "funcapi.h"
 #include "server/pg_compat.h"
 #include "utils/builtins.h"
@@ -21,9 +20,10 @@ PG_FUNCTION_INFO_V1(skyvault_multi_get_tables);
 PG_FUNCTION_INFO_V1(skyvault_scan);
 
 static void
-take_row(void *arg, int position, const ApiPair *pair)
+take_rows(void *arg, int first, const ApiPair *pairs, int n)
 {
-	api_row_put(arg, InvalidOid, pair->key, pair->value);
+	for (int i = 0; i < n; i++)
+		api_row_put(arg, InvalidOid, pairs[i].key, pairs[i].value);
 }
 
 static void
@@ -36,7 +36,7 @@ multi_get(FunctionCallInfo fcinfo, Oid relid)
 	InitMaterializedSRF(fcinfo, 0);
 	api_map_open_for_read(&map, relid, fcinfo, 1);
 	api_row_init(&row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult, false);
-	api_look_up(api_array_arg(fcinfo, 1, "keys"), maps, true, false, take_row, &row);
+	api_look_up(api_array_arg(fcinfo, 1, "keys"), maps, true, take_rows, &row);
 }
 
 /* (rel regclass, keys[]) */
@@ -63,11 +63,12 @@ typedef struct TableRows
 } TableRows;
 
 static void
-take_table_row(void *arg, int position, const ApiPair *pair)
+take_table_rows(void *arg, int first, const ApiPair *pairs, int n)
 {
 	TableRows  *rows = arg;
 
-	api_row_put(&rows->row, rows->relids[position], pair->key, pair->value);
+	for (int i = 0; i < n; i++)
+		api_row_put(&rows->row, rows->relids[first + i], pairs[i].key, pairs[i].value);
 }
 
 /* (rels regclass[], keys[]) */
@@ -84,7 +85,7 @@ skyvault_multi_get_tables(PG_FUNCTION_ARGS)
 	maps = api_maps_arg(fcinfo, 0, keys, &relids);
 	rows.relids = relids;
 	api_row_init(&rows.row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult, true);
-	api_look_up(keys, maps, false, false, take_table_row, &rows);
+	api_look_up(keys, maps, false, take_table_rows, &rows);
 	return (Datum) 0;
 }
 
