@@ -450,14 +450,35 @@ CREATE FUNCTION skyvault_cache_counters(OUT block_hits bigint, OUT block_loads b
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION skyvault_cache_counters() IS 'what lookups have met in the caches, since server start';
 
-REVOKE EXECUTE ON FUNCTION skyvault_cached_runs(), skyvault_cache_counters() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION skyvault_cached_runs(), skyvault_cache_counters() TO pg_monitor;
+CREATE FUNCTION skyvault_disk_cache_counters(OUT state text, OUT ranges bigint, OUT bytes bigint,
+											 OUT cache_bytes bigint, OUT hits bigint, OUT misses bigint,
+											 OUT fills bigint, OUT writes bigint, OUT evictions bigint,
+											 OUT damaged bigint, OUT write_errors bigint) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_disk_cache_counters()
+	IS 'what the disk cache holds, and what reads of remote stores have met in it since server start';
+
+CREATE FUNCTION skyvault_clear_disk_cache() RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_clear_disk_cache()
+	IS 'empties the disk cache of all databases, for measurements and tests';
+REVOKE EXECUTE ON FUNCTION skyvault_clear_disk_cache() FROM PUBLIC;
+
+REVOKE EXECUTE ON FUNCTION skyvault_cached_runs(), skyvault_cache_counters(), skyvault_disk_cache_counters()
+	FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_cached_runs(), skyvault_cache_counters(), skyvault_disk_cache_counters()
+	TO pg_monitor;
 
 CREATE VIEW skyvault_cache AS SELECT * FROM skyvault_cached_runs();
 COMMENT ON VIEW skyvault_cache IS 'what the caches hold of each run; the row without a run is for all other databases';
 CREATE VIEW skyvault_stat_cache AS SELECT * FROM skyvault_cache_counters();
 COMMENT ON VIEW skyvault_stat_cache IS 'what lookups have met in the caches, since server start';
-GRANT SELECT ON skyvault_cache, skyvault_stat_cache TO pg_monitor;
+CREATE VIEW skyvault_stat_disk_cache AS SELECT * FROM skyvault_disk_cache_counters();
+COMMENT ON VIEW skyvault_stat_disk_cache
+	IS 'what the disk cache of remote stores holds, and how reads have fared with it, since server start';
+GRANT SELECT ON skyvault_cache, skyvault_stat_cache, skyvault_stat_disk_cache TO pg_monitor;
 
 -- ---------------------------------------------------------------------------
 -- what the stores are asked for

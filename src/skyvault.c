@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "server/pg_cache.h"
 #include "server/pg_compat.h"
+#include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
 #include "server/pg_store_stat.h"
 #include "server/pg_wait.h"
@@ -37,6 +38,7 @@ shmem_request(void)
 	if (previous_shmem_request_hook != NULL)
 		previous_shmem_request_hook();
 	pg_cache_shmem_request();
+	pg_disk_tier_shmem_request();
 	pg_store_stat_shmem_request();
 	pg_wait_shmem_request();
 	forest_arena_shmem_request();
@@ -54,6 +56,7 @@ shmem_startup(void)
 	if (previous_shmem_startup_hook != NULL)
 		previous_shmem_startup_hook();
 	pg_cache_shmem_startup();
+	pg_disk_tier_shmem_startup();
 	pg_store_stat_shmem_startup();
 	pg_wait_shmem_startup();
 	forest_arena_shmem_startup();

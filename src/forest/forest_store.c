@@ -9,9 +9,11 @@
 #include <limits.h>
 
 #include "foreign/foreign.h"
+#include "forest/forest_store_local.h"
 #include "forest/forest_store_url.h"
 #include "forest/forest_table.h"
 #include "miscadmin.h"
+#include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
 #include "server/pg_store_stat.h"
@@ -174,12 +176,13 @@ forest_store_open(Oid server_oid)
 {
 	StoreEntry *entry = find_entry(server_oid);
 
+	pg_disk_tier_report();
 	if (entry->store != NULL && !entry->stale)
 		return entry->store;
 	store_close(entry->store);
 	entry->store = NULL;
 	entry->stale = false;
-	entry->store = open_store(server_oid);
+	entry->store = forest_store_local(GetForeignServer(server_oid), open_store(server_oid));
 	return entry->store;
 }
 

@@ -18,6 +18,8 @@ int			setting_compression_level = 1;
 int			setting_retry_max_s = 60;
 int			setting_cache_size_kb = 128 * 1024;
 int			setting_tail_cache_size_kb = 32 * 1024;
+int			setting_disk_cache_size_kb = 1024 * 1024;
+char	   *setting_disk_cache_path = NULL;
 int			setting_forest_size_kb = 16 * 1024;
 int			setting_delta_filter_size_kb = 16 * 1024;
 int			setting_max_workers = 2;
@@ -153,6 +155,22 @@ define_cache_settings(void)
 }
 
 static void
+define_disk_settings(void)
+{
+	define_memory("skyvault.disk_cache_size",
+				  "Disk space for ranges of objects of remote stores.",
+				  "Each GB takes 1 MB of shared memory. Zero turns the disk cache off.",
+				  &setting_disk_cache_size_kb, 0, MAX_KILOBYTES);
+
+	DefineCustomStringVariable("skyvault.disk_cache_path",
+							   "Directory of the disk cache.",
+							   "Relative to the data directory; of this server alone.",
+							   &setting_disk_cache_path,
+							   "pgsql_tmp_skyvault",
+							   PGC_POSTMASTER, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+}
+
+static void
 define_store_settings(void)
 {
 	DefineCustomIntVariable("skyvault.io_concurrency",
@@ -213,6 +231,7 @@ pg_settings_define(void)
 	define_store_settings();
 	define_prices();
 	define_cache_settings();
+	define_disk_settings();
 	define_filter_settings();
 	define_flush_settings();
 	define_run_settings();

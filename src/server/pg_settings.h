@@ -26,6 +26,10 @@ extern int	setting_cache_size_kb;
 /* skyvault.tail_cache_size: of the shared cache of tails; fixed at server start */
 extern int	setting_tail_cache_size_kb;
 
+/* skyvault.disk_cache_size, skyvault.disk_cache_path: of ranges of remote objects; fixed at server start */
+extern int	setting_disk_cache_size_kb;
+extern char *setting_disk_cache_path;
+
 /* skyvault.forest_cache_size: shared memory for forests; fixed at server start */
 extern int	setting_forest_size_kb;
 
