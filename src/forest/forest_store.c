@@ -27,12 +27,22 @@
 #define MAX_OPEN_FILES	32
 #define BACKGROUND_FACTOR 10
 
+/* Settings that a store is opened with; others come with each call. */
+typedef struct StoreSettings
+{
+	int			io_concurrency;
+	int			connect_timeout_ms;
+	int			retries;
+	int			hedge_percent;
+} StoreSettings;
+
 /* What this process has of a server's store. */
 typedef struct StoreEntry
 {
 	Oid			server_oid;		/* hash key */
 	bool		stale;			/* options may have changed: reopen */
 	ObjectStore *store;			/* NULL: not open */
+	StoreSettings settings;		/* that it was opened with */
 	StoreCall	calls[STORE_CALLERS];
 	PgWait		waits[STORE_CALLERS];	/* states of the calls */
 } StoreEntry;
@@ -152,6 +162,14 @@ init_entry(StoreEntry *entry)
 	}
 }
 
+static StoreSettings
+current_settings(void)
+{
+	return (StoreSettings) {
+		setting_io_concurrency, setting_store_connect_timeout_ms, setting_store_retries, setting_hedge_percent
+	};
+}
+
 static StoreEntry *
 find_entry(Oid server_oid)
 {
@@ -175,13 +193,16 @@ ObjectStore *
 forest_store_open(Oid server_oid)
 {
 	StoreEntry *entry = find_entry(server_oid);
+	StoreSettings settings = current_settings();
 
 	pg_disk_tier_report();
-	if (entry->store != NULL && !entry->stale)
+	if (entry->store != NULL && !entry->stale &&
+		memcmp(&entry->settings, &settings, sizeof(StoreSettings)) == 0)
 		return entry->store;
 	store_close(entry->store);
 	entry->store = NULL;
 	entry->stale = false;
+	entry->settings = settings;
 	entry->store = forest_store_local(GetForeignServer(server_oid), open_store(server_oid));
 	return entry->store;
 }

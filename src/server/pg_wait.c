@@ -208,7 +208,8 @@ pg_wait_prepare(void)
 #endif
 	set = compat_create_wait_event_set(3);
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)
+		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	if (sockets >= 0)
 		AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets, NULL, NULL);
 	for (int operation = 0; operation < STORE_OPERATIONS; operation++)

@@ -46,9 +46,6 @@
 /* Of a request that finds out whether a store answers at all. */
 #define PROBE_MS 3000
 
-/* Bytes a second; a store that is slower has failed. */
-#define SLOWEST_UPLOAD (256 * 1024)
-
 /* One vault's pass. */
 typedef struct VaultFlush
 {
@@ -165,14 +162,13 @@ probe_store(VaultFlush *flush)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* A flush keeps other vaults waiting, so it has less time than other background work, if it is small. */
+/* A flush keeps other vaults waiting, so it has less time than other background work. */
 static StoreCall
-upload_call(const VaultFlush *flush, size_t bytes)
+upload_call(const VaultFlush *flush)
 {
 	StoreCall	call = *forest_store_call(flush->vault.server_oid, STORE_FLUSH);
-	int64		deadline_ms = (int64) call.timeout_ms * 2 + bytes / SLOWEST_UPLOAD * 1000;
 
-	call.deadline_ms = Min(call.deadline_ms, deadline_ms);
+	call.deadline_ms = Min(call.deadline_ms, call.timeout_ms * 2);
 	return call;
 }
 
@@ -180,7 +176,7 @@ static void
 upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
 {
 	SvSlice		bytes = sv_buffer_slice(&batch->file);
-	StoreCall	call = upload_call(flush, bytes.len);
+	StoreCall	call = upload_call(flush);
 	SvError		err;
 
 	STOP_POINT("flush-before-upload");
