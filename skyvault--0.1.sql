@@ -403,6 +403,33 @@ COMMENT ON FUNCTION skyvault_flush(name)
 REVOKE EXECUTE ON FUNCTION skyvault_flush(name) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
+-- the vault in its store
+
+CREATE FUNCTION skyvault_export(vault name DEFAULT NULL) RETURNS bigint
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_export(name)
+	IS 'writes the changes of the forest to the store that are not there yet; how many';
+
+CREATE FUNCTION skyvault_adopt(server name) RETURNS void
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_adopt(name)
+	IS 'makes this database the one that writes to the vault, instead of any other';
+
+REVOKE EXECUTE ON FUNCTION skyvault_export(name) FROM PUBLIC;
+
+CREATE VIEW skyvault_vaults AS
+	SELECT v.server, v.uuid AS vault, coalesce(o.state, 'new') AS state, o.reason, o.epoch, o.incarnation,
+		   (SELECT max(c.id) FROM skyvault.changelog AS c WHERE c.vault_id = v.id) AS newest_id,
+		   o.exported_id,
+		   (SELECT max(s.changelog_id) FROM skyvault.snapshot AS s WHERE s.vault_id = v.id) AS snapshot_id,
+		   (SELECT count(*) FROM skyvault.garbage AS g WHERE g.vault_id = v.id) AS garbage
+	FROM skyvault.vault AS v LEFT JOIN skyvault.owner AS o ON o.vault_id = v.id;
+COMMENT ON VIEW skyvault_vaults IS 'who owns each vault, and how far its changes are in the store';
+GRANT SELECT ON skyvault_vaults TO pg_monitor;
+
+-- ---------------------------------------------------------------------------
 -- what is cached, and how runs are indexed
 
 CREATE FUNCTION skyvault_index(rel regclass, OUT run bigint, OUT tier "char", OUT level integer,

@@ -23,6 +23,7 @@
 #include "storage/ipc.h"
 #include "worker/worker_ddl.h"
 #include "worker/worker_launcher.h"
+#include "worker/worker_request.h"
 #include "worker/worker_shmem.h"
 
 PG_MODULE_MAGIC;
@@ -45,6 +46,7 @@ shmem_request(void)
 	forest_shmem_request();
 	forest_filter_request();
 	worker_shmem_request();
+	worker_request_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_request();
 #endif
@@ -63,6 +65,7 @@ shmem_startup(void)
 	forest_shmem_startup();
 	forest_filter_startup();
 	worker_shmem_startup();
+	worker_request_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS
 	stop_point_shmem_startup();
 #endif

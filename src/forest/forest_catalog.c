@@ -23,6 +23,7 @@
 /* objsubid of the lock tags that share a classid with the table lock */
 #define LOCK_TABLE		0
 #define LOCK_IDENTITY	1
+#define LOCK_TAKEOVER	2
 
 /* and with the numbering lock */
 #define LOCK_NUMBERING	0
@@ -234,4 +235,10 @@ catalog_unlock_job(int64 job_id)
 	LOCKTAG		tag = job_tag(job_id);
 
 	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+LOCKTAG
+catalog_takeover_tag(int32 vault_id)
+{
+	return object_tag(CATALOG_VAULT, (uint32) vault_id, LOCK_TAKEOVER);
 }

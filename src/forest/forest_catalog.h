@@ -29,7 +29,7 @@
 
 #include "postgres.h"
 
-#include "storage/lockdefs.h"
+#include "storage/lock.h"
 #include "utils/relcache.h"
 
 typedef enum CatalogRelation
@@ -153,5 +153,8 @@ extern void catalog_lock_claims(int32 vault_id);
  */
 extern bool catalog_try_lock_job(int64 job_id);
 extern void catalog_unlock_job(int64 job_id);
+
+/* For a worker that takes the vault: a lock of its session, held over waits for the store, which nobody waits for. */
+extern LOCKTAG catalog_takeover_tag(int32 vault_id);
 
 #endif							/* FOREST_CATALOG_H */

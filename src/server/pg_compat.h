@@ -45,6 +45,14 @@ extern int	no_such_variable
 	object_ownercheck(DatabaseRelationId, dboid, roleid)
 #endif
 
+/* Needs catalog/pg_foreign_server.h and utils/acl.h where it is used. */
+#if PG_VERSION_NUM < 160000
+#define compat_server_ownercheck(server, roleid) pg_foreign_server_ownercheck(server, roleid)
+#else
+#define compat_server_ownercheck(server, roleid) \
+	object_ownercheck(ForeignServerRelationId, server, roleid)
+#endif
+
 /* Needs optimizer/pathnode.h where it is used: a scan of one foreign table. */
 #if PG_VERSION_NUM >= 180000
 #define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \

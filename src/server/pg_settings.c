@@ -33,6 +33,13 @@ int			setting_hedge_percent = 0;
 double		setting_price_get = 0.0004;
 double		setting_price_put = 0.005;
 double		setting_price_transfer = 0;
+int			setting_export_interval_s = 10;
+int			setting_snapshot_changes = 5000;
+int			setting_retention_s = 3600;
+int			setting_gc_interval_s = 60;
+int			setting_sweep_interval_s = 24 * 3600;
+int			setting_orphan_grace_s = 24 * 3600;
+bool		setting_takeover_on_promotion = true;
 
 static void
 define_flush_settings(void)
@@ -136,6 +143,47 @@ define_worker_settings(void)
 }
 
 static void
+define_seconds(const char *name, const char *short_desc, const char *long_desc, int *variable)
+{
+	DefineCustomIntVariable(name, short_desc, long_desc, variable, *variable, 0, INT_MAX / 2,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_vault_settings(void)
+{
+	define_seconds("skyvault.export_interval",
+				   "Time after which changes of the forest are exported to the store.",
+				   "Zero exports only when asked to.", &setting_export_interval_s);
+	define_seconds("skyvault.retention",
+				   "Time for which objects that were removed are kept in the store.",
+				   "Base backups, and standbys without feedback, need what was removed while they did not look.",
+				   &setting_retention_s);
+	define_seconds("skyvault.gc_interval",
+				   "Time between two passes of garbage collection.",
+				   "Zero collects only when asked to.", &setting_gc_interval_s);
+	define_seconds("skyvault.sweep_interval",
+				   "Time between two sweeps for objects that nothing names.",
+				   "Zero sweeps only when asked to.", &setting_sweep_interval_s);
+	define_seconds("skyvault.orphan_grace",
+				   "Age at which an object of an earlier epoch that nothing names is an orphan.",
+				   NULL, &setting_orphan_grace_s);
+
+	DefineCustomIntVariable("skyvault.snapshot_changes",
+							"Changes of the forest after which a snapshot is written to the store.",
+							"Zero writes them only when asked to.",
+							&setting_snapshot_changes,
+							5000, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("skyvault.takeover_on_promotion",
+							 "Whether a promoted server takes its vaults by itself.",
+							 "A backup that was restored with archive recovery counts as promoted.",
+							 &setting_takeover_on_promotion, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
 define_cache_settings(void)
 {
 	define_memory("skyvault.cache_size",
@@ -235,6 +283,7 @@ pg_settings_define(void)
 	define_filter_settings();
 	define_flush_settings();
 	define_run_settings();
+	define_vault_settings();
 	define_worker_settings();
 	pg_thresholds_define();
 	MarkGUCPrefixReserved("skyvault");

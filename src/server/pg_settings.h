@@ -64,6 +64,25 @@ extern double setting_price_get;
 extern double setting_price_put;
 extern double setting_price_transfer;
 
+/* skyvault.export_interval: of the changelog to the store; 0: only when asked to */
+extern int	setting_export_interval_s;
+
+/* skyvault.snapshot_changes: changes after which a snapshot is due; 0: only when asked to */
+extern int	setting_snapshot_changes;
+
+/* skyvault.retention: removed objects are kept so long */
+extern int	setting_retention_s;
+
+/* skyvault.gc_interval, skyvault.sweep_interval: 0: only when asked to */
+extern int	setting_gc_interval_s;
+extern int	setting_sweep_interval_s;
+
+/* skyvault.orphan_grace: age of an orphan of an earlier epoch */
+extern int	setting_orphan_grace_s;
+
+/* skyvault.takeover_on_promotion */
+extern bool setting_takeover_on_promotion;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

@@ -16,6 +16,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "server/pg_compat.h"
+#include "sqlapi/api_vault.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -88,20 +89,6 @@ skyvault_create_table(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(RangeVarGetRelid(name, NoLock, false));
 }
 
-/* The vault of a server by name; 0 if nothing was ever written to it. */
-static int32
-vault_arg(Name server_name)
-{
-	ForeignServer *server = GetForeignServerByName(NameStr(*server_name), false);
-	ForestVault vault;
-
-	if (!forest_is_skyvault_server(server->serverid))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("server \"%s\" is not of the wrapper \"skyvault\"", server->servername)));
-	return forest_vault_find(server->serverid, &vault) ? vault.id : 0;
-}
-
 static void
 report_outcome(const JobOutcome *outcome)
 {
@@ -134,7 +121,7 @@ skyvault_flush(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("skyvault_flush()");
 	if (!PG_ARGISNULL(0))
 	{
-		vault_id = vault_arg(PG_GETARG_NAME(0));
+		vault_id = api_vault_id(PG_GETARG_NAME(0));
 		if (vault_id == 0)
 			PG_RETURN_INT64(0);
 	}

@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "store/s3_credentials_file.h"
-#include "store/s3_credentials_http.h"
-#include "store/s3_credentials_web.h"
+#include "store/s3_credentials_source.h"
 
 /* Keys are fetched anew so long before their end; and asked for again so long after that failed. */
 #define REFRESH_SECONDS 300
@@ -52,7 +50,6 @@ static const struct
 static int64_t
 time_of_system(void *state)
 {
-	(void) state;
 	return (int64_t) time(NULL);
 }
 

@@ -26,6 +26,7 @@
 typedef enum WorkerChoreId
 {
 	CHORE_FILTER,				/* upkeep of the filter over the delta's keys */
+	CHORE_EXPORT,				/* the changelog to the store */
 	CHORE_COUNT
 } WorkerChoreId;
 

@@ -40,6 +40,7 @@
 #include "worker/flush_batch.h"
 #include "worker/flush_publish.h"
 #include "worker/worker_job.h"
+#include "worker/worker_owner.h"
 #include "worker/worker_shmem.h"
 #include "worker/worker_transaction.h"
 
@@ -279,6 +280,7 @@ flush_step(VaultFlush *flush)
 		return false;
 	if (batch->summary.entries > 0)
 	{
+		worker_owner_require(&flush->vault, flush->store);
 		object = object_name_of_job(&flush->vault, flush->job_id, "sst");
 		upload(flush, batch, object);
 		warm_tail(batch, object);

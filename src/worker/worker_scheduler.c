@@ -195,10 +195,12 @@ run_schedule(void)
 	{
 		WorkerTask	task;
 		TimestampTz chore_at;
+		bool		reloaded;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
+		reloaded = ConfigReloadPending;
+		if (reloaded)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
@@ -218,7 +220,7 @@ run_schedule(void)
 		worker_prepared_check();
 
 		/* Flushes, and others, change what the filter's upkeep has to do. */
-		chore_at = worker_chores_run(task.woken_chores | CHORE_BIT(CHORE_FILTER));
+		chore_at = worker_chores_run(reloaded ? ~(uint32) 0 : task.woken_chores | CHORE_BIT(CHORE_FILTER));
 		if (!do_due_work(&schedule, &task) && worker_slot_may_sleep(schedule_wake_bytes(&schedule)) &&
 			!ConfigReloadPending)
 			sleep_until(Min(chore_at, schedule_next(&schedule)));

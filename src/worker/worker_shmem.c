@@ -311,3 +311,16 @@ worker_request_flush(int32 vault_id, bool *failed, const char **why)
 	*failed = request.failed;
 	return *why == NULL;
 }
+
+bool
+worker_scheduler_runs(void)
+{
+	const WorkerSlot *slot;
+	bool		runs;
+
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	slot = find_own_slot();
+	runs = slot != NULL && slot->pid != 0;
+	LWLockRelease(worker_shared->lock);
+	return runs;
+}

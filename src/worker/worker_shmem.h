@@ -35,6 +35,9 @@ extern void worker_note_extension_created(void);
  */
 extern bool worker_request_flush(int32 vault_id, bool *failed, const char **why);
 
+/* Whether this database has a scheduler now. */
+extern bool worker_scheduler_runs(void);
+
 /* Makes the launcher look at all databases now.  Must not fail. */
 extern void worker_wake_launcher(void);
 

@@ -9,7 +9,7 @@ SELECT is(
 	(SELECT extowner FROM pg_extension WHERE extname = 'skyvault'),
 	'the schema belongs to the owner of the extension');
 SELECT tables_are('skyvault', ARRAY['vault', 'owner', 'table', 'run', 'changelog', 'garbage', 'job', 'delta',
-		'snapshot', 'log_object']);
+		'snapshot', 'log_object', 'pause']);
 SELECT columns_are('skyvault', 'delta', ARRAY['table_id', 'key', 'kind', 'expires_at', 'value']);
 SELECT col_is_pk('skyvault', 'delta', ARRAY['table_id', 'key'], 'the key of the delta');
 SELECT col_is_unique('skyvault', 'table', 'relid', 'one row per foreign table');

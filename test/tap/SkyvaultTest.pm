@@ -1,8 +1,9 @@
 # What the TAP tests share: servers with the extension, sessions, and
 # comparison of a vault's table with a plain one.
 #
-# Servers here flush only when told to, unless the test says otherwise: so a
-# test decides what is in the delta and what is in runs.
+# Servers here flush, export, snapshot and collect garbage only when told to,
+# unless the test says otherwise: so a test decides what is in the delta, in
+# runs, and in the store.
 package SkyvaultTest;
 
 use strict;
@@ -29,6 +30,10 @@ restart_after_crash = on
 max_prepared_transactions = 5
 skyvault.flush_interval = 0
 skyvault.retry_max_interval = 1s
+skyvault.export_interval = 0
+skyvault.snapshot_changes = 0
+skyvault.gc_interval = 0
+skyvault.sweep_interval = 0
 SETTINGS
 
 # A plain table m_NAME goes with each table NAME of a vault.  A row with a NULL

@@ -1,0 +1,36 @@
+/*
+ * log_text.h
+ *		Lines of the objects that the changelog and snapshots are written to,
+ *		and their names.  LOGFORMAT.md has the format.
+ */
+#ifndef LOG_TEXT_H
+#define LOG_TEXT_H
+
+#include "postgres.h"
+
+#include "base/sv_buffer.h"
+#include "utils/uuid.h"
+
+extern char *log_uuid_text(const pg_uuid_t *uuid);
+
+/* "UUID/EPOCH/log/NUMBER.log" and "UUID/EPOCH/snapshot/ID-jJOB.snap" */
+extern char *log_object_name(const pg_uuid_t *vault, int64 epoch, int64 number);
+extern char *log_snapshot_name(const pg_uuid_t *vault, int64 epoch, int64 id, int64 job);
+
+/* Appends a line; the newline is added. */
+extern void log_append(SvBuffer *text, const char *line);
+
+/*
+ * The lines {"table": ...} of a vault's tables, ordered by id, as the active
+ * snapshot has them; an array of *n, and a hash of all of them.  Floors are only
+ * in those of snapshots: in the log they come with their changes.
+ */
+extern char **log_table_lines(int32 vault_id, bool with_floors, int *n, int64 *hash);
+
+/* What the sequences of the catalogue have reached, as JSON. */
+extern char *log_sequences(void);
+
+/* For what a store answers: raises it, cancellation as such. */
+extern void log_status_check(SvStatus status, const SvError *err);
+
+#endif							/* LOG_TEXT_H */

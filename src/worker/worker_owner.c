@@ -1,0 +1,379 @@
+/*
+ * worker_owner.c
+ *		Which database may write to a vault.
+ *
+ * OWNER names this database if its epoch and incarnation are those of
+ * skyvault.owner, or those that it was about to take.  But a copy of the
+ * database has the same row.  So there are four more things in it:
+ *
+ * - the oid of the database: CREATE DATABASE ... TEMPLATE has another.  Such a
+ *	 copy never takes a vault by itself.
+ * - the system identifier: only pg_upgrade changes it.  The upgraded database
+ *	 takes the vault, and the old cluster, if started again, finds that out.
+ * - the timeline: a promoted standby has a newer one, and so has a backup that
+ *	 was restored with archive recovery.  They take the vault, unless
+ *	 skyvault.takeover_on_promotion is off.
+ * - the place, the inode of PG_VERSION: a data directory that was copied file
+ *	 by file has another.  It does not take the vault by itself.
+ *
+ * What is left are copies of whole volumes.  Of these the last that was started
+ * takes the vault, and the others find that out before their next upload.
+ *
+ * A takeover is three steps, so that a death in between leaves an OWNER that is
+ * still recognized: commit what is about to be taken; replace OWNER, on
+ * condition that it is still the one that was read; commit that it was taken.
+ * Epochs are never given twice, so the names of an epoch have one writer.
+ */
+#include "postgres.h"
+
+#include "worker/worker_owner.h"
+
+#include <sys/stat.h>
+
+#include "access/xlog.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_sql.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "server/pg_settings.h"
+#include "server/stop_point.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/log_text.h"
+#include "worker/owner_object.h"
+#include "worker/worker_transaction.h"
+
+/* skyvault.owner's row of a vault, compared with where this process runs. */
+typedef struct OwnRow
+{
+	bool		exists;
+	const char *state;
+	const char *reason;
+	int64		epoch;
+	const char *incarnation;
+	int64		pending_epoch;
+	const char *pending_incarnation;
+	bool		same_system;
+	bool		same_database;
+	bool		newer_timeline;
+	bool		same_place;
+	bool		same_start;
+	int64		exported_id;
+	int64		log_objects;
+	const char *server_name;
+} OwnRow;
+
+/* Of this server and database, as text. */
+static char *
+own_system_identifier(void)
+{
+	return forest_arg((int64) GetSystemIdentifier());
+}
+
+static char *
+own_place(void)
+{
+	struct stat st;
+
+	if (stat("PG_VERSION", &st) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat file \"%s\": %m", "PG_VERSION")));
+	return forest_arg((int64) st.st_ino);
+}
+
+static OwnRow
+read_row(const ForestVault *vault)
+{
+	MemoryContext context = CurrentMemoryContext;
+	OwnRow		row = {0};
+	ForestRows	rows;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = forest_sql("SELECT state, reason, epoch, incarnation, pending_epoch, pending_incarnation,"
+					  " system_identifier = $2::bigint, database = $3::oid, timeline < $4::integer,"
+					  " place = $5::bigint, started = pg_catalog.pg_postmaster_start_time(),"
+					  " exported_id, log_objects FROM skyvault.owner WHERE vault_id = $1::integer",
+					  5, forest_arg(vault->id), own_system_identifier(), forest_arg(MyDatabaseId),
+					  forest_arg(GetWALInsertionTimeLine()), own_place());
+	row.server_name = OidIsValid(vault->server_oid) ? pstrdup(GetForeignServer(vault->server_oid)->servername) : "?";
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	if (rows.nrows == 0)
+		return row;
+
+	row.exists = true;
+	row.state = forest_cell(&rows, 0, 0);
+	row.reason = forest_cell(&rows, 0, 1);
+	row.epoch = forest_cell_int64(&rows, 0, 2);
+	row.incarnation = forest_cell(&rows, 0, 3);
+	row.pending_epoch = forest_cell_int64(&rows, 0, 4);
+	row.pending_incarnation = forest_cell(&rows, 0, 5);
+	row.same_system = forest_cell_bool(&rows, 0, 6);
+	row.same_database = forest_cell_bool(&rows, 0, 7);
+	row.newer_timeline = forest_cell_bool(&rows, 0, 8);
+	row.same_place = forest_cell_bool(&rows, 0, 9);
+	row.same_start = forest_cell_bool(&rows, 0, 10);
+	row.exported_id = forest_cell_int64(&rows, 0, 11);
+	row.log_objects = forest_cell_int64(&rows, 0, 12);
+	return row;
+}
+
+static void
+run_in_transaction(const char *sql, int32 vault_id, const char *arg2, const char *arg3)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	worker_transaction_begin();
+	(void) forest_sql(sql, arg3 != NULL ? 3 : arg2 != NULL ? 2 : 1, forest_arg(vault_id), arg2, arg3);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+}
+
+static void report_not_owner(const OwnRow *row, const char *reason) pg_attribute_noreturn();
+
+static void
+report_not_owner(const OwnRow *row, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this database does not own the vault of server \"%s\"", row->server_name),
+			 errdetail("%s", reason),
+			 errhint("Reads go on. If this database shall write to the vault, and nobody else: SELECT skyvault_adopt(%s).",
+					 quote_literal_cstr(row->server_name))));
+}
+
+/* Writes down that somebody else owns the vault, and raises the error. */
+static void fence(const ForestVault *vault, const OwnRow *row, const char *reason) pg_attribute_noreturn();
+
+static void
+insert_row(const ForestVault *vault, const char *state)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	worker_transaction_begin();
+	(void) forest_sql("INSERT INTO skyvault.owner (vault_id, state, epoch, incarnation, system_identifier, database,"
+					  " timeline, place, started) VALUES ($1::integer, $2, 0, pg_catalog.gen_random_uuid(),"
+					  " $3::bigint, $4::oid, $5::integer, $6::bigint, 'epoch')",
+					  6, forest_arg(vault->id), state, own_system_identifier(), forest_arg(MyDatabaseId),
+					  forest_arg(GetWALInsertionTimeLine()), own_place());
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+fence(const ForestVault *vault, const OwnRow *row, const char *reason)
+{
+	run_in_transaction("UPDATE skyvault.owner SET state = 'fenced', reason = $2 WHERE vault_id = $1::integer",
+					   vault->id, reason, NULL);
+	report_not_owner(row, reason);
+}
+
+static bool
+is_mine(const OwnRow *row, const OwnerObject *owner)
+{
+	return (owner->epoch == row->epoch && strcmp(owner->incarnation, row->incarnation) == 0) ||
+		(row->pending_incarnation != NULL && owner->epoch == row->pending_epoch &&
+		 strcmp(owner->incarnation, row->pending_incarnation) == 0);
+}
+
+static char *
+another_owner(const OwnerObject *owner)
+{
+	return psprintf("Database %s of the cluster with system identifier %s took it over at %s, in epoch " INT64_FORMAT ".",
+					owner->database, owner->system_identifier, owner->taken, owner->epoch);
+}
+
+/* Why a database that OWNER names may not go on without being told to; NULL: it may. */
+static const char *
+why_not_by_itself(const OwnRow *row)
+{
+	if (!row->same_database)
+		return "This database is a copy of the one that owns it.";
+	if (!row->same_system)
+		return NULL;			/* pg_upgrade */
+	if (row->newer_timeline)
+		return setting_takeover_on_promotion ? NULL :
+			"This server was promoted, or restored from a backup, and \"skyvault.takeover_on_promotion\" is off.";
+	return row->same_place ? NULL : "This data directory is a copy of the one that owns it.";
+}
+
+/* The line of epochs that leads to the one that begins now, with how far this database has come in each. */
+static char *
+next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *owner)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ForestRows	rows;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = forest_sql("SELECT coalesce(jsonb_agg(h ORDER BY (h->>'epoch')::bigint), '[]') FROM"
+					  " (SELECT h FROM jsonb_array_elements($1::jsonb) AS h"
+					  "  WHERE (h->>'epoch')::bigint < $2::bigint AND (h->>'epoch')::bigint >="
+					  "   (SELECT min(l.epoch) FROM skyvault.log_object AS l WHERE l.vault_id = $5::integer)"
+					  "  UNION ALL SELECT jsonb_build_object('epoch', $2::bigint, 'last_id', $3::bigint,"
+					  "   'objects', $4::bigint) WHERE $4::bigint > 0) AS line",
+					  5, owner != NULL ? owner->history : "[]", forest_arg(row->epoch),
+					  forest_arg(row->exported_id), forest_arg(row->log_objects), forest_arg(vault->id));
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	return unconstify(char *, forest_cell(&rows, 0, 0));
+}
+
+/* owner is NULL if there is no OWNER yet. */
+static void
+replace_owner(ForestVault *vault, ObjectStore *store, const OwnRow *row, const OwnerObject *owner, const char *etag)
+{
+	OwnerObject next = {
+		.epoch = Max(Max(row->epoch, row->pending_epoch), owner != NULL ? owner->epoch : 0) + 1,
+		.system_identifier = own_system_identifier(),
+		.database = forest_arg(MyDatabaseId),
+		.taken = pstrdup(timestamptz_to_str(GetCurrentTimestamp())),
+		.history = next_history(vault, row, owner)
+	};
+	pg_uuid_t	incarnation;
+
+	forest_vault_random_uuid(&incarnation);
+	next.incarnation = log_uuid_text(&incarnation);
+	run_in_transaction("UPDATE skyvault.owner SET pending_epoch = $2::bigint, pending_incarnation = $3::uuid"
+					   " WHERE vault_id = $1::integer", vault->id, forest_arg(next.epoch), next.incarnation);
+	STOP_POINT("owner-announced");
+	if (!owner_object_replace(store, vault, &next, etag))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another database takes the vault of server \"%s\" at the same time", row->server_name),
+				 errhint("The worker tries again by itself.")));
+	STOP_POINT("owner-replaced");
+	worker_transaction_begin();
+	(void) forest_sql("UPDATE skyvault.owner SET state = 'owner', reason = NULL, epoch = pending_epoch,"
+					  " incarnation = pending_incarnation, pending_epoch = NULL, pending_incarnation = NULL,"
+					  " system_identifier = $2::bigint, database = $3::oid, timeline = $4::integer,"
+					  " place = $5::bigint, started = pg_catalog.pg_postmaster_start_time(), log_objects = 0"
+					  " WHERE vault_id = $1::integer",
+					  5, forest_arg(vault->id), own_system_identifier(), forest_arg(MyDatabaseId),
+					  forest_arg(GetWALInsertionTimeLine()), own_place());
+	worker_transaction_commit();
+	vault->epoch = next.epoch;
+}
+
+/*
+ * The vault has an OWNER, but never had one here: a copy of the database that
+ * was made before its first use.  As nothing of it is in the store yet, it
+ * becomes a vault of its own.
+ */
+static void
+become_another_vault(ForestVault *vault, const OwnRow *row)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ForestRows	rows;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	forest_vault_random_uuid(&vault->uuid);
+	rows = forest_sql("UPDATE skyvault.vault AS v SET uuid = $2::uuid WHERE id = $1::integer AND NOT EXISTS"
+					  " (SELECT FROM skyvault.run AS r WHERE r.vault_id = v.id) RETURNING id",
+					  2, forest_arg(vault->id), log_uuid_text(&vault->uuid));
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	if (rows.nrows == 0)
+		fence(vault, row, "This database is a copy of the one that owns it.");
+}
+
+static void
+take(ForestVault *vault, ObjectStore *store)
+{
+	OwnRow		row = read_row(vault);
+	char		etag[STORE_ETAG_BYTES];
+	OwnerObject owner;
+	bool		found;
+	bool		is_new = !row.exists;
+	bool		is_told = row.exists && strcmp(row.state, "adopting") == 0;
+
+	found = owner_object_read(store, vault, &owner, etag);
+	if (is_new)
+	{
+		insert_row(vault, "taking");
+		row = read_row(vault);
+		if (found)
+			become_another_vault(vault, &row);
+		found = false;
+		etag[0] = '\0';
+	}
+	else if (!found && !is_told && row.epoch > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("object \"%s\" is missing from the store of server \"%s\"",
+						owner_object_name(vault), row.server_name),
+				 errhint("Is it the right store? If it is, SELECT skyvault_adopt(%s) makes the object anew.",
+						 quote_literal_cstr(row.server_name))));
+	else if (!is_told)
+	{
+		const char *why_not = why_not_by_itself(&row);
+
+		if (found && !is_mine(&row, &owner))
+			fence(vault, &row, another_owner(&owner));
+		if (why_not != NULL)
+			fence(vault, &row, why_not);
+	}
+	replace_owner(vault, store, &row, found ? &owner : NULL, etag);
+}
+
+/* One worker at a time takes a vault; another that wants to write meanwhile tries again later. */
+static void
+take_alone(ForestVault *vault, ObjectStore *store)
+{
+	LOCKTAG		tag;
+
+	worker_transaction_begin();
+	tag = catalog_takeover_tag(vault->id);
+	worker_transaction_commit();
+	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another worker takes the vault just now"),
+				 errhint("It is tried again.")));
+	PG_TRY();
+	{
+		take(vault, store);
+	}
+	PG_FINALLY();
+	{
+		LockRelease(&tag, ExclusiveLock, true);
+	}
+	PG_END_TRY();
+}
+
+void
+worker_owner_require(ForestVault *vault, ObjectStore *store)
+{
+	MemoryContext context = CurrentMemoryContext;
+	OwnRow		row = read_row(vault);
+	char		etag[STORE_ETAG_BYTES];
+	OwnerObject owner;
+
+	if (row.exists && strcmp(row.state, "fenced") == 0)
+		report_not_owner(&row, row.reason);
+	if (row.exists && strcmp(row.state, "attached") == 0)
+		report_not_owner(&row, "It was restored to be read only.");
+	if (!row.exists || !row.same_start || strcmp(row.state, "owner") != 0)
+		take_alone(vault, store);
+	else
+	{
+		if (!owner_object_read(store, vault, &owner, etag))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("object \"%s\" is missing from the store of server \"%s\"",
+							owner_object_name(vault), row.server_name),
+					 errhint("Is it the right store? If it is, SELECT skyvault_adopt(%s) makes the object anew.",
+							 quote_literal_cstr(row.server_name))));
+		if (!is_mine(&row, &owner))
+			fence(vault, &row, another_owner(&owner));
+		vault->epoch = row.epoch;
+	}
+	MemoryContextSwitchTo(context);
+}

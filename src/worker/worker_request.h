@@ -1,0 +1,52 @@
+/*
+ * worker_request.h
+ *		What a session asks of its database's scheduler, and waits for: an export,
+ *		a snapshot, a pass of garbage collection.
+ *
+ * A fixed array in shared memory.  A request that is under way when its
+ * scheduler dies is done again by the next one.
+ */
+#ifndef WORKER_REQUEST_H
+#define WORKER_REQUEST_H
+
+#include "postgres.h"
+
+#include "worker/worker_chore.h"
+
+typedef enum WorkerRequestKind
+{
+	REQUEST_EXPORT,
+	REQUEST_SNAPSHOT,
+	REQUEST_GC
+} WorkerRequestKind;
+
+typedef struct WorkerRequest
+{
+	WorkerRequestKind kind;
+	int32		vault_id;
+	bool		sweep;			/* REQUEST_GC: look for orphans first */
+	bool		has_name;
+	NameData	name;			/* REQUEST_SNAPSHOT */
+} WorkerRequest;
+
+extern void worker_request_shmem_request(void);
+extern void worker_request_shmem_startup(void);
+
+/*
+ * Asks, wakes the chore, and waits, interruptibly.  Returns what the chore
+ * answered; raises what it failed with; 55000 if no scheduler runs.
+ */
+extern int64 worker_request(const WorkerRequest *request, WorkerChoreId chore);
+
+/* ---- For chores ---- */
+
+/* Forgets what an earlier scheduler of this database has begun. */
+extern void worker_request_restart(void);
+
+/* Takes the oldest request of this kind; its handle, or -1. */
+extern int	worker_request_take(WorkerRequestKind kind, WorkerRequest *request);
+
+/* error is NULL if it went well. */
+extern void worker_request_answer(int handle, int64 result, const ErrorData *error);
+
+#endif							/* WORKER_REQUEST_H */
