@@ -66,7 +66,7 @@ sv_arena_take(SvArena *arena, size_t bytes)
 	size_t		rounded = (bytes + 15) & ~(size_t) 15;
 	void	   *taken;
 
-	if (rounded < bytes)
+	if (bytes > SIZE_MAX / 2)
 		return NULL;
 	if (arena->chunks != NULL && rounded <= arena->left)
 	{

@@ -36,7 +36,8 @@ lsm_busy_collect(LsmBusy *busy, const LsmQuestion *question, SvArena *arena, SvE
 bool
 lsm_is_busy(const LsmBusy *busy, int64_t run_id)
 {
-	return bsearch(&run_id, busy->run_ids, (size_t) busy->n, sizeof(int64_t), compare_ids) != NULL;
+	return busy->n > 0 &&
+		bsearch(&run_id, busy->run_ids, (size_t) busy->n, sizeof(int64_t), compare_ids) != NULL;
 }
 
 const LsmTable *
