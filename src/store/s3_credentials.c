@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "store/s3_credentials_source.h"
+#include "store/s3_credentials_file.h"
+#include "store/s3_credentials_http.h"
+#include "store/s3_credentials_web.h"
 
 /* Keys are fetched anew so long before their end; and asked for again so long after that failed. */
 #define REFRESH_SECONDS 300
@@ -50,6 +52,7 @@ static const struct
 static int64_t
 time_of_system(void *state)
 {
+	(void) state;
 	return (int64_t) time(NULL);
 }
 

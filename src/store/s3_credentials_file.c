@@ -6,7 +6,7 @@
  * begin with '#' or ';' say nothing, what else has neither form is skipped, as
  * AWS's tools do.
  */
-#include "store/s3_credentials_source.h"
+#include "store/s3_credentials_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +68,8 @@ s3_from_environment(const S3SourceInput *input, S3Credentials *credentials, S3So
 	const char *secret = s3_environment("AWS_SECRET_ACCESS_KEY");
 	const char *token = s3_environment("AWS_SESSION_TOKEN");
 
+	(void) input;
+	(void) call;
 	snprintf(where->name, sizeof(where->name), "the environment");
 	if (id == NULL || secret == NULL)
 	{
@@ -275,6 +277,7 @@ s3_from_file(const S3SourceInput *input, S3Credentials *credentials, S3Source *w
 	SvSlice		content;
 	SvStatus	status;
 
+	(void) call;
 	if (!credentials_path(path, sizeof(path)))
 		return sv_fail(err, SV_DENIED, "the path of the shared credentials file is too long");
 	snprintf(where->name, sizeof(where->name), "profile \"%.60s\" of file \"%.150s\"", profile, path);

@@ -4,12 +4,13 @@
  *
  * A service that is not there must not cost much: a second to connect, no retry.
  */
-#include "store/s3_credentials_source.h"
+#include "store/s3_credentials_http.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/s3_credentials_file.h"
 #include "store/s3_json.h"
 
 #define MAX_ANSWER_BYTES ((size_t) 64 * 1024)

@@ -3,10 +3,13 @@
  *		Keys of a role, from STS, for a token that an identity provider has given
  *		(as in Kubernetes).
  */
-#include "store/s3_credentials_source.h"
+#include "store/s3_credentials_web.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "store/s3_credentials_file.h"
+#include "store/s3_credentials_http.h"
 
 #define MAX_TOKEN_BYTES ((size_t) 32 * 1024)
 

@@ -144,8 +144,8 @@ report_not_owner(const OwnRow *row, const char *reason)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("this database does not own the vault of server \"%s\"", row->server_name),
 			 errdetail("%s", reason),
-			 errhint("Reads go on. If this database shall write to the vault, and nobody else: SELECT skyvault_adopt(%s).",
-					 quote_literal_cstr(row->server_name))));
+			 errhint("Reads go on. If this database shall write to the vault, and nobody else:"
+					 " SELECT skyvault_adopt(%s).", quote_literal_cstr(row->server_name))));
 }
 
 /* Writes down that somebody else owns the vault, and raises the error. */
@@ -185,7 +185,8 @@ is_mine(const OwnRow *row, const OwnerObject *owner)
 static char *
 another_owner(const OwnerObject *owner)
 {
-	return psprintf("Database %s of the cluster with system identifier %s took it over at %s, in epoch " INT64_FORMAT ".",
+	return psprintf("Database %s of the cluster with system identifier %s took it over at %s, in epoch "
+					INT64_FORMAT ".",
 					owner->database, owner->system_identifier, owner->taken, owner->epoch);
 }
 

@@ -56,6 +56,7 @@ need libzstd-dev has_header zstd.h
 need libxxhash-dev has_header xxhash.h
 need libcurl4-openssl-dev has_header curl/curl.h
 need libssl-dev has_header openssl/evp.h
+need libs3-dev has_header libs3.h
 if [ "$purpose" = test ]; then
 	need clang has_command clang
 	need libclang-rt-dev has_fuzzer

@@ -9,7 +9,7 @@
 
 #include "http_stub.h"
 #include "store/s3_credentials.h"
-#include "store/s3_credentials_source.h"
+#include "store/s3_credentials_http.h"
 #include "unit.h"
 
 static int64_t clock_now = 1800000000;
@@ -17,6 +17,7 @@ static int64_t clock_now = 1800000000;
 static int64_t
 injected_now(void *state)
 {
+	(void) state;
 	return clock_now;
 }
 
@@ -516,6 +517,7 @@ test_refresh(void)
 static bool
 cancelled(void *state)
 {
+	(void) state;
 	return true;
 }
 

@@ -1,0 +1,171 @@
+/*
+ * test_store_s3v2.c
+ *		The driver for Signature Version 2 against the S3 server of the run.
+ */
+#include "store/store_s3v2.h"
+#include "store_conformance.h"
+#include "unit.h"
+
+static char endpoint[256];
+
+static const char *
+setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+	{
+		printf("Bail out! %s is not set: run-tests.sh sets it\n", name);
+		exit(1);
+	}
+	return value;
+}
+
+/* Keys "" : those of the server. */
+static SvStatus
+open_store(ObjectStore **store, const char *id, const char *secret, const char *token, StoreS3V2Options options,
+		   SvError *err)
+{
+	S3CredentialsOptions keys = {.access_key_id = id != NULL ? id : setting("SKYVAULT_S3_ACCESS_KEY_ID"),
+		.secret_access_key = secret != NULL ? secret : setting("SKYVAULT_S3_SECRET_ACCESS_KEY"),
+	.session_token = token};
+	S3CredentialsProvider *provider;
+	SvStatus	status = s3_credentials_open(&provider, &keys, err);
+
+	if (status != SV_OK)
+		return status;
+	options.credentials = provider;
+	status = store_s3v2_open(store, &options, err);
+	if (status != SV_OK)
+		s3_credentials_close(provider);
+	return status;
+}
+
+static StoreS3V2Options
+usual_options(const char *prefix)
+{
+	return (StoreS3V2Options) {.endpoint = endpoint,.bucket = setting("SKYVAULT_S3_BUCKET"),.prefix = prefix,
+		.io_concurrency = 16,.timeout_ms = 30000,.deadline_ms = 60000};
+}
+
+static void
+test_conformance(void)
+{
+	StoreS3V2Options options = usual_options("unit-v2/conformance");
+	ObjectStore *store;
+	SvError		err = {0};
+
+	if (!CHECK(open_store(&store, NULL, NULL, NULL, options, &err) == SV_OK, "a store"))
+	{
+		printf("# %s; %s\n", err.message, err.detail);
+		return;
+	}
+	CHECK(store_capabilities(store) == STORE_IS_REMOTE, "it can do nothing special");
+	CHECK(store_conformance(store, "s3 v2") == 0, "conformance");
+	store_close(store);
+
+	options = usual_options("");
+	options.io_concurrency = 1;
+	CHECK(open_store(&store, NULL, NULL, NULL, options, &err) == SV_OK &&
+		  put_text(store, "unit-v2-bare", "x", &err) == SV_OK && holds(store, "unit-v2-bare", "x") &&
+		  store_remove(store, "unit-v2-bare", NULL, &err) == SV_OK, "without a prefix");
+	store_close(store);
+	snprintf(endpoint, sizeof(endpoint), "http://localhost%s", strrchr(setting("SKYVAULT_S3_ENDPOINT"), ':'));
+	options = usual_options("unit-v2/host");
+	options.virtual_host = true;
+	CHECK(open_store(&store, NULL, NULL, NULL, options, &err) == SV_OK && put_text(store, "a/b", "x", &err) == SV_OK &&
+		  holds(store, "a/b", "x") && store_remove(store, "a/b", NULL, &err) == SV_OK, "the bucket as a host");
+	store_close(store);
+	snprintf(endpoint, sizeof(endpoint), "%s", setting("SKYVAULT_S3_ENDPOINT"));
+}
+
+/* What a listing of more than one page lists. */
+static bool
+count_listed(void *state, const StoreListed *object)
+{
+	int		   *n = state;
+	char		expected[32];
+
+	snprintf(expected, sizeof(expected), "p/%04d", *n);
+	*n += strcmp(object->name, expected) == 0 && object->bytes == 1 && object->modified_s > 1700000000;
+	return true;
+}
+
+static void
+test_pages(void)
+{
+	ObjectStore *store;
+	SvError		err;
+	int			n = 0;
+
+	if (!CHECK(open_store(&store, NULL, NULL, NULL, usual_options("unit-v2/pages"), &err) == SV_OK, "a store"))
+		return;
+	for (int i = 0; i < 1100; i++)
+	{
+		char		name[32];
+
+		snprintf(name, sizeof(name), "p/%04d", i);
+		if (put_text(store, name, "x", &err) != SV_OK)
+			printf("# %s: %s; %s\n", name, err.message, err.detail);
+	}
+	CHECK(store_list(store, "p/", NULL, count_listed, &n, NULL, &err) == SV_OK && n == 1100, "a listing of two pages");
+	for (int i = 0; i < 1100; i++)
+	{
+		char		name[32];
+
+		snprintf(name, sizeof(name), "p/%04d", i);
+		store_remove(store, name, NULL, &err);
+	}
+	store_close(store);
+}
+
+/* It cannot be opened, or an object cannot be put, for this reason. */
+static bool
+refused(const char *id, const char *secret, const char *token, StoreS3V2Options options, SvStatus expected,
+		const char *words)
+{
+	ObjectStore *store;
+	SvError		err = {0};
+	SvStatus	status = open_store(&store, id, secret, token, options, &err);
+	bool		good;
+
+	if (status == SV_OK)
+	{
+		status = put_text(store, "refused", "x", &err);
+		store_close(store);
+	}
+	good = status == expected && strstr(err.message, words) != NULL && err.hint[0] != '\0' &&
+		strstr(err.message, "S3CR3T") == NULL && strstr(err.detail, "S3CR3T") == NULL;
+	if (!good)
+		printf("# got status %d: %s; %s; %s\n", status, err.message, err.detail, err.hint);
+	return good;
+}
+
+static void
+test_refusals(void)
+{
+	StoreS3V2Options options = usual_options("unit-v2/refused");
+
+	CHECK(refused(NULL, NULL, "token", options, SV_UNSUPPORTED, "session tokens"), "a session token");
+	CHECK(refused("NOBODY", "S3CR3T", NULL, options, SV_DENIED, "Forbidden"), "an unknown key");
+	CHECK(refused(NULL, "S3CR3T", NULL, options, SV_DENIED, "Forbidden"), "a wrong secret");
+	options.endpoint = "https://127.0.0.1:1";
+	CHECK(refused(NULL, NULL, NULL, options, SV_UNSUPPORTED, "https"), "https");
+	options = usual_options("unit-v2/refused");
+	options.endpoint = "http://127.0.0.1:1";
+	options.deadline_ms = 200;
+	CHECK(refused(NULL, NULL, NULL, options, SV_IO, "FailedToConnect"), "nobody listens");
+	options = usual_options("unit-v2/refused");
+	options.bucket = "no-such-bucket";
+	CHECK(refused(NULL, NULL, NULL, options, SV_IO, "NoSuchBucket"), "no such bucket");
+}
+
+int
+main(void)
+{
+	snprintf(endpoint, sizeof(endpoint), "%s", setting("SKYVAULT_S3_ENDPOINT"));
+	test_conformance();
+	test_pages();
+	test_refusals();
+	return unit_done();
+}
