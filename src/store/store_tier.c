@@ -5,20 +5,14 @@
 #include "store/store_tier.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/sv_hash.h"
-#include "store/store_cut.h"
+#include "store/store_copy.h"
 #include "store/store_tier_read.h"
 
 CacheRunId
 store_tier_object(const ObjectStore *base, const char *name)
 {
-	const TierStore *store = (const TierStore *) base;
-	uint64_t	hash[2];
-
-	sv_hash128(sv_slice(name, strlen(name)), hash);
-	return (CacheRunId) {.hi = hash[0] ^ store->identity[0],.lo = hash[1] ^ store->identity[1]};
+	return store_copy_object(&((const TierStore *) base)->identity, name);
 }
 
 /* An object that is being written to the tier. */
@@ -255,7 +249,7 @@ store_tier_open(ObjectStore **store, ObjectStore *inner, DiskTier *tier, const c
 	opened->base.merge_gap = store_merge_gap(inner);
 	opened->inner = inner;
 	opened->tier = tier;
-	sv_hash128(sv_slice(identity, strlen(identity)), opened->identity);
+	opened->identity = store_identity(identity);
 	*store = &opened->base;
 	return SV_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef STORE_TIER_READ_H
 #define STORE_TIER_READ_H
 
+#include "store/store_copy.h"
 #include "store/store_driver.h"
 #include "store/store_tier.h"
 
@@ -13,7 +14,7 @@ typedef struct TierStore
 	ObjectStore base;
 	ObjectStore *inner;
 	DiskTier   *tier;
-	uint64_t	identity[2];	/* hash of the store's */
+	StoreIdentity identity;
 } TierStore;
 
 /* The store's get (store_driver.h). */

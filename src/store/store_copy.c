@@ -1,13 +1,32 @@
 /*
- * store_cut.c
- *		Cutting a stream into ranges.
+ * store_copy.c
+ *		Names of objects in local copies; cutting a stream into ranges.
  */
-#include "store/store_cut.h"
+#include "store/store_copy.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sv_hash.h"
 #include "cache/disk_files.h"
+
+StoreIdentity
+store_identity(const char *where)
+{
+	StoreIdentity identity = {{0}};
+
+	sv_hash128(sv_slice(where, strlen(where)), identity.hash);
+	return identity;
+}
+
+CacheRunId
+store_copy_object(const StoreIdentity *identity, const char *name)
+{
+	uint64_t	hash[2];
+
+	sv_hash128(sv_slice(name, strlen(name)), hash);
+	return (CacheRunId) {.hi = hash[0] ^ identity->hash[0],.lo = hash[1] ^ identity->hash[1]};
+}
 
 StoreCutter
 store_cutter(void (*write) (void *state, uint32_t number, SvSlice bytes), void *state)
