@@ -550,6 +550,12 @@ http_header(const HttpRequest *request, const char *name, char *value, size_t si
 	return false;
 }
 
+int64_t
+http_date(const char *text)
+{
+	return (int64_t) curl_getdate(text, NULL);
+}
+
 bool
 http_collect(HttpRequest *request, const void *data, size_t len)
 {

@@ -94,9 +94,11 @@ typedef struct HttpRequest
 	size_t		expected_bytes; /* about how long the answer's body will be, for buffers; 0: short */
 	/* Gets the body piece by piece (status and headers are known by then); false ends the request.  NULL: no body. */
 	bool		(*sink) (struct HttpRequest *request, const void *data, size_t len);
+	/* Told of each piece of the body as it goes out; from offset 0 again if it has to be sent anew.  NULL: nobody. */
+	void		(*sending) (struct HttpRequest *request, uint64_t offset, const void *data, size_t len);
 	/* Called by http_client_step when it has ended, after which the client forgets it.  NULL: look at outcome. */
 	void		(*ended) (struct HttpRequest *request);
-	void	   *state;			/* for the two callbacks */
+	void	   *state;			/* for the callbacks */
 
 	/* The answer. */
 	HttpOutcome outcome;
@@ -144,6 +146,9 @@ extern SvStatus http_client_fail(const HttpRequest *request, const char *name, S
  * value (cut if it is longer); false if there is none.
  */
 extern bool http_header(const HttpRequest *request, const char *name, char *value, size_t size);
+
+/* Seconds since 1970 of a header such as Date; -1 if it is none. */
+extern int64_t http_date(const char *text);
 
 /* A sink that collects up to max bytes: set sink to http_collect and state to one of these. */
 typedef struct HttpCollected

@@ -107,6 +107,8 @@ give_body(char *data, size_t size, size_t n, void *state)
 			transfer->body_offset = 0;
 		}
 	}
+	if (request->sending != NULL && given > 0)
+		request->sending(request, request->bytes_out, data, given);
 	request->bytes_out += given;
 	return given;
 }

@@ -1,0 +1,233 @@
+/*
+ * s3_read.c
+ *		Ranged GETs, whole ones, and HEAD.
+ */
+#include "store/s3_read.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/s3_answer.h"
+#include "store/s3_batch.h"
+#include "store/store_merge.h"
+
+/* GETs longer than this are bound by bandwidth, which a second request does not help. */
+#define HEDGED_BYTES ((size_t) 1024 * 1024)
+
+typedef struct RangedGet
+{
+	S3Op		op;
+	const StoreRead *read;
+	char		range[64];
+} RangedGet;
+
+/* -------------------------------------------------------------------------
+ * Ranges
+ * ------------------------------------------------------------------------- */
+
+/* Whether the answer is the range that was asked for; known before its first byte is taken. */
+static bool
+check_range(S3Attempt *attempt, const StoreRead *read)
+{
+	uint64_t	last = read->offset + read->len - 1;
+	uint64_t	got_first;
+	uint64_t	got_last;
+	char		range[96];
+
+	if (attempt->http.status == 200)
+		return (read->offset == 0 && attempt->http.content_length == (int64_t) read->len) ||
+			s3_attempt_stop(attempt, S3_FAIL, SV_IO, "the store does not answer with the range asked for");
+	if (!http_header(&attempt->http, "content-range", range, sizeof(range)) ||
+		sscanf(range, "bytes %" SCNu64 "-%" SCNu64, &got_first, &got_last) != 2 ||
+		got_first != read->offset || got_last < got_first || got_last > last)
+		return s3_attempt_stop(attempt, S3_RETRY, SV_IO, "the answer is another range than was asked for");
+	if (got_last < last)
+		return s3_attempt_stop(attempt, S3_FAIL, SV_CORRUPT,
+							   "it has no byte at offset %" PRIu64 ", in a range of %zu bytes", got_last + 1,
+							   read->len);
+	return attempt->http.content_length < 0 || attempt->http.content_length == (int64_t) read->len ||
+		s3_attempt_stop(attempt, S3_RETRY, SV_IO, "the answer's length is not that of its range");
+}
+
+static bool
+take_range(S3Attempt *attempt, const void *data, size_t len)
+{
+	const StoreRead *read = attempt->op->state;
+
+	if (attempt->received == 0 && !check_range(attempt, read))
+		return false;
+	if (len > read->len - attempt->received)
+		return s3_attempt_stop(attempt, S3_RETRY, SV_IO, "the answer is longer than its range");
+	store_scatter(read, read->offset + attempt->received, data, len);
+	attempt->received += len;
+	return true;
+}
+
+static S3Verdict
+check_received(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
+{
+	const StoreRead *read = op->state;
+
+	if (attempt->received == read->len)
+		return S3_DONE;
+	*status = s3_fail(attempt, NULL, SV_IO, "the answer is shorter than its range",
+					  "Check what lies between this server and the store.", err);
+	return S3_RETRY;
+}
+
+static void
+prepare_get(RangedGet *get, const StoreRead *read)
+{
+	snprintf(get->range, sizeof(get->range), "bytes=%" PRIu64 "-%" PRIu64, read->offset, read->offset + read->len - 1);
+	get->read = read;
+	get->op = (S3Op) {
+		.operation = STORE_GET,.method = HTTP_GET,.name = read->name,.extra = {{"range", get->range}},.nextra = 1,
+		.expected_bytes = read->len,.take = take_range,.check = check_received,.state = (void *) read,
+		.may_hedge = read->len <= HEDGED_BYTES
+	};
+}
+
+static int
+index_of(const RangedGet *gets, int n, const S3Op *op)
+{
+	for (int i = 0; i < n; i++)
+		if (&gets[i].op == op)
+			return i;
+	return -1;
+}
+
+/* What no try has failed of, but an answer said is not there. */
+static SvStatus
+first_missing(const RangedGet *gets, int n, int *failed)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (gets[i].op.status != SV_OK)
+		{
+			*failed = i;
+			return gets[i].op.status;
+		}
+	}
+	return SV_OK;
+}
+
+SvStatus
+s3_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed, const StoreCall *call, SvError *err)
+{
+	S3Store    *store = (S3Store *) base;
+	RangedGet	one = {0};
+	RangedGet  *gets = nreads == 1 ? &one : malloc((size_t) nreads * sizeof(RangedGet));
+	S3Batch		batch;
+	SvStatus	status;
+
+	if (gets == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory: %d requests to the store", nreads);
+	s3_batch_init(&batch, store, call);
+	for (int i = 0; i < nreads; i++)
+	{
+		prepare_get(&gets[i], &reads[i]);
+		s3_batch_add(&batch, &gets[i].op);
+	}
+	status = s3_batch_finish(&batch, call, err);
+	if (status != SV_OK)
+		*failed = index_of(gets, nreads, batch.failed);
+	else
+		status = first_missing(gets, nreads, failed);
+	if (gets != &one)
+		free(gets);
+	return status;
+}
+
+/* -------------------------------------------------------------------------
+ * Whole objects
+ * ------------------------------------------------------------------------- */
+
+/* The collected body goes to the caller's buffer while the attempt is still there. */
+static S3Verdict
+copy_answer(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
+{
+	SvBuffer   *content = op->state;
+
+	if (attempt->answer.len > 0 &&
+		sv_buffer_append(content, attempt->answer.data, attempt->answer.len, err) != SV_OK)
+	{
+		*status = SV_NO_MEMORY;
+		return S3_FAIL;
+	}
+	return S3_DONE;
+}
+
+SvStatus
+s3_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *content,
+			 StoreObject *object, const StoreCall *call, SvError *err)
+{
+	size_t		before = content->len;
+	S3Op		op = {
+		.operation = STORE_GET,.method = HTTP_GET,.name = name,.check = copy_answer,.state = content,
+		.max_answer = max_bytes > 0 ? max_bytes : 1,.may_hedge = true
+	};
+	SvStatus	status = s3_run((S3Store *) base, &op, call, err);
+
+	if (status != SV_OK)
+		return status;
+	object->bytes = content->len - before;
+	memcpy(object->etag, op.etag, sizeof(object->etag));
+	if (object->bytes > max_bytes)
+		return sv_fail(err, SV_CORRUPT, "object \"%s\" has more than %zu bytes", name, max_bytes);
+	return SV_OK;
+}
+
+/* -------------------------------------------------------------------------
+ * HEAD
+ * ------------------------------------------------------------------------- */
+
+static S3Verdict
+check_length(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
+{
+	(void) op;
+	if (attempt->http.content_length >= 0)
+		return S3_DONE;
+	*status = s3_fail(attempt, NULL, SV_IO, "the answer does not tell its length",
+					  "Check the endpoint: it seems to be no S3 server.", err);
+	return S3_FAIL;
+}
+
+/*
+ * An answer to HEAD has no body, so it does not say what is missing, the object
+ * or the bucket, nor why something is refused.  A GET of one byte does.
+ */
+static SvStatus
+ask_why(S3Store *store, const char *name, SvStatus status, const StoreCall *call, SvError *err)
+{
+	char		byte;
+	StoreRange	range = {.name = name,.len = 1,.dst = &byte};
+	const StoreRange *ranges[1] = {&range};
+	StoreRead	read = {name, 0, 1, ranges, 1};
+	int			failed;
+	SvError		reason = {0};
+	SvStatus	told = s3_get(&store->base, &read, 1, &failed, call, &reason);
+
+	if (told == SV_NOT_FOUND || told == SV_OK || told == SV_CORRUPT)
+		return status;
+	if (err != NULL)
+		*err = reason;
+	return told;
+}
+
+SvStatus
+s3_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
+{
+	S3Store    *store = (S3Store *) base;
+	S3Op		op = {.operation = STORE_HEAD,.method = HTTP_HEAD,.name = name,.check = check_length};
+	SvStatus	status = s3_run(store, &op, call, err);
+
+	if (status == SV_NOT_FOUND || status == SV_DENIED || status == SV_IO)
+		return ask_why(store, name, status, call, err);
+	if (status != SV_OK)
+		return status;
+	object->bytes = (uint64_t) op.content_length;
+	memcpy(object->etag, op.etag, sizeof(object->etag));
+	return SV_OK;
+}

@@ -1,0 +1,17 @@
+/*
+ * s3_read.h
+ *		Reading from S3: operations of ObjectStoreOps.  Private to the S3 driver.
+ */
+#ifndef S3_READ_H
+#define S3_READ_H
+
+#include "store/store_driver.h"
+
+extern SvStatus s3_get(ObjectStore *store, const StoreRead *reads, int nreads, int *failed,
+					   const StoreCall *call, SvError *err);
+extern SvStatus s3_get_small(ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
+							 StoreObject *object, const StoreCall *call, SvError *err);
+extern SvStatus s3_head(ObjectStore *store, const char *name, StoreObject *object,
+						const StoreCall *call, SvError *err);
+
+#endif							/* S3_READ_H */

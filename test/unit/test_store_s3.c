@@ -1,0 +1,190 @@
+/*
+ * test_store_s3.c
+ *		The S3 driver against the S3 server of the run.
+ */
+#include "unit.h"
+
+#include <signal.h>
+
+#include "store/store_s3.h"
+#include "store_conformance.h"
+
+static const char *
+setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+	{
+		printf("Bail out! %s is not set: run-tests.sh sets it\n", name);
+		exit(1);
+	}
+	return value;
+}
+
+/* With the run's keys where they are NULL. */
+static ObjectStore *
+open_with(StoreS3Options options, const char *id, const char *secret, const char *token)
+{
+	S3CredentialsOptions keys = {
+		.access_key_id = id != NULL ? id : setting("SKYVAULT_S3_ACCESS_KEY_ID"),
+		.secret_access_key = secret != NULL ? secret : setting("SKYVAULT_S3_SECRET_ACCESS_KEY"),.session_token = token
+	};
+	ObjectStore *store;
+	SvError		err;
+
+	if (s3_credentials_open(&options.credentials, &keys, &err) != SV_OK ||
+		store_s3_open(&store, &options, &err) != SV_OK)
+	{
+		printf("Bail out! %s\n", err.message);
+		exit(1);
+	}
+	return store;
+}
+
+static StoreS3Options
+usual_options(const char *prefix)
+{
+	return (StoreS3Options) {
+		.endpoint = setting("SKYVAULT_S3_ENDPOINT"),.region = setting("SKYVAULT_S3_REGION"),
+		.bucket = setting("SKYVAULT_S3_BUCKET"),.prefix = prefix
+	};
+}
+
+static void
+test_conformance(void)
+{
+	StoreS3Options options = usual_options("unit/conformance");
+	ObjectStore *store = open_with(options, NULL, NULL, NULL);
+
+	CHECK(store_capabilities(store) == (STORE_IS_REMOTE | STORE_CAN_PUT_IF_ABSENT | STORE_CAN_PUT_IF_MATCH) &&
+		  store_merge_gap(store) > 0, "what it can do");
+	CHECK(store_conformance(store, "s3") == 0, "conformance");
+	store_close(store);
+
+	options.conditional_puts = STORE_S3_CONDITIONAL_OFF;
+	options.io_concurrency = 1;
+	store = open_with(options, NULL, NULL, NULL);
+	CHECK(store_capabilities(store) == STORE_IS_REMOTE && store_conformance(store, "s3, looking before it puts") == 0,
+		  "conformance without conditional writes, one request at a time");
+	store_close(store);
+}
+
+static void
+test_tls_and_hosts(void)
+{
+	StoreS3Options options = usual_options("");
+	ObjectStore *store;
+	char		endpoint[256];
+	StoreObject object;
+	SvError		err;
+
+	options.endpoint = setting("SKYVAULT_S3_ENDPOINT_TLS");
+	options.http.ca_file = setting("SKYVAULT_S3_CA_FILE");
+	store = open_with(options, NULL, NULL, NULL);
+	CHECK(put_text(store, "unit-tls", "x", &err) == SV_OK && holds(store, "unit-tls", "x") &&
+		  store_remove(store, "unit-tls", NULL, &err) == SV_OK, "TLS, and no prefix");
+	store_close(store);
+
+	options.http.ca_file = NULL;
+	options.max_retries = -1;
+	store = open_with(options, NULL, NULL, NULL);
+	CHECK(store_head(store, "a", &object, NULL, &err) == SV_IO && strstr(err.hint, "certificate") != NULL,
+		  "a certificate that is not trusted");
+	store_close(store);
+
+	snprintf(endpoint, sizeof(endpoint), "http://localhost%s", strrchr(setting("SKYVAULT_S3_ENDPOINT"), ':'));
+	options = usual_options("unit/host");
+	options.endpoint = endpoint;
+	options.style = STORE_S3_STYLE_VIRTUAL_HOST;
+	store = open_with(options, NULL, NULL, NULL);
+	CHECK(put_text(store, "a/b", "x", &err) == SV_OK && holds(store, "a/b", "x") &&
+		  store_remove(store, "a/b", NULL, &err) == SV_OK, "the bucket as a host");
+	store_close(store);
+}
+
+/* A read fails so, and says why and what to do, without a secret. */
+static bool
+fails(StoreS3Options options, const char *id, const char *secret, const char *token, SvStatus expected,
+	  const char *words)
+{
+	ObjectStore *store = open_with(options, id, secret, token);
+	char		byte;
+	StoreRange	range = {.name = "a/b",.len = 1,.dst = &byte};
+	StoreObject object;
+	SvError		err = {0};
+	SvError		head_err = {0};
+	SvStatus	status = store_get(store, &range, 1, NULL, NULL, &err);
+	SvStatus	head_status = store_head(store, "a/b", &object, NULL, &head_err);
+	bool		good = status == expected && head_status == expected && strstr(err.message, words) != NULL &&
+		strstr(head_err.message, words) != NULL && err.hint[0] != '\0' && err.detail[0] != '\0' &&
+		strstr(err.message, "S3CR3T") == NULL && strstr(err.detail, "S3CR3T") == NULL;
+
+	if (!good)
+		printf("# got status %d: %s; %s; %s\n#  by head %d: %s\n", status, err.message, err.detail, err.hint,
+			   head_status, head_err.message);
+	store_close(store);
+	return good;
+}
+
+static void
+test_refusals(void)
+{
+	StoreS3Options options = usual_options("unit/refused");
+
+	CHECK(fails(options, "NOBODY", "S3CR3T", NULL, SV_DENIED, "access key id"), "an unknown key");
+	CHECK(fails(options, NULL, "S3CR3T", NULL, SV_DENIED, "secret access key"), "a wrong secret");
+	options.bucket = "no-such-bucket";
+	CHECK(fails(options, NULL, NULL, NULL, SV_IO, "bucket does not exist"), "no such bucket");
+	options.endpoint = "http://127.0.0.1:1";
+	options.deadline_ms = 300;
+	CHECK(fails(options, NULL, NULL, NULL, SV_IO, ""), "nobody listens");
+}
+
+static bool
+count_listed(void *state, const StoreListed *object)
+{
+	int		   *n = state;
+	char		expected[32];
+
+	snprintf(expected, sizeof(expected), "p/%04d", *n);
+	*n += strcmp(object->name, expected) == 0 && object->bytes == 1 && object->modified_s > 1700000000;
+	return true;
+}
+
+static void
+test_pages(void)
+{
+	enum { N = 1100 };
+	static char names[N][32];
+	static const char *pointers[N];
+	ObjectStore *store = open_with(usual_options("unit/pages"), NULL, NULL, NULL);
+	int			removed = 0;
+	int			n = 0;
+	bool		all = true;
+	SvError		err;
+
+	for (int i = 0; i < N; i++)
+	{
+		snprintf(names[i], sizeof(names[i]), "p/%04d", i);
+		pointers[i] = names[i];
+		all = all && put_text(store, names[i], "x", &err) == SV_OK;
+	}
+	CHECK(all, "many objects");
+	CHECK(store_list(store, "p/", NULL, count_listed, &n, NULL, &err) == SV_OK && n == N, "a listing of two pages");
+	CHECK(store_remove_many(store, pointers, N, &removed, NULL, &err) == SV_OK && removed == N && listed(store) == 0,
+		  "more than a thousand are removed");
+	store_close(store);
+}
+
+int
+main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	setenv("no_proxy", "*", 1);
+	test_conformance();
+	test_tls_and_hosts();
+	test_refusals();
+	test_pages();
+	return unit_done();
+}
