@@ -430,6 +430,49 @@ COMMENT ON VIEW skyvault_vaults IS 'who owns each vault, and how far its changes
 GRANT SELECT ON skyvault_vaults TO pg_monitor;
 
 -- ---------------------------------------------------------------------------
+-- compaction
+
+CREATE FUNCTION skyvault_compact(rel regclass, "full" boolean DEFAULT false) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_compact(regclass, boolean)
+	IS 'flushes, merges a table''s newest runs into its first level, or with full all of it into one, and waits for it';
+
+CREATE FUNCTION skyvault_pause(vault name DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_pause(name)
+	IS 'until skyvault_resume() workers begin nothing for the vault but flushes; what is under way ends';
+
+CREATE FUNCTION skyvault_resume(vault name DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_resume(name) IS 'ends skyvault_pause()';
+REVOKE EXECUTE ON FUNCTION skyvault_pause(name), skyvault_resume(name) FROM PUBLIC;
+
+CREATE FUNCTION skyvault_job_progress(OUT job bigint, OUT pid integer, OUT entries_in bigint, OUT entries_out bigint,
+									  OUT bytes_in bigint, OUT bytes_out bigint,
+									  OUT bytes_total bigint) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_job_progress() IS 'how far the compactions are that run now in this database';
+REVOKE EXECUTE ON FUNCTION skyvault_job_progress() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_job_progress() TO pg_monitor;
+
+CREATE VIEW skyvault_jobs AS
+	SELECT j.id, v.server, j.kind, j.state, j.reason, j.started, j.ended, j.pid, j.attempts, j.retry_at,
+		j.inputs, j.outputs, j.left_out,
+		CASE WHEN p.bytes_total > 0 THEN LEAST(p.bytes_in::float8 / p.bytes_total, 1) END AS progress,
+		COALESCE(p.entries_in, j.entries_in) AS entries_in, COALESCE(p.bytes_in, j.bytes_in) AS bytes_in,
+		COALESCE(p.entries_out, j.entries) AS entries_out, COALESCE(p.bytes_out, j.bytes) AS bytes_out,
+		j.sqlstate, j.error, j.hint
+	FROM skyvault.job AS j
+		LEFT JOIN skyvault.vault AS v ON v.id = j.vault_id
+		LEFT JOIN skyvault_job_progress() AS p ON p.job = j.id AND j.state = 'running';
+COMMENT ON VIEW skyvault_jobs IS 'what the workers did and are doing, with the progress of compactions';
+GRANT SELECT ON skyvault_jobs TO pg_monitor;
+
+-- ---------------------------------------------------------------------------
 -- what is cached, and how runs are indexed
 
 CREATE FUNCTION skyvault_index(rel regclass, OUT run bigint, OUT tier "char", OUT level integer,

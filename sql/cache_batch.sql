@@ -75,6 +75,7 @@ SELECT blocks, block_bytes BETWEEN 100000 AND 101000 AS bytes, frame_bytes FROM 
 -- what each round has left: runs with overlapping ranges of keys, runs with
 -- ranges of their own, tombstones over values, values over tombstones, entries
 -- that expire, and what is not flushed yet.
+SELECT skyvault_pause();		-- what is flushed stays as it is
 SELECT skyvault_create_table('cache_one'), skyvault_create_table('cache_two');
 CREATE SERVER cache_vault FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:cache_vault');
 SELECT skyvault_create_table('cache_three', server => 'cache_vault');
@@ -256,3 +257,4 @@ DROP FOREIGN TABLE cache_values, cache_one, cache_two, cache_three, cache_shapes
 SET client_min_messages = warning;
 DROP SERVER cache_vault;
 RESET client_min_messages;
+SELECT skyvault_resume();

@@ -47,6 +47,7 @@ static const char *const catalog_names[CATALOG_COUNT] = {
 	[CATALOG_CHANGELOG_ID] = "changelog_vault_id_id_idx",
 	[CATALOG_GARBAGE] = "garbage",
 	[CATALOG_JOB] = "job",
+	[CATALOG_JOB_PKEY] = "job_pkey",
 	[CATALOG_JOB_VAULT] = "job_vault_id_idx",
 	[CATALOG_PAUSE] = "pause",
 	[CATALOG_PAUSE_PKEY] = "pause_pkey",

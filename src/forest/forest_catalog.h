@@ -49,6 +49,7 @@ typedef enum CatalogRelation
 	CATALOG_CHANGELOG_ID,		/* unique index on (vault_id, id) */
 	CATALOG_GARBAGE,
 	CATALOG_JOB,
+	CATALOG_JOB_PKEY,
 	CATALOG_JOB_VAULT,			/* index on (vault_id, id) */
 	CATALOG_PAUSE,
 	CATALOG_PAUSE_PKEY,

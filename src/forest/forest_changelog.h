@@ -15,6 +15,7 @@
 #define CHANGE_LOAD		"load"
 #define CHANGE_TRUNCATE "truncate"
 #define CHANGE_DROP		"drop"
+#define CHANGE_COMPACT	"compact"
 
 /* What the snapshot sees at the newest end of a vault's changelog. */
 typedef struct ChangelogTip

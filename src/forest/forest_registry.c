@@ -10,6 +10,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
@@ -22,6 +23,7 @@
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
@@ -316,8 +318,8 @@ registry_insert_run(int32 vault_id, const LsmRun *run)
 	table_close(rel, RowExclusiveLock);
 }
 
-static void
-insert_garbage(int32 vault_id, const char *object)
+void
+registry_add_garbage(int32 vault_id, const char *object)
 {
 	Relation	rel = catalog_open(CATALOG_GARBAGE, RowExclusiveLock);
 	Datum		values[Natts_garbage];
@@ -356,7 +358,7 @@ registry_remove_table(int32 vault_id, int32 table_id, Snapshot snapshot, int64 *
 			continue;
 		forest_xact_note_forest_change();
 		CatalogTupleDelete(rel, &tuple->t_self);
-		insert_garbage(vault_id, run.object);
+		registry_add_garbage(vault_id, run.object);
 		if (n == capacity)
 		{
 			capacity *= 2;
@@ -367,4 +369,99 @@ registry_remove_table(int32 vault_id, int32 table_id, Snapshot snapshot, int64 *
 	systable_endscan(scan);
 	table_close(rel, RowExclusiveLock);
 	return n;
+}
+
+/* The row of a run; to be ended with systable_endscan. */
+static HeapTuple
+find_run(Relation rel, int64 run_id, Snapshot snapshot, SysScanDesc *scan)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, Anum_run_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
+	*scan = systable_beginscan(rel, catalog_oid(CATALOG_RUN_PKEY), true, snapshot, 1, &key);
+	return systable_getnext(*scan);
+}
+
+static bool
+lock_run(Relation rel, int64 run_id, Snapshot snapshot, TupleTableSlot *slot)
+{
+	SysScanDesc scan;
+	HeapTuple	tuple = find_run(rel, run_id, snapshot, &scan);
+	TM_FailureData failure;
+	bool		locked = false;
+
+	if (HeapTupleIsValid(tuple))
+		locked = table_tuple_lock(rel, &tuple->t_self, snapshot, slot, GetCurrentCommandId(true),
+								  LockTupleExclusive, LockWaitSkip, 0, &failure) == TM_Ok;
+	systable_endscan(scan);
+	ExecClearTuple(slot);
+	return locked;
+}
+
+bool
+registry_lock_runs(const int64 *run_ids, int n)
+{
+	Relation	rel = catalog_open(CATALOG_RUN, RowExclusiveLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	bool		locked = true;
+
+	for (int i = 0; i < n && locked; i++)
+		locked = lock_run(rel, run_ids[i], snapshot, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return locked;
+}
+
+static HeapTuple
+require_run(Relation rel, int64 run_id, Snapshot snapshot, SysScanDesc *scan)
+{
+	HeapTuple	tuple = find_run(rel, run_id, snapshot, scan);
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "run " INT64_FORMAT " is not in the registry", run_id);
+	return tuple;
+}
+
+void
+registry_remove_run(int32 vault_id, int64 run_id, Snapshot snapshot)
+{
+	Relation	rel = catalog_open(CATALOG_RUN, RowExclusiveLock);
+	SysScanDesc scan;
+	HeapTuple	tuple = require_run(rel, run_id, snapshot, &scan);
+	char	   *object = TextDatumGetCString(required(tuple, RelationGetDescr(rel), Anum_run_object));
+
+	forest_xact_note_forest_change();
+	CatalogTupleDelete(rel, &tuple->t_self);
+	registry_add_garbage(vault_id, object);
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
+}
+
+void
+registry_change_run(int64 run_id, LsmTier tier, int level, int nparts, const LsmPart *parts,
+					Snapshot snapshot)
+{
+	Relation	rel = catalog_open(CATALOG_RUN, RowExclusiveLock);
+	SysScanDesc scan;
+	HeapTuple	tuple = require_run(rel, run_id, snapshot, &scan);
+	LsmRun		run = {.nparts = nparts,.parts = unconstify(LsmPart *, parts)};
+	Datum		values[Natts_run] = {0};
+	bool		nulls[Natts_run] = {false};
+	bool		replace[Natts_run] = {false};
+	HeapTuple	changed;
+
+	forest_xact_note_forest_change();
+	values[Anum_run_tier - 1] = CharGetDatum((char) tier);
+	values[Anum_run_level - 1] = Int32GetDatum(level);
+	part_values(&run, values);
+	for (int i = 0; i < Natts_run; i++)
+		replace[i] = values[i] != (Datum) 0;
+	replace[Anum_run_level - 1] = true;
+	changed = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
+	CatalogTupleUpdate(rel, &tuple->t_self, changed);
+	heap_freetuple(changed);
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
 }

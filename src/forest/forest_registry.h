@@ -27,4 +27,21 @@ extern void registry_insert_run(int32 vault_id, const LsmRun *run);
  */
 extern int	registry_remove_table(int32 vault_id, int32 table_id, Snapshot snapshot, int64 **run_ids);
 
+/*
+ * Locks the rows of these runs to the end of the transaction, without waiting;
+ * false if one is gone, or another transaction has locked or is changing it.
+ */
+extern bool registry_lock_runs(const int64 *run_ids, int n);
+
+/*
+ * For who has locked the row, and sees it with the snapshot: removes a run and
+ * records its object as garbage; gives it another place, and other parts.
+ */
+extern void registry_remove_run(int32 vault_id, int64 run_id, Snapshot snapshot);
+extern void registry_change_run(int64 run_id, LsmTier tier, int level, int nparts, const LsmPart *parts,
+								Snapshot snapshot);
+
+/* An object that nothing names, or will name: to be deleted some time after this transaction. */
+extern void registry_add_garbage(int32 vault_id, const char *object);
+
 #endif							/* FOREST_REGISTRY_H */

@@ -1,15 +1,22 @@
 /*
  * forest_store_local.c
- *		Puts the disk tier before a remote store.
+ *		Puts a mirror or the disk tier before a remote store.
  */
 #include "postgres.h"
 
 #include "forest/forest_store_local.h"
 
+#include "base/sv_hash.h"
+#include "forest/forest_store_url.h"
 #include "forest/forest_table.h"
 #include "server/pg_disk_tier.h"
+#include "server/pg_settings.h"
 #include "server/pg_status.h"
+#include "store/store_mirror.h"
 #include "store/store_tier.h"
+#include "utils/builtins.h"
+
+#define MIRROR_OPEN_FILES 32
 
 /*
  * What tells the objects of this server's store from those of others.  The names
@@ -25,16 +32,48 @@ identity(ForeignServer *server)
 	return psprintf("%s %s", endpoint != NULL ? endpoint : "", url != NULL ? url : "");
 }
 
+bool
+forest_store_wants_mirror(ForeignServer *server)
+{
+	const char *option = forest_option(server->options, "mirror");
+	const char *url = forest_option(server->options, "url");
+	bool		is_on = false;
+	StoreUrl	parsed;
+
+	if (option != NULL)
+		(void) parse_bool(option, &is_on);
+	return is_on && url != NULL && forest_store_url_parse(url, &parsed) == NULL &&
+		parsed.kind != STORE_KIND_DIRECTORY;
+}
+
+/* Beside the files of the disk tier, under a name that tells mirrors apart. */
+static SvStatus
+open_mirror(ForeignServer *server, ObjectStore *remote, ObjectStore **store, SvError *err)
+{
+	const char *where = identity(server);
+	uint64_t	hash[2];
+	StoreMirrorOptions options = {.identity = where,.max_open_files = MIRROR_OPEN_FILES};
+
+	sv_hash128(sv_slice(where, strlen(where)), hash);
+	options.path = psprintf("%s/mirror-%016" INT64_MODIFIER "x", setting_disk_cache_path, (uint64) hash[0]);
+	return store_mirror_open(store, remote, &options, err);
+}
+
 ObjectStore *
 forest_store_local(ForeignServer *server, ObjectStore *remote)
 {
 	DiskTier   *tier = pg_disk_tier();
-	ObjectStore *store;
+	ObjectStore *store = remote;
+	SvStatus	status = SV_OK;
 	SvError		err;
 
-	if (tier == NULL || (store_capabilities(remote) & STORE_IS_REMOTE) == 0)
+	if ((store_capabilities(remote) & STORE_IS_REMOTE) == 0)
 		return remote;
-	if (store_tier_open(&store, remote, tier, identity(server), &err) != SV_OK)
+	if (forest_store_wants_mirror(server))
+		status = open_mirror(server, remote, &store, &err);
+	else if (tier != NULL)
+		status = store_tier_open(&store, remote, tier, identity(server), &err);
+	if (status != SV_OK)
 	{
 		store_close(remote);
 		pg_status_report(ERROR, &err);

@@ -10,9 +10,12 @@
 #include "foreign/foreign.h"
 #include "store/object_store.h"
 
+/* Whether the whole of the store is to be kept: option mirror, of a store that is not a directory itself. */
+extern bool forest_store_wants_mirror(ForeignServer *server);
+
 /*
- * The same store with the server's disk tier before it, if there is one.  Takes
- * over remote, also on an error.
+ * The same store with its mirror before it, or else the disk tier of this
+ * Postgres server, if there is one.  Takes over remote, also on an error.
  */
 extern ObjectStore *forest_store_local(ForeignServer *server, ObjectStore *remote);
 

@@ -40,9 +40,12 @@ extern int	no_such_variable
 /* Needs catalog/pg_database.h and utils/acl.h where it is used. */
 #if PG_VERSION_NUM < 160000
 #define compat_database_ownercheck(dboid, roleid) pg_database_ownercheck(dboid, roleid)
+#define compat_class_ownercheck(relid, roleid) pg_class_ownercheck(relid, roleid)
 #else
 #define compat_database_ownercheck(dboid, roleid) \
 	object_ownercheck(DatabaseRelationId, dboid, roleid)
+#define compat_class_ownercheck(relid, roleid) \
+	object_ownercheck(RelationRelationId, relid, roleid)
 #endif
 
 /* Needs catalog/pg_foreign_server.h and utils/acl.h where it is used. */

@@ -16,6 +16,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "server/pg_compat.h"
+#include "sqlapi/api_admin.h"
 #include "sqlapi/api_vault.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -103,28 +104,13 @@ report_outcome(const JobOutcome *outcome)
 				 errhint("Their rows stay where they are, and a later flush takes them.")));
 }
 
-/* (vault name): NULL means all */
-Datum
-skyvault_flush(PG_FUNCTION_ARGS)
+int64
+api_flush(int32 vault_id)
 {
-	int32		vault_id = 0;
 	const char *why;
 	bool		failed;
 	JobOutcome	outcome;
 	int64		marker;
-
-	if (forest_xact_has_changed())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("skyvault_flush cannot run in a transaction that has changed a vault"),
-				 errhint("Commit first: a flush moves only what is committed.")));
-	PreventCommandDuringRecovery("skyvault_flush()");
-	if (!PG_ARGISNULL(0))
-	{
-		vault_id = api_vault_id(PG_GETARG_NAME(0));
-		if (vault_id == 0)
-			PG_RETURN_INT64(0);
-	}
 
 	marker = job_newest();
 	if (!worker_request_flush(vault_id, &failed, &why))
@@ -140,5 +126,27 @@ skyvault_flush(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("flush failed"),
 				 errhint("The server log says why; the worker tries again by itself.")));
-	PG_RETURN_INT64(outcome.entries);
+	return outcome.entries;
+}
+
+/* (vault name): NULL means all */
+Datum
+skyvault_flush(PG_FUNCTION_ARGS)
+{
+	int32		vault_id = 0;
+
+	if (forest_xact_has_changed())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("skyvault_flush cannot run in a transaction that has changed a vault"),
+				 errhint("Commit first: a flush moves only what is committed.")));
+	PreventCommandDuringRecovery("skyvault_flush()");
+	if (!PG_ARGISNULL(0))
+	{
+		vault_id = api_vault_id(PG_GETARG_NAME(0));
+		if (vault_id == 0)
+			PG_RETURN_INT64(0);
+	}
+
+	PG_RETURN_INT64(api_flush(vault_id));
 }

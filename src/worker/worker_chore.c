@@ -13,12 +13,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/worker_export.h"
+#include "worker/compact_chore.h"
 #include "worker/worker_filter.h"
+#include "worker/worker_mirror.h"
 #include "worker/worker_transaction.h"
 
 static const WorkerChore chores[CHORE_COUNT] = {
 	[CHORE_FILTER] = {.run = worker_filter_upkeep,.leave = worker_filter_leave},
 	[CHORE_EXPORT] = {.activity = "skyvault export",.run = worker_export_run},
+	[CHORE_COMPACT] = {.run = compact_chore},
+	[CHORE_MIRROR] = {.activity = "skyvault mirror",.run = worker_mirror_run},
 };
 
 /* All zero in a new scheduler: everything is due. */

@@ -17,7 +17,6 @@
 #include "worker/worker_flush.h"
 
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_store.h"
@@ -26,19 +25,17 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "replication/slot.h"
-#include "replication/walsender.h"
-#include "replication/walsender_private.h"
 #include "server/pg_cache.h"
 #include "server/pg_status.h"
 #include "server/stop_point.h"
-#include "storage/lwlock.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "worker/flush_batch.h"
 #include "worker/flush_publish.h"
+#include "worker/worker_chore.h"
+#include "worker/worker_embedded.h"
 #include "worker/worker_job.h"
 #include "worker/worker_owner.h"
 #include "worker/worker_shmem.h"
@@ -56,56 +53,11 @@ typedef struct VaultFlush
 	int64		job_id;			/* of the batch under way; 0: none */
 } VaultFlush;
 
-static bool
-walsender_is_active(void)
-{
-	for (int i = 0; i < max_wal_senders; i++)
-		if (WalSndCtl->walsnds[i].pid != 0)
-			return true;
-	return false;
-}
-
-/* A standby that is away now comes back and replays what it missed. */
-static bool
-physical_slot_exists(void)
-{
-	bool		exists = false;
-
-	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-	for (int i = 0; i < max_replication_slots && !exists; i++)
-	{
-		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
-
-		exists = slot->in_use && SlotIsPhysical(slot);
-	}
-	LWLockRelease(ReplicationSlotControlLock);
-	return exists;
-}
-
 /* DROP SERVER takes the vault's tables with it: then there is nothing left to flush. */
 static bool
 server_exists(const ForestVault *vault)
 {
 	return SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(vault->server_oid));
-}
-
-/*
- * Runs inside the data directory reach no standby and no base backup, while
- * the deletion of the delta rows that they replace does.
- */
-static void
-check_store_is_safe(const ForestVault *vault)
-{
-	if (forest_store_is_embedded(vault->server_oid) &&
-		(walsender_is_active() || physical_slot_exists() || XLogArchivingActive()))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("runs of server \"%s\" would not reach standbys and backups",
-						GetForeignServer(vault->server_oid)->servername),
-				 errdetail("Its store lies inside the data directory, and there is a WAL sender, a physical"
-						   " replication slot, or WAL archiving."),
-				 errhint("Use a store that standbys and restored backups can reach, or set the server option"
-						 " \"shared\" to 'on' if they reach this one.")));
 }
 
 /* Step 1 and 2 up to the upload.  NULL: the delta has nothing (more) of this vault. */
@@ -125,7 +77,7 @@ read_batch(VaultFlush *flush)
 		return NULL;
 	}
 	if (flush_batch_is_needed(&flush->vault))
-		check_store_is_safe(&flush->vault);
+		worker_check_store_is_safe(&flush->vault);
 	batch = flush_batch_read(&flush->vault, &flush->cursor);
 	if (batch->nrows > 0)
 	{
@@ -240,7 +192,7 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	memset(&outcome, 0, sizeof(FlushOutcome));
 	if (server_exists(&flush->vault))
 	{
-		check_store_is_safe(&flush->vault);
+		worker_check_store_is_safe(&flush->vault);
 		check_store_is_current(flush);
 		flush_publish(batch, object, &outcome);
 	}
@@ -254,6 +206,9 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	MemoryContextSwitchTo(flush_context);
 	flush->job_id = 0;
 	STOP_POINT("flush-committed");
+
+	if (outcome.run_id != 0)
+		worker_chore_wake(CHORE_COMPACT);
 
 	/* What was left out or locked has to be looked at again, in time. */
 	if (outcome.kept_rows > 0)

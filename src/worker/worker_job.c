@@ -179,3 +179,20 @@ job_outcome_since(int64 marker, int32 vault_id, JobOutcome *outcome)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 }
+
+void
+job_outcome_of(int64 job_id, JobOutcome *outcome)
+{
+	Relation	rel = catalog_open(CATALOG_JOB, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	memset(outcome, 0, sizeof(JobOutcome));
+	ScanKeyInit(&key, Anum_job_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(job_id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_JOB_PKEY), true, NULL, 1, &key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		add_outcome(tuple, RelationGetDescr(rel), outcome);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}

@@ -49,6 +49,9 @@ typedef struct JobOutcome
 	char	   *left_out;		/* of all jobs, or NULL */
 } JobOutcome;
 
+/* The same of one job; nothing if there is no such row. */
+extern void job_outcome_of(int64 job_id, JobOutcome *outcome);
+
 extern void job_outcome_since(int64 marker, int32 vault_id, JobOutcome *outcome);
 
 #endif							/* WORKER_JOB_H */

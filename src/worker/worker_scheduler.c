@@ -10,41 +10,21 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "server/pg_settings.h"
 #include "worker/worker_chore.h"
 #include "worker/worker_filter.h"
 #include "worker/worker_flush.h"
 #include "worker/worker_prepared.h"
+#include "worker/worker_process.h"
 #include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
-
-/* What ALTER DATABASE or ALTER ROLE have set for people must not stop a flush. */
-static void
-override_settings(void)
-{
-	static const char *const settings[][2] = {
-		{"role", "none"},
-		{"search_path", "pg_catalog, pg_temp"},
-		{"lock_timeout", "5s"},	/* who asked for a flush may hold a lock that DROP EXTENSION waits for */
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-}
 
 static bool
 extension_exists(void)
@@ -198,13 +178,7 @@ run_schedule(void)
 		bool		reloaded;
 
 		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		reloaded = ConfigReloadPending;
-		if (reloaded)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		reloaded = worker_process_interrupts();
 
 		worker_slot_read_task(&task);
 		if (!extension_exists())
@@ -219,8 +193,16 @@ run_schedule(void)
 		MemoryContextReset(cycle_context);
 		worker_prepared_check();
 
-		/* Flushes, and others, change what the filter's upkeep has to do. */
-		chore_at = worker_chores_run(reloaded ? ~(uint32) 0 : task.woken_chores | CHORE_BIT(CHORE_FILTER));
+		/*
+		 * Flushes, and others, change what the filter's upkeep has to do.  A
+		 * TRUNCATE, and whatever else wakes us, may leave something to compact.
+		 */
+		task.woken_chores |= CHORE_BIT(CHORE_FILTER);
+		if (task.number)
+			task.woken_chores |= CHORE_BIT(CHORE_COMPACT);
+		if (reloaded)
+			task.woken_chores = ~(uint32) 0;
+		chore_at = worker_chores_run(task.woken_chores);
 		if (!do_due_work(&schedule, &task) && worker_slot_may_sleep(schedule_wake_bytes(&schedule)) &&
 			!ConfigReloadPending)
 			sleep_until(Min(chore_at, schedule_next(&schedule)));
@@ -232,13 +214,10 @@ skyvault_scheduler_main(Datum arg)
 {
 	Oid			dboid = DatumGetObjectId(arg);
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	worker_process_signals();
 	if (!worker_slot_attach(dboid))
 		proc_exit(0);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
-	override_settings();
+	worker_process_connect(dboid);
 	pgstat_report_activity(STATE_IDLE, NULL);
 
 	run_schedule();

@@ -52,6 +52,7 @@ worker_shmem_startup(void)
 	if (!found)
 	{
 		memset(worker_shared, 0, sizeof(WorkerShared));
+		worker_pool_init(&worker_shared->pool);
 		worker_shared->lock = &GetNamedLWLockTranche(SKYVAULT_NAME)->lock;
 		for (int i = 0; i < WORKER_MAX_DATABASES; i++)
 		{

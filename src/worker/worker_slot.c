@@ -52,6 +52,7 @@ worker_slot_get(Oid dboid)
 	slot->recheck = false;
 	slot->number = false;
 	slot->woken_chores = 0;
+	slot->wants_place = false;
 	slot->pause_ms = 0;
 	slot->retry_at = 0;
 	slot->deaths = 0;
@@ -104,6 +105,7 @@ worker_slot_drain(Oid dboid)
 		/* It clears pid under the lock before it exits, so the pid is its own. */
 		if (slot->pid != 0)
 			kill(slot->pid, SIGTERM);
+		worker_pool_terminate(dboid);
 	}
 	LWLockRelease(worker_shared->lock);
 
@@ -127,7 +129,7 @@ worker_slot_await_drained(Oid dboid)
 	for (;;)
 	{
 		LWLockAcquire(worker_shared->lock, LW_SHARED);
-		busy = (slot->pid != 0);
+		busy = (slot->pid != 0 || worker_pool_has(dboid));
 		LWLockRelease(worker_shared->lock);
 		if (!busy)
 			break;
@@ -221,6 +223,7 @@ worker_slot_sync(const Oid *dboids, int count, uint64 mark)
 		if (!OidIsValid(slot->dboid) || slot->born > mark || slot->drainers > 0 ||
 			contains(dboids, count, slot->dboid))
 			continue;
+		worker_pool_terminate(slot->dboid);
 		if (slot->pid != 0)
 			kill(slot->pid, SIGTERM);	/* its end wakes us again */
 		else
@@ -289,6 +292,7 @@ detach_scheduler(int code, Datum arg)
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
 	slot->latch = NULL;
+	slot->wants_place = false;
 
 	/* Requests that were read but not answered are the next scheduler's. */
 	if (slot->flush_taken > slot->flush_done)

@@ -26,6 +26,7 @@
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "worker/worker_pool.h"
 
 /* The name of the extension, and of the library that the postmaster loads for a worker. */
 #define SKYVAULT_NAME "skyvault"
@@ -53,6 +54,7 @@ typedef struct WorkerSlot
 	bool		recheck;		/* the extension may have come since the scheduler looked */
 	bool		number;			/* changelog rows wait for their numbers */
 	uint32		woken_chores;	/* CHORE_BIT of worker_chore.h */
+	bool		wants_place;	/* its scheduler found no place in the pool */
 
 	/* The scheduler that holds the slot: set by itself, cleared when it exits. */
 	pid_t		pid;			/* 0: none */
@@ -91,6 +93,7 @@ typedef struct WorkerShared
 	pid_t		launcher_pid;	/* 0: none */
 	Latch	   *launcher_latch; /* NULL: none */
 	WorkerSlot	slots[WORKER_MAX_DATABASES];
+	WorkerPool	pool;
 } WorkerShared;
 
 /* NULL if the library was not loaded by shared_preload_libraries. */
@@ -109,11 +112,11 @@ extern void worker_slot_wake_scheduler(WorkerSlot *slot);
 /* ---- For DDL on databases; the functions below take the lock themselves ---- */
 
 /*
- * Keeps schedulers out of a database: tells a running one to end, and none is
+ * Keeps schedulers, and compaction workers, out of a database: tells running ones to end, and none is
  * started until the matching worker_slot_undrain.  Calls nest and may come from
  * several backends.  Returns false, and then nothing is to be undone, if no
- * scheduler can exist.  worker_slot_await_drained waits, interruptibly, until the
- * scheduler no longer counts as a session of the database.
+ * scheduler can exist.  worker_slot_await_drained waits, interruptibly, until
+ * none of them counts as a session of the database.
  */
 extern bool worker_slot_drain(Oid dboid);
 extern void worker_slot_await_drained(Oid dboid);

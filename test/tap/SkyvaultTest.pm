@@ -1,9 +1,9 @@
 # What the TAP tests share: servers with the extension, sessions, and
 # comparison of a vault's table with a plain one.
 #
-# Servers here flush, export, snapshot and collect garbage only when told to,
-# unless the test says otherwise: so a test decides what is in the delta, in
-# runs, and in the store.
+# Servers here flush, compact, export, snapshot and collect garbage only when told
+# to, unless the test says otherwise: so a test decides what is in the delta, in
+# which runs, and in the store.  Runs of which nothing lives go at any time.
 package SkyvaultTest;
 
 use strict;
@@ -34,6 +34,12 @@ skyvault.export_interval = 0
 skyvault.snapshot_changes = 0
 skyvault.gc_interval = 0
 skyvault.sweep_interval = 0
+skyvault.wal_runs = 1000
+skyvault.wal_size = 1000GB
+skyvault.buffer_runs = 1000
+skyvault.buffer_size = 1000GB
+skyvault.level1_size = 1000GB
+skyvault.garbage_share = 2
 SETTINGS
 
 # A plain table m_NAME goes with each table NAME of a vault.  A row with a NULL

@@ -1,0 +1,523 @@
+/*
+ * compact_plan.c
+ *		Chooses jobs of compaction.
+ *
+ * Under the vault's claims lock, with a snapshot taken after it: so of two
+ * workers the second sees what the first has claimed, and what has been
+ * published.  Nothing else takes that lock, and nothing is waited for with it.
+ */
+#include "postgres.h"
+
+#include "worker/compact_plan.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "forest/forest_catalog.h"
+#include "forest/forest_pause.h"
+#include "forest/forest_registry.h"
+#include "forest/forest_store.h"
+#include "lsm/lsm_choose.h"
+#include "miscadmin.h"
+#include "server/pg_settings.h"
+#include "server/pg_status.h"
+#include "server/pg_thresholds.h"
+#include "server/stop_point.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker/compact_claim.h"
+#include "worker/compact_request.h"
+#include "worker/worker_chore.h"
+#include "worker/worker_embedded.h"
+#include "worker/worker_transaction.h"
+
+/* How often runs whose entries expire are looked at if nothing else happens. */
+#define EXPIRY_CHECK_MS 60000
+
+/* Least that an input is read ahead, and most. */
+#define LEAST_READ_AHEAD	(64 * 1024)
+#define MOST_READ_AHEAD		(8 * 1024 * 1024)
+
+/* What one look at a vault needs; all of it in the memory of the transaction or the plan. */
+typedef struct Look
+{
+	const ForestVault *vault;
+	Snapshot	snapshot;
+	SvAlloc		alloc;
+	LsmSettings settings;
+	LsmForest  *forest;
+	LsmTable   *tables;
+	int			ntables;
+	CompactClaims claims;
+	LsmQuestion question;		/* of the above */
+} Look;
+
+/*
+ * A job opens at most max_inputs runs at a time: the half of the memory is for
+ * their tails and least read-ahead, the other half for the output, and for
+ * reading further ahead where inputs are few.
+ */
+static void
+bound_inputs(LsmSettings *settings)
+{
+	uint64		each = settings->run_bytes / 40 + LEAST_READ_AHEAD;
+	uint64		fit = (uint64) setting_worker_memory_kb * 1024 / 2 / each;
+
+	settings->max_inputs = (int) Max(2, Min((uint64) settings->max_inputs, fit));
+}
+
+static int
+compare_tables(const void *a, const void *b)
+{
+	int32		left = ((const LsmTable *) a)->id;
+	int32		right = ((const LsmTable *) b)->id;
+
+	return (left > right) - (left < right);
+}
+
+static void
+add_table(Look *look, int *room, int32 id, Oid relid)
+{
+	LsmSettings *settings = palloc(sizeof(LsmSettings));
+
+	if (look->ntables == *room)
+	{
+		*room *= 2;
+		look->tables = repalloc(look->tables, *room * sizeof(LsmTable));
+	}
+	*settings = look->settings;
+	forest_thresholds(relid, settings);
+	look->tables[look->ntables++] = (LsmTable)
+	{
+		.id = id,.settings = settings
+	};
+}
+
+static void
+read_tables(Look *look)
+{
+	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, look->snapshot, 0, NULL);
+	int			room = 16;
+	HeapTuple	tuple;
+
+	look->tables = palloc(room * sizeof(LsmTable));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+
+		if (DatumGetInt32(heap_getattr(tuple, Anum_table_vault_id, desc, &isnull)) == look->vault->id)
+			add_table(look, &room, DatumGetInt32(heap_getattr(tuple, Anum_table_id, desc, &isnull)),
+					  DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, desc, &isnull)));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	qsort(look->tables, look->ntables, sizeof(LsmTable), compare_tables);
+}
+
+/* In CurrentMemoryContext; the snapshot is the caller's to let go. */
+static void
+look_at(Look *look, const ForestVault *vault)
+{
+	memset(look, 0, sizeof(Look));
+	look->vault = vault;
+	look->alloc = pg_status_alloc(CurrentMemoryContext);
+	catalog_lock_claims(vault->id);
+	look->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	compact_claims_read(vault->id, look->snapshot, &look->claims);
+	for (int i = 0; i < look->claims.ndead; i++)
+		compact_claim_dead(look->claims.dead[i]);
+
+	look->settings = pg_thresholds();
+	bound_inputs(&look->settings);
+	read_tables(look);
+	look->forest = registry_read_forest(vault->id, look->snapshot, CurrentMemoryContext);
+	look->question = (LsmQuestion)
+	{
+		.forest = look->forest,.settings = &look->settings,
+			.ntables = look->ntables,.tables = look->tables,
+			.nclaims = look->claims.n,.claims = look->claims.claims,
+			.expired_before = GetCurrentTimestamp() - (int64) setting_ttl_grace_s * USECS_PER_SEC,
+			.alloc = &look->alloc
+	};
+}
+
+/* Whether a request, or else what is due, has a job.  The job is in the look's memory. */
+static LsmJob *
+choose_due(const Look *look)
+{
+	LsmJob	   *job;
+	SvError		err;
+	SvStatus	status;
+
+	if (look->claims.vault_retry_at > GetCurrentTimestamp())
+		return NULL;
+	status = lsm_choose(&look->question, &job, &err);
+	if (status == SV_NOT_FOUND)
+		return NULL;
+	PG_STATUS_CHECK(status, &err);
+	return job;
+}
+
+/* Requests do not wait for the pauses of what has failed. */
+static LsmJob *
+choose_requested(const Look *look, uint64 *number)
+{
+	LsmQuestion question = look->question;
+	CompactRequest *requests;
+	int			n = compact_requests_list(&requests);
+
+	question.nclaims = look->claims.nrunning;
+	for (int i = 0; i < n; i++)
+	{
+		LsmJob	   *job;
+		bool		waits;
+		SvError		err;
+		SvStatus	status;
+
+		if (requests[i].vault_id != look->vault->id)
+			continue;
+		status = lsm_choose_table(&question, requests[i].table_id, requests[i].full,
+								  requests[i].up_to_seq, &job, &waits, &err);
+		if (status == SV_NOT_FOUND && !waits)
+			compact_request_done(requests[i].number);
+		if (status == SV_NOT_FOUND)
+			continue;
+		PG_STATUS_CHECK(status, &err);
+		*number = requests[i].number;
+		return job;
+	}
+	return NULL;
+}
+
+/*
+ * For a worker
+ */
+
+static size_t
+read_ahead_of(const LsmJob *job)
+{
+	size_t		most = 1;
+
+	for (int i = 0; i < job->nmerges; i++)
+		most = Max(most, (size_t) job->merges[i].nsources);
+	return Min(Max((size_t) setting_worker_memory_kb * 1024 / 4 / most, LEAST_READ_AHEAD), MOST_READ_AHEAD);
+}
+
+static Oid
+relid_of(int32 table_id, Snapshot snapshot)
+{
+	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			relid = InvalidOid;
+	bool		isnull;
+
+	ScanKeyInit(&key, Anum_table_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(table_id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_PKEY), true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		relid = DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relid;
+}
+
+static void
+note_storage(CompactPlan *plan, Snapshot snapshot)
+{
+	const LsmJob *job = plan->job;
+
+	plan->tables = palloc(Max(job->nmerges, 1) * sizeof(CompactTable));
+	for (int i = 0; i < job->nmerges; i++)
+	{
+		int32		table_id = job->merges[i].table_id;
+
+		if (plan->ntables > 0 && plan->tables[plan->ntables - 1].table_id == table_id)
+			continue;
+		plan->tables[plan->ntables].table_id = table_id;
+		plan->tables[plan->ntables++].storage = forest_storage(relid_of(table_id, snapshot));
+	}
+}
+
+static void
+claim_job(CompactPlan *plan, const Look *look)
+{
+	LsmClaim	claim;
+	SvError		err;
+
+	PG_STATUS_CHECK(lsm_job_claim(plan->job, &claim, &err), &err);
+	plan->attempts = compact_claims_failures(&look->claims, &claim) + 1;
+	plan->expired_before = look->question.expired_before;
+	plan->read_ahead_bytes = read_ahead_of(plan->job);
+	plan->store = forest_store_open(plan->vault.server_oid);
+	plan->call = forest_store_call(plan->vault.server_oid, STORE_COMPACTION);
+	note_storage(plan, look->snapshot);
+	plan->job_id = compact_claim(plan->vault.id, plan->job, &claim, plan->attempts);
+}
+
+/* Whether there is another job when this one is claimed. */
+static bool
+is_there_more(const CompactPlan *plan, Look *look)
+{
+	LsmClaim   *claims = palloc((look->claims.n + 1) * sizeof(LsmClaim));
+	LsmJob	   *job;
+	SvError		err;
+
+	if (look->claims.n > 0)
+		memcpy(claims, look->claims.claims, look->claims.n * sizeof(LsmClaim));
+	PG_STATUS_CHECK(lsm_job_claim(plan->job, &claims[look->claims.n], &err), &err);
+	look->question.claims = claims;
+	look->question.nclaims = look->claims.n + 1;
+	job = choose_due(look);
+	if (job == NULL)
+		return false;
+	lsm_job_free(job);
+	return true;
+}
+
+/* In a transaction, and the plan's context.  Fills in the plan if there is a job. */
+static bool
+plan_vault(CompactPlan *plan, bool *more)
+{
+	Look	   *look = palloc(sizeof(Look));
+	bool		found;
+
+	look_at(look, &plan->vault);
+	found = !forest_is_paused(plan->vault.id, look->snapshot) &&
+		((plan->job = choose_requested(look, &plan->request)) != NULL ||
+		 (plan->job = choose_due(look)) != NULL);
+	if (found)
+	{
+		plan->alloc = look->alloc;
+		worker_check_store_is_safe(&plan->vault);
+		claim_job(plan, look);
+		*more = is_there_more(plan, look);
+		STOP_POINT("compact-claimed");
+	}
+	UnregisterSnapshot(look->snapshot);
+	return found;
+}
+
+static CompactPlan *
+plan_create(const ForestVault *vault)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault compaction",
+												  ALLOCSET_DEFAULT_SIZES);
+	CompactPlan *plan = MemoryContextAllocZero(context, sizeof(CompactPlan));
+
+	plan->context = context;
+	plan->vault = *vault;
+	return plan;
+}
+
+/* One transaction; false if the vault has nothing to do. */
+static bool
+try_plan(CompactPlan *plan)
+{
+	bool		more = false;
+	bool		found;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(plan->context);
+	found = catalog_exists() && plan_vault(plan, &more);
+	worker_transaction_commit();
+	if (more)
+		worker_chore_wake(CHORE_COMPACT);
+	return found;
+}
+
+/* What cannot even be chosen is tried again after a pause; requests are told. */
+static void
+record_no_choice(const ForestVault *vault, const ErrorData *error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	CompactRequest *requests;
+	volatile int64 job_id = 0;
+	int			n;
+
+	PG_TRY();
+	{
+		worker_transaction_begin();
+		if (catalog_exists())
+			job_id = compact_claim_no_choice(vault->id, error, setting_retry_max_s);
+		worker_transaction_commit();
+	}
+	PG_CATCH();
+	{
+		(void) worker_transaction_recover(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	n = compact_requests_list(&requests);
+	for (int i = 0; i < n; i++)
+		if (requests[i].vault_id == vault->id)
+			compact_request_failed(requests[i].number, job_id);
+}
+
+/* NULL if there is nothing to do, or if that could not be found out. */
+static CompactPlan *
+plan_for(const ForestVault *vault)
+{
+	MemoryContext old = CurrentMemoryContext;
+	CompactPlan *volatile plan = plan_create(vault);
+	ErrorData  *volatile error = NULL;
+	volatile bool found = false;
+
+	PG_TRY();
+	{
+		found = try_plan(plan);
+	}
+	PG_CATCH();
+	{
+		error = worker_transaction_recover(plan->context);
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(plan->context);
+	if (error != NULL)
+		record_no_choice(vault, error);
+	MemoryContextSwitchTo(old);
+	if (found)
+		return plan;
+	compact_plan_free(plan);
+	return NULL;
+}
+
+/* Those whose server exists, in CurrentMemoryContext. */
+static int
+list_vaults(ForestVault **vaults)
+{
+	MemoryContext old = CurrentMemoryContext;
+	int			n = 0;
+	int			kept = 0;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(old);
+	if (catalog_exists())
+		n = forest_vault_list(vaults);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < n; i++)
+		if (OidIsValid((*vaults)[i].server_oid))
+			(*vaults)[kept++] = (*vaults)[i];
+	return kept;
+}
+
+CompactPlan *
+compact_plan_next(void)
+{
+	static uint32 turn = 0;		/* begin with another vault each time */
+	ForestVault *vaults;
+	int			n = list_vaults(&vaults);
+
+	turn++;
+	for (int i = 0; i < n; i++)
+	{
+		CompactPlan *plan = plan_for(&vaults[(turn + i) % n]);
+
+		if (plan != NULL)
+			return plan;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return NULL;
+}
+
+void
+compact_plan_free(CompactPlan *plan)
+{
+	if (plan->job_id != 0)
+		compact_claim_release(plan->job_id);
+	MemoryContextDelete(plan->context);
+}
+
+/*
+ * For a scheduler
+ */
+
+static bool
+has_expiring(const LsmForest *forest)
+{
+	for (int i = 0; i < lsm_forest_run_count(forest); i++)
+	{
+		const LsmRun *run = lsm_forest_run(forest, i);
+
+		for (int j = 0; j < run->nparts; j++)
+			if (run->parts[j].expiring > 0)
+				return true;
+	}
+	return false;
+}
+
+static bool
+has_requests(int32 vault_id)
+{
+	CompactRequest *requests;
+	int			n = compact_requests_list(&requests);
+
+	for (int i = 0; i < n; i++)
+		if (requests[i].vault_id == vault_id)
+			return true;
+	return false;
+}
+
+/* In a transaction. */
+static bool
+look_for_work(const ForestVault *vault, TimestampTz *again_at)
+{
+	Look	   *look = palloc(sizeof(Look));
+	bool		found;
+
+	look_at(look, vault);
+	found = !forest_is_paused(vault->id, look->snapshot) &&
+		(has_requests(vault->id) || choose_due(look) != NULL);
+	*again_at = Min(*again_at, look->claims.retry_at);
+	if (has_expiring(look->forest))
+		*again_at = Min(*again_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EXPIRY_CHECK_MS));
+	UnregisterSnapshot(look->snapshot);
+	return found;
+}
+
+/* A vault that cannot be looked at does not keep others from their turn; a worker says what is the matter. */
+static bool
+try_look(const ForestVault *vault, TimestampTz *again_at)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool found = false;
+
+	PG_TRY();
+	{
+		worker_transaction_begin();
+		if (catalog_exists())
+			found = look_for_work(vault, again_at);
+		worker_transaction_commit();
+	}
+	PG_CATCH();
+	{
+		(void) worker_transaction_recover(context);
+		found = has_requests(vault->id);
+		*again_at = Min(*again_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															   (int64) setting_retry_max_s * 1000));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+bool
+compact_plan_look(TimestampTz *again_at)
+{
+	ForestVault *vaults;
+	int			n = list_vaults(&vaults);
+	bool		found = false;
+
+	*again_at = DT_NOEND;
+	for (int i = 0; i < n; i++)
+		found |= try_look(&vaults[i], again_at);
+	return found;
+}

@@ -1,0 +1,191 @@
+/*
+ * compact_run.c
+ *		Reads inputs, writes outputs.
+ *
+ * What lsm_compact calls back should not raise errors: it would be left by
+ * longjmp.  So statuses are returned, and become errors once it has.
+ */
+#include "postgres.h"
+
+#include "worker/compact_run.h"
+
+#include "forest/object_name.h"
+#include "miscadmin.h"
+#include "server/pg_status.h"
+#include "server/stop_point.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/worker_pool.h"
+
+typedef struct CompactInput
+{
+	ObjectStore *store;
+	const char *object;
+	const StoreCall *call;
+} CompactInput;
+
+static SvStatus
+read_input(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
+{
+	CompactInput *input = state;
+	StoreRange	range = {.name = input->object,.offset = offset,.len = len,.dst = dst};
+	SvStatus	status = store_get(input->store, &range, 1, NULL, input->call, err);
+
+	/* Nobody removes what the registry still has: the job's inputs are claimed. */
+	if (status == SV_NOT_FOUND)
+		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", input->object);
+	return status;
+}
+
+static SvStatus
+open_input(void *state, const LsmRun *lsm_run, SstSource *source, SvError *err)
+{
+	CompactRun *run = state;
+	CompactInput *input = sv_allocate(&run->plan->alloc, sizeof(CompactInput));
+
+	if (input == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory");
+	STOP_POINT_IN_LOAD("compact-open-input");
+	input->store = run->plan->store;
+	input->object = lsm_run->object;
+	input->call = run->plan->call;
+	*source = (SstSource)
+	{
+		.read = read_input,.state = input,.name = lsm_run->object
+	};
+	return SV_OK;
+}
+
+static void
+close_input(void *state, SstSource *source)
+{
+	CompactRun *run = state;
+
+	sv_release(&run->plan->alloc, source->state);
+}
+
+static SvStatus
+append_output(void *state, const void *data, size_t len, SvError *err)
+{
+	CompactRun *run = state;
+
+	return store_upload_append(run->upload, data, len, run->plan->call, err);
+}
+
+static const ForestStorage *
+storage_of(const CompactPlan *plan, int32 table_id)
+{
+	for (int i = 0; i < plan->ntables; i++)
+		if (plan->tables[i].table_id == table_id)
+			return &plan->tables[i].storage;
+	return NULL;
+}
+
+static SvStatus
+begin_output(void *state, const LsmMergePlan *merge, SstWriterOptions *options, SstSink *sink, SvError *err)
+{
+	CompactRun *run = state;
+	const ForestStorage *storage = storage_of(run->plan, merge->table_id);
+
+	*options = (SstWriterOptions) SST_WRITER_DEFAULTS;
+	if (storage != NULL)
+	{
+		options->zstd_level = storage->zstd_level;
+		options->filter_bits = storage->filter_bits;
+		options->dictionary_bytes = storage->dictionary_bytes;
+	}
+	STOP_POINT_IN_LOAD("compact-begin-output");
+	/* If this runs out of memory, what it leaves by longjmp has nothing that is not the plan's. */
+	run->object = object_name_of_job(&run->plan->vault, run->plan->job_id, "sst");
+	*sink = (SstSink)
+	{
+		.append = append_output,.state = run
+	};
+	return store_upload_begin(run->plan->store, run->object, &run->upload, run->plan->call, err);
+}
+
+static SvStatus
+end_output(void *state, const LsmRun *lsm_run, const char **object, SvError *err)
+{
+	CompactRun *run = state;
+	StoreUpload *upload = run->upload;
+
+	STOP_POINT_IN_LOAD("compact-end-output");
+	if (pg_status_must_stop())
+		return sv_fail(err, SV_CANCELLED, "compaction was cancelled");
+	run->upload = NULL;
+	*object = run->object;
+	return store_upload_finish(upload, run->plan->call, err);
+}
+
+static SvStatus
+note_progress(void *state, const LsmCompactCounts *counts, SvError *err)
+{
+	CompactRun *run = state;
+	PoolProgress progress = {
+		.entries_in = counts->entries_in,
+		.entries_out = counts->entries_out,
+		.bytes_in = counts->bytes_in,
+		.bytes_out = counts->bytes_out,
+		.bytes_total = run->plan->job->input_bytes
+	};
+
+	worker_pool_set_progress(&progress);
+	if (pg_status_must_stop())
+		return sv_fail(err, SV_CANCELLED, "compaction was cancelled");
+	return SV_OK;
+}
+
+static void
+run_job(CompactRun *run)
+{
+	const CompactPlan *plan = run->plan;
+	LsmCompactIo io = {
+		.open_input = open_input,.close_input = close_input,
+		.begin_output = begin_output,.end_output = end_output,
+		.progress = note_progress,.state = run
+	};
+	LsmCompactOptions options = {
+		.expired_before = plan->expired_before,
+		.read_ahead_bytes = plan->read_ahead_bytes
+	};
+	SvError		err;
+	SvStatus	status;
+
+	status = lsm_compact(plan->job, NULL, 0, &options, &io, &run->result, &plan->alloc, &err);
+	if (status == SV_OK)
+		return;
+	if (run->upload != NULL)
+	{
+		store_upload_abort(run->upload, plan->call);
+		run->upload = NULL;
+	}
+	if (status == SV_CANCELLED)
+		CHECK_FOR_INTERRUPTS();
+	pg_status_report(ERROR, &err);
+}
+
+void
+compact_run(CompactRun *run, const CompactPlan *plan)
+{
+	MemoryContext old = MemoryContextSwitchTo(plan->context);
+
+	memset(run, 0, sizeof(CompactRun));
+	run->plan = plan;
+	lsm_result_init(&run->result, &plan->alloc);
+	worker_pool_set_job(plan->job_id, plan->job->input_bytes);
+	STOP_POINT("compact-before-run");
+	run_job(run);
+	STOP_POINT("compact-after-run");
+	MemoryContextSwitchTo(old);
+}
+
+void
+compact_run_discard(CompactRun *run)
+{
+	SvError		err;
+
+	for (int i = 0; i < run->result.noutputs; i++)
+		(void) store_remove(run->plan->store, run->result.outputs[i].run.object, run->plan->call, &err);
+	run->result.noutputs = 0;
+}

@@ -1,0 +1,127 @@
+/*
+ * worker_pool.h
+ *		The compaction workers of the server: a fixed array of places in shared
+ *		memory, of which skyvault.max_workers may be taken.
+ *
+ * A scheduler takes a place (STARTING) and registers a process for it, which
+ * holds it (RUNNING) from before it connects until after it has left the
+ * ProcArray.  So DDL that wants a database for itself ends the holders of
+ * places as it ends schedulers (worker_slot_drain), and who comes late finds
+ * the database drained and goes.
+ *
+ * Everything is guarded by the lock of worker_slot.h, but for progress, which
+ * only the holder writes.
+ *
+ * Private to src/worker, but for worker_pool_list.
+ */
+#ifndef WORKER_POOL_H
+#define WORKER_POOL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "worker/compact_request.h"
+
+#define POOL_PLACES 64			/* skyvault.max_workers goes no higher */
+
+typedef enum PoolState
+{
+	POOL_FREE,
+	POOL_STARTING,
+	POOL_RUNNING
+} PoolState;
+
+/* What a compaction has done so far; bytes are those of files. */
+typedef struct PoolProgress
+{
+	uint64		entries_in;
+	uint64		entries_out;
+	uint64		bytes_in;
+	uint64		bytes_out;
+	uint64		bytes_total;	/* to be read */
+} PoolProgress;
+
+typedef struct PoolPlace
+{
+	PoolState	state;
+	Oid			dboid;
+	uint32		turn;			/* how often the place was taken */
+	pid_t		pid;			/* POOL_RUNNING */
+	Latch	   *latch;			/* likewise */
+	int64		job_id;			/* under way; 0: none */
+
+	pg_atomic_uint64 entries_in;	/* of the job */
+	pg_atomic_uint64 entries_out;
+	pg_atomic_uint64 bytes_in;
+	pg_atomic_uint64 bytes_out;
+	pg_atomic_uint64 bytes_total;
+} PoolPlace;
+
+typedef struct WorkerPool
+{
+	PoolPlace	places[POOL_PLACES];
+	bool		no_room;		/* the last process could not be registered: max_worker_processes */
+	uint64		no_room_count;	/* how often */
+	uint64		request_count;
+	CompactRequest requests[COMPACT_REQUESTS];
+} WorkerPool;
+
+/* Made once, by the postmaster. */
+extern void worker_pool_init(WorkerPool *pool);
+
+/* These need the lock.  End the holders of a database; whether there are any. */
+extern void worker_pool_terminate(Oid dboid);
+extern bool worker_pool_has(Oid dboid);
+
+/* ---- For a scheduler ---- */
+
+typedef enum PoolStart
+{
+	POOL_STARTED,
+	POOL_IS_FULL,				/* by skyvault.max_workers; the scheduler's chore is woken when a place is given back */
+	POOL_NO_ROOM				/* by max_worker_processes */
+} PoolStart;
+
+/* Starts a compaction worker for this database. */
+extern PoolStart worker_pool_start(void);
+
+/* Whether a process that was started for this database has not got to its place. */
+extern bool worker_pool_is_starting(void);
+
+/* Frees places of this database whose process could not be started, or was an earlier scheduler's. */
+extern void worker_pool_collect(void);
+
+/* ---- For a compaction worker ---- */
+
+/*
+ * Takes the place that the process was started for, until it exits.  To be
+ * called before it connects.  Returns the database; InvalidOid: exit.
+ */
+extern Oid	worker_pool_attach(uint32 place, uint32 turn);
+
+/* The job that the worker does now, 0 for none, and how far it is. */
+extern void worker_pool_set_job(int64 job_id, uint64 bytes_total);
+extern void worker_pool_set_progress(const PoolProgress *progress);
+
+/* A job has ended: who waits for one in this database looks again. */
+extern void worker_pool_job_ended(void);
+
+/* Whether another database's scheduler waits for a place. */
+extern bool worker_pool_is_wanted(void);
+
+/* ---- For everybody ---- */
+
+/* A job of this database that is being done. */
+typedef struct PoolJob
+{
+	int64		job_id;
+	int			pid;
+	PoolProgress progress;
+} PoolJob;
+
+/* All of them, in an array with room for POOL_PLACES; the count. */
+extern int	worker_pool_list(PoolJob *jobs);
+
+#endif							/* WORKER_POOL_H */
