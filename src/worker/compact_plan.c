@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 #include "worker/compact_claim.h"
 #include "worker/compact_request.h"
+#include "worker/vault_chore.h"
 #include "worker/worker_chore.h"
 #include "worker/worker_embedded.h"
 #include "worker/worker_transaction.h"
@@ -389,7 +390,22 @@ plan_for(const ForestVault *vault)
 	return NULL;
 }
 
-/* Those whose server exists, in CurrentMemoryContext. */
+static bool
+has_requests(int32 vault_id)
+{
+	CompactRequest *requests;
+	int			n = compact_requests_list(&requests);
+
+	for (int i = 0; i < n; i++)
+		if (requests[i].vault_id == vault_id)
+			return true;
+	return false;
+}
+
+/*
+ * Those whose server exists, in CurrentMemoryContext.  Where another database
+ * is known to write nothing is done, but who asks for it is told.
+ */
 static int
 list_vaults(ForestVault **vaults)
 {
@@ -404,7 +420,8 @@ list_vaults(ForestVault **vaults)
 	worker_transaction_commit();
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < n; i++)
-		if (OidIsValid((*vaults)[i].server_oid))
+		if (OidIsValid((*vaults)[i].server_oid) &&
+			(vault_chore_is_ours(&(*vaults)[i]) || has_requests((*vaults)[i].id)))
 			(*vaults)[kept++] = (*vaults)[i];
 	return kept;
 }
@@ -451,18 +468,6 @@ has_expiring(const LsmForest *forest)
 			if (run->parts[j].expiring > 0)
 				return true;
 	}
-	return false;
-}
-
-static bool
-has_requests(int32 vault_id)
-{
-	CompactRequest *requests;
-	int			n = compact_requests_list(&requests);
-
-	for (int i = 0; i < n; i++)
-		if (requests[i].vault_id == vault_id)
-			return true;
 	return false;
 }
 

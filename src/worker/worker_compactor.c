@@ -28,16 +28,20 @@
 #include "worker/compact_request.h"
 #include "worker/compact_run.h"
 #include "worker/compact_warm.h"
+#include "worker/worker_owner.h"
 #include "worker/worker_pool.h"
 #include "worker/worker_process.h"
 #include "worker/worker_slot.h"
 #include "worker/worker_transaction.h"
 
 static void
-do_job(const CompactPlan *plan, CompactRun *run)
+do_job(CompactPlan *plan, CompactRun *run)
 {
 	CompactPublished published;
 
+	/* Moves and removals ask nothing of the store. */
+	if (plan->job->input_bytes > 0)
+		worker_owner_require(&plan->vault, plan->store);
 	compact_run(run, plan);
 	compact_warm(plan, &run->result);
 	run->publishing = true;
@@ -76,7 +80,7 @@ record_failure(const CompactPlan *plan, const ErrorData *error)
  * has not begun.
  */
 static void
-try_job(const CompactPlan *plan)
+try_job(CompactPlan *plan)
 {
 	MemoryContext old = MemoryContextSwitchTo(plan->context);
 	CompactRun *run = palloc0(sizeof(CompactRun));
