@@ -262,6 +262,11 @@ bench-engine:
 bench-reads: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/reads.sh
 
+# What docker/Dockerfile makes, tried without Docker.
+.PHONY: docker-check
+docker-check: deps-test
+	$(AS_ROOT) $(SRC_DIR)docker/check
+
 # ------------------------------------------------------------------- checks
 .PHONY: check-style check-layers format
 
@@ -299,5 +304,6 @@ help:
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make bench-reads   the same for reads of ten million rows'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
+	@echo 'make docker-check  the steps of docker/Dockerfile, without Docker, and what they make'
 	@echo 'make check-layers  who may include whom'
 	@echo 'make clean         remove what was built; make distclean: the demo as well'

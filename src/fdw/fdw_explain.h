@@ -13,6 +13,7 @@
 
 #include "commands/explain.h"
 #include "foreign/fdwapi.h"
+#include "server/pg_compat.h"
 
 extern void fdw_explain_scan(ForeignScanState *node, ExplainState *es);
 extern void fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo,

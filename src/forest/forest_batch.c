@@ -17,6 +17,7 @@
 #include "forest/key_sort.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
+#include "server/pg_compat.h"
 #include "server/pg_status.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -60,7 +61,7 @@ typedef struct BatchTable
 	RunAnswer  *heard;
 } BatchTable;
 
-static void report_no_memory(Size bytes) pg_attribute_noreturn();
+pg_noreturn static void report_no_memory(Size bytes);
 
 static void
 report_no_memory(Size bytes)

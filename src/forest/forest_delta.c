@@ -16,6 +16,7 @@
 #include "executor/tuptable.h"
 #include "forest/forest_filter.h"
 #include "miscadmin.h"
+#include "server/pg_compat.h"
 #include "utils/fmgroids.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
@@ -93,7 +94,7 @@ delta_index_open(DeltaIndex *index, Snapshot snapshot, int nkeys)
 	index->heap = catalog_open(CATALOG_DELTA, AccessShareLock);
 	index->index = index_open(catalog_oid(CATALOG_DELTA_PKEY), AccessShareLock);
 	index->slot = table_slot_create(index->heap, NULL);
-	index->scan = index_beginscan(index->heap, index->index, snapshot, nkeys, 0);
+	index->scan = compat_index_beginscan(index->heap, index->index, snapshot, nkeys);
 }
 
 /* The next visible row into the index's slot, whatever context is current. */

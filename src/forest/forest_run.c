@@ -15,6 +15,7 @@
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "server/pg_cache.h"
+#include "server/pg_compat.h"
 #include "server/pg_status.h"
 #include "server/stop_point.h"
 #include "utils/memutils.h"
@@ -80,8 +81,8 @@ object_is_missing(Oid server_oid, const char *object)
 					  forest_store_call(server_oid, STORE_FOREGROUND), &err) == SV_NOT_FOUND;
 }
 
-static void report_missing(const char *object) pg_attribute_noreturn();
-static void run_fail(Oid server_oid, const char *object, const SvError *err) pg_attribute_noreturn();
+pg_noreturn static void report_missing(const char *object);
+pg_noreturn static void run_fail(Oid server_oid, const char *object, const SvError *err);
 
 static void
 report_missing(const char *object)

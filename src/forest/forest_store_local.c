@@ -6,6 +6,8 @@
 
 #include "forest/forest_store_local.h"
 
+#include <inttypes.h>
+
 #include "base/sv_hash.h"
 #include "forest/forest_store_url.h"
 #include "forest/forest_table.h"
@@ -55,7 +57,7 @@ open_mirror(ForeignServer *server, ObjectStore *remote, ObjectStore **store, SvE
 	StoreMirrorOptions options = {.identity = where,.max_open_files = MIRROR_OPEN_FILES};
 
 	sv_hash128(sv_slice(where, strlen(where)), hash);
-	options.path = psprintf("%s/mirror-%016" INT64_MODIFIER "x", setting_disk_cache_path, (uint64) hash[0]);
+	options.path = psprintf("%s/mirror-%016" PRIx64 "", setting_disk_cache_path, (uint64) hash[0]);
 	return store_mirror_open(store, remote, &options, err);
 }
 

@@ -10,6 +10,7 @@
 #include "forest/key_number.h"
 #include "forest/stored_text.h"
 #include "port/pg_bswap.h"
+#include "server/pg_compat.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"

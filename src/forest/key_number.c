@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "forest/key_number.h"
 #include "port/pg_bswap.h"
+#include "server/pg_compat.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/timestamp.h"

@@ -6,6 +6,8 @@
 
 #include "forest/object_name.h"
 
+#include <inttypes.h>
+
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -20,7 +22,7 @@ new_name(const ForestVault *vault, char writer_kind, uint64 writer, const char *
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
-	return psprintf("%s/" INT64_FORMAT "/%016" INT64_MODIFIER "x/%u-%c" UINT64_FORMAT ".%s",
+	return psprintf("%s/" INT64_FORMAT "/%016" PRIx64 "/%u-%c" UINT64_FORMAT ".%s",
 					uuid, vault->epoch, process_random, ++counter, writer_kind, writer, suffix);
 }
 

@@ -23,6 +23,7 @@
 #include "forest/row_shape.h"
 #include "forest/stored_text.h"
 #include "forest/value_codec.h"
+#include "server/pg_compat.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/hsearch.h"
@@ -145,7 +146,7 @@ build_keys(RowShape *shape, TupleDesc desc, List *attnos)
 		key->codec.raw = shape->nkeys == 1;
 		check_key_column(column, collation, key->codec.kind);
 		key->ordered = key->codec.kind != KEY_KIND_ENUM &&
-			(!key_kind_is_collated(key->codec.kind) || lc_collate_is_c(collation));
+			(!key_kind_is_collated(key->codec.kind) || compat_collation_is_c(collation));
 	}
 }
 

@@ -10,6 +10,13 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "skyvault needs PostgreSQL 15 or later"
@@ -37,6 +44,20 @@ CppConcat(pg_finfo_, funcname) (void) \
 extern int	no_such_variable
 #endif
 
+/* Stands before "static" and the type. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* Needs access/genam.h where it is used. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define compat_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
 /* Needs catalog/pg_database.h and utils/acl.h where it is used. */
 #if PG_VERSION_NUM < 160000
 #define compat_database_ownercheck(dboid, roleid) pg_database_ownercheck(dboid, roleid)
@@ -46,6 +67,14 @@ extern int	no_such_variable
 	object_ownercheck(DatabaseRelationId, dboid, roleid)
 #define compat_class_ownercheck(relid, roleid) \
 	object_ownercheck(RelationRelationId, relid, roleid)
+#endif
+
+/* Needs catalog/pg_namespace.h and utils/acl.h where it is used. */
+#if PG_VERSION_NUM < 160000
+#define compat_namespace_aclcheck(nspid, roleid, mode) pg_namespace_aclcheck(nspid, roleid, mode)
+#else
+#define compat_namespace_aclcheck(nspid, roleid, mode) \
+	object_aclcheck(NamespaceRelationId, nspid, roleid, mode)
 #endif
 
 /* Needs catalog/pg_foreign_server.h and utils/acl.h where it is used. */

@@ -29,7 +29,7 @@ typedef struct ArrayBuild
 	bits8	   *not_null;		/* n bits; NULL: no null so far */
 } ArrayBuild;
 
-static void report_too_large(void) pg_attribute_noreturn();
+pg_noreturn static void report_too_large(void);
 
 static void
 report_too_large(void)

@@ -7,8 +7,10 @@
 #include "sqlapi/api_map.h"
 
 #include "access/relation.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "server/pg_compat.h"
 #include "sqlapi/api_args.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -22,7 +24,7 @@ check_privilege(Relation rel, AclMode privilege)
 	AclResult	result;
 
 	/* A regclass is an oid, so nobody has looked at the schema yet. */
-	result = pg_namespace_aclcheck(RelationGetNamespace(rel), GetUserId(), ACL_USAGE);
+	result = compat_namespace_aclcheck(RelationGetNamespace(rel), GetUserId(), ACL_USAGE);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(RelationGetNamespace(rel)));
 	result = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), privilege);
@@ -136,7 +138,7 @@ known_map_holds(const KnownMap *known, Oid relid, Oid function)
 
 	return known->relid == relid && known->function == function &&
 		known->generation == forest_table_generation() &&
-		pg_namespace_aclcheck(known->namespace, user, ACL_USAGE) == ACLCHECK_OK &&
+		compat_namespace_aclcheck(known->namespace, user, ACL_USAGE) == ACLCHECK_OK &&
 		pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK;
 }
 

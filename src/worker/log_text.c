@@ -7,6 +7,8 @@
 
 #include "worker/log_text.h"
 
+#include <inttypes.h>
+
 #include "base/sv_hash.h"
 #include "forest/forest_sql.h"
 #include "miscadmin.h"
@@ -22,13 +24,13 @@ log_uuid_text(const pg_uuid_t *uuid)
 char *
 log_object_name(const pg_uuid_t *vault, int64 epoch, int64 number)
 {
-	return psprintf("%s/" INT64_FORMAT "/log/%016" INT64_MODIFIER "x.log", log_uuid_text(vault), epoch, number);
+	return psprintf("%s/" INT64_FORMAT "/log/%016" PRIx64 ".log", log_uuid_text(vault), epoch, number);
 }
 
 char *
 log_snapshot_name(const pg_uuid_t *vault, int64 epoch, int64 id, int64 job)
 {
-	return psprintf("%s/" INT64_FORMAT "/snapshot/%016" INT64_MODIFIER "x-j" INT64_FORMAT ".snap",
+	return psprintf("%s/" INT64_FORMAT "/snapshot/%016" PRIx64 "-j" INT64_FORMAT ".snap",
 					log_uuid_text(vault), epoch, id, job);
 }
 

@@ -35,6 +35,7 @@
 #include "forest/forest_sql.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "server/pg_compat.h"
 #include "server/pg_settings.h"
 #include "server/stop_point.h"
 #include "storage/lmgr.h"
@@ -135,7 +136,7 @@ run_in_transaction(const char *sql, int32 vault_id, const char *arg2, const char
 	MemoryContextSwitchTo(context);
 }
 
-static void report_not_owner(const OwnRow *row, const char *reason) pg_attribute_noreturn();
+pg_noreturn static void report_not_owner(const OwnRow *row, const char *reason);
 
 static void
 report_not_owner(const OwnRow *row, const char *reason)
@@ -149,7 +150,7 @@ report_not_owner(const OwnRow *row, const char *reason)
 }
 
 /* Writes down that somebody else owns the vault, and raises the error. */
-static void fence(const ForestVault *vault, const OwnRow *row, const char *reason) pg_attribute_noreturn();
+pg_noreturn static void fence(const ForestVault *vault, const OwnRow *row, const char *reason);
 
 static void
 insert_row(const ForestVault *vault, const char *state)

@@ -18,7 +18,7 @@ find_files() {
 mapfile -t c_files < <(find_files -name '*.c' -o -name '*.h')
 mapfile -t texts < <(find_files -name '*.[chl]' -o -name '*.sh' -o -name '*.pl' -o -name '*.pm' -o -name '*.awk' \
 	-o -name '*.sql' -o -name '*.spec' -o -name '*.md' -o -name Makefile -o -name Dockerfile \
-	-o -name '*.control' -o -name '.clang-format' -o -name '.editorconfig' -o -name '.gitignore' -o -path './.ci/*' -o -path './test/s3/*')
+	-o -name '*.control' -o -name '.clang-format' -o -name '.editorconfig' -o -name '.gitignore' -o -path './.ci/*' -o -path './test/s3/*' -o -path ./docker/check)
 
 if [ "${1:-}" = --fix ]; then
 	sed -i -e 's/[ \t]*$//' -e '$a\' "${texts[@]}"
@@ -86,7 +86,7 @@ done
 while read -r script; do
 	bash -n "$script" 2>> "$report" || true
 	[ -x "$script" ] || echo "$script: not executable" >> "$report"
-done < <(find_files -name '*.sh' -o -path './.ci/run' -o -path './test/s3/s3-server')
+done < <(find_files -name '*.sh' -o -path './.ci/run' -o -path './test/s3/s3-server' -o -path ./docker/check)
 
 # The server-free layers, if there is a cppcheck.
 pure=()

@@ -70,6 +70,7 @@ if [ "$purpose" = test ]; then
 	need ceph-common has_command ceph
 	need curl has_command curl
 	need openssl has_command openssl
+	need debootstrap has_command debootstrap
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0
