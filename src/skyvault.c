@@ -17,6 +17,7 @@
 #include "server/pg_compat.h"
 #include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
+#include "server/pg_store_facts.h"
 #include "server/pg_store_stat.h"
 #include "server/pg_wait.h"
 #include "server/stop_point.h"
@@ -40,6 +41,7 @@ shmem_request(void)
 		previous_shmem_request_hook();
 	pg_cache_shmem_request();
 	pg_disk_tier_shmem_request();
+	pg_store_facts_shmem_request();
 	pg_store_stat_shmem_request();
 	pg_wait_shmem_request();
 	forest_arena_shmem_request();
@@ -59,6 +61,7 @@ shmem_startup(void)
 		previous_shmem_startup_hook();
 	pg_cache_shmem_startup();
 	pg_disk_tier_shmem_startup();
+	pg_store_facts_shmem_startup();
 	pg_store_stat_shmem_startup();
 	pg_wait_shmem_startup();
 	forest_arena_shmem_startup();

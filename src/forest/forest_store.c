@@ -10,12 +10,14 @@
 
 #include "foreign/foreign.h"
 #include "forest/forest_store_local.h"
+#include "forest/forest_store_s3.h"
 #include "forest/forest_store_url.h"
 #include "forest/forest_table.h"
 #include "miscadmin.h"
 #include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
+#include "server/pg_store_facts.h"
 #include "server/pg_store_stat.h"
 #include "server/pg_wait.h"
 #include "store/store_directory.h"
@@ -25,7 +27,12 @@
 #include "utils/syscache.h"
 
 #define MAX_OPEN_FILES	32
-#define BACKGROUND_FACTOR 10
+
+/* Times what a query waits: so long do callers wait, tries included. */
+static const int patience[STORE_CALLERS] = {
+	[STORE_FOREGROUND] = 1,[STORE_FLUSH] = 2,[STORE_LOAD] = 1,[STORE_COMPACTION] = 10,[STORE_GC] = 2,
+	[STORE_SNAPSHOT] = 2
+};
 
 /* Settings that a store is opened with; others come with each call. */
 typedef struct StoreSettings
@@ -34,6 +41,7 @@ typedef struct StoreSettings
 	int			connect_timeout_ms;
 	int			retries;
 	int			hedge_percent;
+	int			conditions_ignored; /* by the store, as somebody has found out */
 } StoreSettings;
 
 /* What this process has of a server's store. */
@@ -42,6 +50,7 @@ typedef struct StoreEntry
 	Oid			server_oid;		/* hash key */
 	bool		stale;			/* options may have changed: reopen */
 	ObjectStore *store;			/* NULL: not open */
+	uint64		identity;		/* for pg_store_fact; 0: there is nothing to be found out */
 	StoreSettings settings;		/* that it was opened with */
 	StoreCall	calls[STORE_CALLERS];
 	PgWait		waits[STORE_CALLERS];	/* states of the calls */
@@ -106,18 +115,14 @@ open_directory(const StoreUrl *url)
 }
 
 static ObjectStore *
-open_store(Oid server_oid)
+open_store(ForeignServer *server, bool conditions_ignored)
 {
-	ForeignServer *server = GetForeignServer(server_oid);
 	StoreUrl	url;
 
 	server_url(server, &url);
 	if (url.kind == STORE_KIND_DIRECTORY)
 		return open_directory(&url);
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("this build has no driver for the store of server \"%s\"", server->servername),
-			 errhint("Use a URL that begins with \"file:\".")));
+	return forest_store_s3_open(server, &url, conditions_ignored);
 }
 
 static bool
@@ -152,6 +157,7 @@ init_entry(StoreEntry *entry)
 {
 	entry->store = NULL;
 	entry->stale = false;
+	entry->identity = 0;
 	for (int caller = 0; caller < STORE_CALLERS; caller++)
 	{
 		entry->waits[caller] = (PgWait) {.server_oid = entry->server_oid,.caller = caller};
@@ -163,10 +169,11 @@ init_entry(StoreEntry *entry)
 }
 
 static StoreSettings
-current_settings(void)
+current_settings(const StoreEntry *entry)
 {
 	return (StoreSettings) {
-		setting_io_concurrency, setting_store_connect_timeout_ms, setting_store_retries, setting_hedge_percent
+		setting_io_concurrency, setting_store_connect_timeout_ms, setting_store_retries, setting_hedge_percent,
+		entry->identity != 0 && pg_store_fact(entry->identity) == STORE_CONDITIONS_IGNORED
 	};
 }
 
@@ -193,7 +200,8 @@ ObjectStore *
 forest_store_open(Oid server_oid)
 {
 	StoreEntry *entry = find_entry(server_oid);
-	StoreSettings settings = current_settings();
+	StoreSettings settings = current_settings(entry);
+	ForeignServer *server;
 
 	pg_disk_tier_report();
 	if (entry->store != NULL && !entry->stale &&
@@ -202,8 +210,10 @@ forest_store_open(Oid server_oid)
 	store_close(entry->store);
 	entry->store = NULL;
 	entry->stale = false;
-	entry->settings = settings;
-	entry->store = forest_store_local(GetForeignServer(server_oid), open_store(server_oid));
+	server = GetForeignServer(server_oid);
+	entry->identity = forest_store_s3_identity(server);
+	entry->settings = current_settings(entry);
+	entry->store = forest_store_local(server, open_store(server, entry->settings.conditions_ignored != 0));
 	return entry->store;
 }
 
@@ -219,11 +229,26 @@ const StoreCall *
 forest_store_call(Oid server_oid, StoreCaller caller)
 {
 	StoreCall  *call = &find_entry(server_oid)->calls[caller];
-	int			factor = caller == STORE_FOREGROUND || caller == STORE_LOAD ? 1 : BACKGROUND_FACTOR;
 
 	call->timeout_ms = setting_store_timeout_ms;
-	call->deadline_ms = Min((int64) setting_store_timeout_ms * factor, INT_MAX);
+	call->deadline_ms = Min((int64) setting_store_timeout_ms * patience[caller], INT_MAX);
 	return call;
+}
+
+bool
+forest_store_conditions_unknown(Oid server_oid)
+{
+	StoreEntry *entry = find_entry(server_oid);
+
+	return entry->identity != 0 && pg_store_fact(entry->identity) == STORE_CONDITIONS_UNKNOWN;
+}
+
+void
+forest_store_note_conditions(Oid server_oid, bool honoured)
+{
+	StoreEntry *entry = find_entry(server_oid);
+
+	pg_store_fact_set(entry->identity, honoured ? STORE_CONDITIONS_HONOURED : STORE_CONDITIONS_IGNORED);
 }
 
 bool

@@ -34,11 +34,19 @@ extern bool forest_store_is_current(Oid server_oid, const ObjectStore *store);
 
 /*
  * How to call it: stops at query cancel, termination, and what else Postgres
- * wants done soon; waits on the latch; counts for skyvault_stat_store; time
- * limits by caller, those of background work ten times those of queries.  Good
- * to the end of the process, but of one call at a time.
+ * wants done soon; waits on the latch; counts for skyvault_stat_store.  Time
+ * limits are those of queries, times two for schedulers, which have other vaults
+ * to look after, times ten for compaction.  Good to the end of the process, but of
+ * one call at a time.
  */
 extern const StoreCall *forest_store_call(Oid server_oid, StoreCaller caller);
+
+/*
+ * Whether it has to be found out yet if the store, which is open, honours the
+ * conditions of conditional puts; and what came of it, for all processes.
+ */
+extern bool forest_store_conditions_unknown(Oid server_oid);
+extern void forest_store_note_conditions(Oid server_oid, bool honoured);
 
 /*
  * Whether runs of this server live inside the data directory and the server

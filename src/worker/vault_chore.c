@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 #include "worker/worker_flush.h"
 #include "worker/worker_job.h"
+#include "worker/worker_probe.h"
 #include "worker/worker_transaction.h"
 
 static VaultTurn *
@@ -70,6 +71,8 @@ give_turn(VaultChore *chore, ForestVault *vault, VaultTurn *turn)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		if (turn->pause_s > 0)
+			worker_probe_answers(vault, STORE_SNAPSHOT);
 		due = chore->turn(vault, turn);
 	}
 	PG_CATCH();

@@ -38,11 +38,9 @@
 #include "worker/worker_embedded.h"
 #include "worker/worker_job.h"
 #include "worker/worker_owner.h"
+#include "worker/worker_probe.h"
 #include "worker/worker_shmem.h"
 #include "worker/worker_transaction.h"
-
-/* Of a request that finds out whether a store answers at all. */
-#define PROBE_MS 3000
 
 /* One vault's pass. */
 typedef struct VaultFlush
@@ -89,51 +87,15 @@ read_batch(VaultFlush *flush)
 	return batch->nrows > 0 ? batch : NULL;
 }
 
-/*
- * A store that has failed is first asked for something small, so that one that
- * accepts and never answers keeps other vaults waiting for seconds, not minutes.
- * Only that it does not answer counts: it may well deny what it is asked for.
- */
-static void
-probe_store(VaultFlush *flush)
-{
-	MemoryContext flush_context = CurrentMemoryContext;
-	StoreCall	call;
-	StoreObject object;
-	SvError		err;
-
-	worker_transaction_begin();
-	flush->store = server_exists(&flush->vault) ? forest_store_open(flush->vault.server_oid) : NULL;
-	worker_transaction_commit();
-	MemoryContextSwitchTo(flush_context);
-	if (flush->store == NULL || (store_capabilities(flush->store) & STORE_IS_REMOTE) == 0)
-		return;
-	call = *forest_store_call(flush->vault.server_oid, STORE_FLUSH);
-	call.timeout_ms = call.deadline_ms = Min(call.timeout_ms, PROBE_MS);
-	if (store_head(flush->store, "probe", &object, &call, &err) == SV_IO)
-		pg_status_report(ERROR, &err);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* A flush keeps other vaults waiting, so it has less time than other background work. */
-static StoreCall
-upload_call(const VaultFlush *flush)
-{
-	StoreCall	call = *forest_store_call(flush->vault.server_oid, STORE_FLUSH);
-
-	call.deadline_ms = Min(call.deadline_ms, call.timeout_ms * 2);
-	return call;
-}
-
 static void
 upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
 {
 	SvSlice		bytes = sv_buffer_slice(&batch->file);
-	StoreCall	call = upload_call(flush);
 	SvError		err;
 
 	STOP_POINT("flush-before-upload");
-	if (store_put_if_absent(flush->store, object, &bytes, 1, &call, &err) != SV_OK)
+	if (store_put_if_absent(flush->store, object, &bytes, 1,
+							forest_store_call(flush->vault.server_oid, STORE_FLUSH), &err) != SV_OK)
 	{
 		if (err.status == SV_CANCELLED)
 			CHECK_FOR_INTERRUPTS();
@@ -235,6 +197,7 @@ flush_step(VaultFlush *flush)
 		return false;
 	if (batch->summary.entries > 0)
 	{
+		worker_probe_conditions(&flush->vault, flush->store);
 		worker_owner_require(&flush->vault, flush->store);
 		object = object_name_of_job(&flush->vault, flush->job_id, "sst");
 		upload(flush, batch, object);
@@ -281,7 +244,7 @@ worker_flush_vault(const ForestVault *vault, int *last_sqlstate)
 	PG_TRY();
 	{
 		if (*last_sqlstate != 0)
-			probe_store(flush);
+			worker_probe_answers(vault, STORE_FLUSH);
 		while (!flush->cursor.at_end && flush_step(flush))
 			CHECK_FOR_INTERRUPTS();
 	}
