@@ -41,7 +41,8 @@ CREATE TABLE skyvault.owner (
 	started timestamptz NOT NULL,
 	exported_id bigint NOT NULL DEFAULT 0,
 	log_objects bigint NOT NULL DEFAULT 0,
-	definitions_hash bigint NOT NULL DEFAULT 0
+	definitions_hash bigint NOT NULL DEFAULT 0,
+	snapshot_due boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE skyvault.owner IS 'who writes to a vault: what workers last knew of its OWNER object, and how far the changelog is exported';
 
@@ -49,6 +50,8 @@ CREATE TABLE skyvault.snapshot (
 	id bigint PRIMARY KEY,
 	vault_id integer NOT NULL,
 	name text,
+	epoch bigint NOT NULL,
+	log_number bigint NOT NULL,
 	changelog_id bigint NOT NULL,
 	object text NOT NULL,
 	bytes bigint NOT NULL,
@@ -411,13 +414,40 @@ CREATE FUNCTION skyvault_export(vault name DEFAULT NULL) RETURNS bigint
 COMMENT ON FUNCTION skyvault_export(name)
 	IS 'writes the changes of the forest to the store that are not there yet; how many';
 
+CREATE FUNCTION skyvault_snapshot(name name DEFAULT NULL, vault name DEFAULT NULL) RETURNS bigint
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_snapshot(name, name)
+	IS 'flushes, and writes the whole forest of a vault, or of all, to the store; how many snapshots';
+
+CREATE FUNCTION skyvault_drop_snapshot(name name, vault name DEFAULT 'skyvault') RETURNS void
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_drop_snapshot(name, name)
+	IS 'gives up a snapshot with a name, and what only it keeps in the store';
+
+CREATE VIEW skyvault_snapshots AS
+	SELECT v.server, s.name, s.changelog_id, s.created, cardinality(s.objects) AS runs, s.bytes, s.object
+	FROM skyvault.snapshot AS s JOIN skyvault.vault AS v ON v.id = s.vault_id;
+COMMENT ON VIEW skyvault_snapshots IS 'the snapshots in the stores; those without a name were made automatically';
+GRANT SELECT ON skyvault_snapshots TO pg_monitor;
+
+CREATE FUNCTION skyvault_restore(server name, from_snapshot name DEFAULT NULL, adopt boolean DEFAULT false,
+								 vault uuid DEFAULT NULL, OUT vault_id uuid, OUT epoch bigint,
+								 OUT changelog_id bigint, OUT tables integer, OUT runs bigint)
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_restore(name, name, boolean, uuid)
+	IS 'makes the tables of a vault anew, from its store alone; adopt: to write to it';
+
 CREATE FUNCTION skyvault_adopt(server name) RETURNS void
 	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION skyvault_adopt(name)
 	IS 'makes this database the one that writes to the vault, instead of any other';
 
-REVOKE EXECUTE ON FUNCTION skyvault_export(name) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION skyvault_export(name), skyvault_snapshot(name, name),
+	skyvault_restore(name, name, boolean, uuid) FROM PUBLIC;
 
 CREATE VIEW skyvault_vaults AS
 	SELECT v.server, v.uuid AS vault, coalesce(o.state, 'new') AS state, o.reason, o.epoch, o.incarnation,

@@ -6,6 +6,7 @@
 
 #include "worker/owner_object.h"
 
+#include "access/xact.h"
 #include "base/sv_sealed.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_store.h"
@@ -41,15 +42,18 @@ static void
 parse(const char *line, const char *name, const ForestVault *vault, OwnerObject *owner)
 {
 	MemoryContext context = CurrentMemoryContext;
+	bool		own_transaction = !IsTransactionState();
 	ForestRows	rows;
 
-	worker_transaction_begin();
+	if (own_transaction)
+		worker_transaction_begin();
 	MemoryContextSwitchTo(context);
 	rows = forest_sql("SELECT o->>'epoch', o->>'incarnation', o->>'system_identifier', o->>'database', o->>'taken',"
 					  " o->'history' FROM (SELECT $1::jsonb AS o) AS owner"
 					  " WHERE o->>'skyvault' = 'owner' AND o->>'version' = '1' AND o->>'vault' = $2",
 					  2, line, log_uuid_text(&vault->uuid));
-	worker_transaction_commit();
+	if (own_transaction)
+		worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 	if (rows.nrows != 1)
 		ereport(ERROR,

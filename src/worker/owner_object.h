@@ -27,7 +27,7 @@ typedef struct OwnerObject
 extern char *owner_object_name(const ForestVault *vault);
 
 /*
- * Reads it, outside a transaction.  False: there is none; etag is then "".
+ * Reads it, in a transaction or outside.  False: there is none; etag is then "".
  * XX001 if it is damaged.
  */
 extern bool owner_object_read(ObjectStore *store, const ForestVault *vault, OwnerObject *owner,

@@ -16,6 +16,7 @@
 #include "worker/compact_chore.h"
 #include "worker/worker_filter.h"
 #include "worker/worker_mirror.h"
+#include "worker/worker_snapshot.h"
 #include "worker/worker_transaction.h"
 
 static const WorkerChore chores[CHORE_COUNT] = {
@@ -23,6 +24,7 @@ static const WorkerChore chores[CHORE_COUNT] = {
 	[CHORE_EXPORT] = {.activity = "skyvault export",.run = worker_export_run},
 	[CHORE_COMPACT] = {.run = compact_chore},
 	[CHORE_MIRROR] = {.activity = "skyvault mirror",.run = worker_mirror_run},
+	[CHORE_SNAPSHOT] = {.activity = "skyvault snapshot",.run = worker_snapshot_run},
 };
 
 /* All zero in a new scheduler: everything is due. */

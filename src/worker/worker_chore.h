@@ -29,6 +29,7 @@ typedef enum WorkerChoreId
 	CHORE_EXPORT,				/* the changelog to the store */
 	CHORE_COMPACT,				/* starts compaction workers */
 	CHORE_MIRROR,				/* missing files of mirrors */
+	CHORE_SNAPSHOT,				/* the forest to the store */
 	CHORE_COUNT
 } WorkerChoreId;
 

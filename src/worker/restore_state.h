@@ -1,0 +1,53 @@
+/*
+ * restore_state.h
+ *		What a restore knows while it reads snapshot and log: the registry is
+ *		built in place, the tables in memory.  Private to the restore.
+ */
+#ifndef RESTORE_STATE_H
+#define RESTORE_STATE_H
+
+#include "postgres.h"
+
+#include "base/sv_slice.h"
+#include "nodes/pg_list.h"
+
+typedef struct RestoreTable
+{
+	int32		id;
+	char	   *definition;		/* JSON; NULL: the log never told */
+	int64		floor_seq;
+	bool		dropped;
+} RestoreTable;
+
+typedef struct RestoreState
+{
+	int32		vault_id;		/* in this catalogue */
+	Oid			server_oid;
+
+	/* The position: what is applied. */
+	int64		epoch;
+	int64		number;			/* of the log in this epoch */
+	int64		id;
+
+	List	   *tables;			/* of RestoreTable */
+	int64		write_seq;		/* highest that the sequences are known to have reached */
+	int64		run_id;
+	int64		table_id;
+} RestoreState;
+
+/* Applies a snapshot's lines, header excluded. */
+extern void restore_apply_snapshot(RestoreState *state, SvSlice lines, const char *name);
+
+/*
+ * Applies the lines of an object of the log: changes from the position on up to
+ * last_id.  False, with the position where it has come to, if one is missing.
+ */
+extern bool restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id, const char *name);
+
+/* Lines as a JSON array. */
+extern char *restore_as_array(SvSlice lines);
+
+/* Makes the foreign tables, as the current user; returns how many. */
+extern int	restore_make_tables(RestoreState *state);
+
+#endif							/* RESTORE_STATE_H */

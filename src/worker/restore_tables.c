@@ -1,0 +1,170 @@
+/*
+ * restore_tables.c
+ *		Foreign tables from their definitions.
+ *
+ * Nothing of a definition gets into a statement but as a quoted identifier or
+ * literal, or as the name of a type that was looked up: who can write to the
+ * store must not be able to run anything here.
+ */
+#include "postgres.h"
+
+#include "worker/restore_state.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "forest/forest_sql.h"
+#include "foreign/foreign.h"
+#include "lib/stringinfo.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/regproc.h"
+
+/* Runs as the current user. */
+static void
+execute(const char *sql)
+{
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
+	SPI_finish();
+}
+
+static char *
+type_name(const char *definition, const char *table, const char *column)
+{
+	Oid			type;
+	int32		typmod;
+
+#if PG_VERSION_NUM >= 160000
+	(void) parseTypeString(definition, &type, &typmod, NULL);
+#else
+	parseTypeString(definition, &type, &typmod, true);
+#endif
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type %s of column \"%s\" of table \"%s\" does not exist here", definition, column, table),
+				 errhint("Create the type, with the same labels or fields, or the extension that has it, and restore again.")));
+	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* Stands where a column was dropped, so that those behind it get their numbers. */
+static char *
+placeholder(int number)
+{
+	return psprintf("skyvault dropped column %d", number);
+}
+
+/* Appends the columns; returns the numbers of placeholders. */
+static List *
+append_columns(StringInfo sql, const char *definition, const char *table)
+{
+	ForestRows	rows = forest_sql("SELECT c->>'number', c->>'name', c->>'type', c->>'not_null', c->'collation'->>0,"
+								  " c->'collation'->>1, c->>'has_default' FROM jsonb_array_elements($1::jsonb->'columns') AS c"
+								  " ORDER BY (c->>'number')::integer", 1, definition);
+	List	   *dropped = NIL;
+	int			number = 1;
+
+	for (int i = 0; i < rows.nrows; i++, number++)
+	{
+		const char *column = forest_cell(&rows, i, 1);
+
+		for (; number < forest_cell_int64(&rows, i, 0); number++)
+		{
+			appendStringInfo(sql, "%s%s integer", number > 1 ? ", " : "", quote_identifier(placeholder(number)));
+			dropped = lappend_int(dropped, number);
+		}
+		appendStringInfo(sql, "%s%s %s", number > 1 ? ", " : "", quote_identifier(column),
+						 type_name(forest_cell(&rows, i, 2), table, column));
+		if (forest_cell(&rows, i, 4) != NULL)
+			appendStringInfo(sql, " COLLATE %s",
+							 quote_qualified_identifier(forest_cell(&rows, i, 4), forest_cell(&rows, i, 5)));
+		if (forest_cell_bool(&rows, i, 3))
+			appendStringInfoString(sql, " NOT NULL");
+		if (forest_cell_bool(&rows, i, 6))
+			ereport(NOTICE,
+					(errmsg("default of column \"%s\" of table \"%s\" is not restored", column, table)));
+	}
+	return dropped;
+}
+
+static void
+append_options(StringInfo sql, const char *definition)
+{
+	ForestRows	rows = forest_sql("SELECT key, value FROM jsonb_each_text($1::jsonb->'options')", 1, definition);
+
+	for (int i = 0; i < rows.nrows; i++)
+		appendStringInfo(sql, "%s%s %s", i > 0 ? ", " : " OPTIONS (", quote_identifier(forest_cell(&rows, i, 0)),
+						 quote_literal_cstr(forest_cell(&rows, i, 1)));
+	if (rows.nrows > 0)
+		appendStringInfoChar(sql, ')');
+}
+
+static void
+drop_placeholders(const char *table, List *dropped)
+{
+	ListCell   *cell;
+
+	foreach(cell, dropped)
+		execute(psprintf("ALTER FOREIGN TABLE %s DROP COLUMN %s", table,
+						 quote_identifier(placeholder(lfirst_int(cell)))));
+}
+
+/* CREATE FOREIGN TABLE has made an identity: it becomes the one that the runs know. */
+static void
+set_identity(const RestoreTable *table, Oid relid)
+{
+	(void) forest_sql("UPDATE skyvault.\"table\" SET id = $2::integer, floor_seq = $3::bigint,"
+					  " key_signature = ($4::jsonb->>'key_signature')::integer WHERE relid = $1::oid",
+					  4, forest_arg(relid), forest_arg(table->id), forest_arg(table->floor_seq), table->definition);
+	CacheInvalidateRelcacheByRelid(relid);
+}
+
+static void
+make_table(const RestoreState *state, const RestoreTable *table)
+{
+	ForestRows	rows = forest_sql("SELECT d->>'schema', d->>'name' FROM (SELECT $1::jsonb AS d) AS definition",
+								  1, table->definition);
+	const char *schema = forest_cell(&rows, 0, 0);
+	const char *name = quote_qualified_identifier(schema, forest_cell(&rows, 0, 1));
+	StringInfoData sql;
+	List	   *dropped;
+
+	if (!OidIsValid(get_namespace_oid(schema, true)))
+		execute(psprintf("CREATE SCHEMA %s", quote_identifier(schema)));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", name);
+	dropped = append_columns(&sql, table->definition, forest_cell(&rows, 0, 1));
+	appendStringInfo(&sql, ") SERVER %s", quote_identifier(GetForeignServer(state->server_oid)->servername));
+	append_options(&sql, table->definition);
+	execute(sql.data);
+	drop_placeholders(name, dropped);
+	CommandCounterIncrement();
+	set_identity(table, RangeVarGetRelid(makeRangeVarFromNameList(stringToQualifiedNameList(name)), NoLock, false));
+	CommandCounterIncrement();
+}
+
+int
+restore_make_tables(RestoreState *state)
+{
+	int			made = 0;
+	ListCell   *cell;
+
+	foreach(cell, state->tables)
+	{
+		RestoreTable *table = lfirst(cell);
+
+		state->table_id = Max(state->table_id, table->id);
+		if (table->dropped)
+			continue;
+		if (table->definition == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the log names table %d and never defines it", table->id)));
+		make_table(state, table);
+		made++;
+	}
+	return made;
+}

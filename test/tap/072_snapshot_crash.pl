@@ -1,0 +1,108 @@
+# Deaths while snapshots and takeovers are made, in a worker and of the whole
+# server; what automatic snapshots leave behind.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SkyvaultTest;
+use Test::More;
+
+my $node = new_server('node');
+my $store = $node->data_dir . '/skyvault';
+my $key = 0;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub write_and_flush
+{
+	sql("SELECT skyvault_put('kv', 'key " . ++$key . "', 'value')");
+	sql('SELECT skyvault_flush()');
+}
+
+# The server or one worker dies while it waits at the point, where this statement gets it.
+sub die_at
+{
+	my ($point, $who, $statement) = @_;
+	my $asker = session($node);
+
+	$asker->run("SELECT stop_point_arm('$point', 'wait')");
+	$asker->send($statement);
+	sql("CALL stop_point_await('$point')");
+	if ($who eq 'worker')
+	{
+		kill('KILL', scheduler_pid($node));
+		$asker->await_lost;
+		$node->poll_query_until('postgres', 'SELECT 1', '1');
+	}
+	else
+	{
+		kill_postmaster($node);
+		$asker->await_lost;
+		$node->start;
+	}
+	$asker->quit;
+	ok(await_new_process($node, 'skyvault scheduler', 0, 'postgres'), "$who dies at $point: there is a scheduler again");
+}
+
+sql("SELECT skyvault_create_table('kv')");
+write_and_flush();
+my $n = 0;
+foreach my $point ('snapshot-before-upload', 'snapshot-uploaded', 'snapshot-before-commit', 'snapshot-committed')
+{
+	foreach my $who ('worker', 'server')
+	{
+		my $name = 'name ' . ++$n;
+
+		write_and_flush();
+		die_at($point, $who, "SELECT skyvault_snapshot('$name')");
+		my $there = sql("SELECT count(*) FROM skyvault_snapshots WHERE name = '$name'");
+		is($there, $point eq 'snapshot-committed' ? 1 : 0, "$who dies at $point: it is there, or not");
+		sql("SELECT skyvault_snapshot('$name')") unless $there;
+		ok(-s "$store/" . sql("SELECT object FROM skyvault_snapshots WHERE name = '$name'"), "$who dies at $point: or made anew");
+	}
+}
+
+# The takeover of each start.
+foreach my $point ('owner-announced', 'owner-replaced')
+{
+	foreach my $who ('worker', 'server')
+	{
+		my $epoch = sql('SELECT epoch FROM skyvault_vaults');
+
+		$node->restart;
+		sql("SELECT skyvault_put('kv', 'key " . ++$key . "', 'value')");
+		die_at($point, $who, 'SELECT skyvault_flush()');
+		sql("SELECT skyvault_put('kv', 'key " . ++$key . "', 'value')");
+		sql('SELECT skyvault_flush()');
+		is(sql('SELECT state FROM skyvault_vaults'), 'owner', "$who dies at $point: it is recognized as the owner");
+		cmp_ok(sql('SELECT epoch FROM skyvault_vaults'), '>', $epoch + ($point eq 'owner-replaced' ? 1 : 0),
+			"$who dies at $point: no epoch is taken twice");
+		is(sql("SELECT count(*) FROM skyvault_scan('kv')"), $key, "$who dies at $point: nothing is lost");
+	}
+}
+
+# Automatic ones, by number of changes; the last two are kept, with the log from there on.
+$node->append_conf('postgresql.conf', "skyvault.snapshot_changes = 3\n");
+$node->reload;
+sql("SELECT skyvault_drop_snapshot('name $_')") foreach (2 .. $n);
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM skyvault_snapshots WHERE name IS NULL'),
+	'the first one comes by itself');
+foreach my $round (1 .. 4)
+{
+	my $before = sql('SELECT max(changelog_id) FROM skyvault_snapshots WHERE name IS NULL');
+
+	write_and_flush() foreach (1 .. 3);
+	sql('SELECT skyvault_export()');
+	$node->reload;				# so that nobody has to wait for the next look
+	ok($node->poll_query_until('postgres',
+			"SELECT max(changelog_id) >= $before + 3 FROM skyvault_snapshots WHERE name IS NULL"), "round $round: a snapshot is made");
+}
+is(sql('SELECT count(*) FROM skyvault_snapshots WHERE name IS NULL'), 2, 'two are kept');
+is(sql('SELECT count(*) FROM skyvault_snapshots WHERE name IS NOT NULL'), 1, 'beside that with a name');
+cmp_ok(sql('SELECT count(*) FROM skyvault.log_object'), '<=', 3, 'the log before them is not needed any more');
+cmp_ok(sql('SELECT min(last_id) FROM skyvault.log_object'), '>',
+	sql('SELECT min(changelog_id) FROM skyvault_snapshots WHERE name IS NULL'), 'but what comes after is');
+is(sql("SELECT count(*) FROM skyvault.garbage WHERE object LIKE '%.snap'"), $n - 1 + 3, 'the others are garbage');
+
+done_testing();
