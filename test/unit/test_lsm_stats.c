@@ -115,7 +115,7 @@ test_picture(void)
 					 "WAL        [==============================================]"
 					 "     1 run     100 B           10 entries          0 tombstones\n"
 					 "buffer     [====================================]          "
-					 "     1 run    20 kB           10 entries          2 tombstones\n"
+					 "     1 run     20 kB           10 entries          2 tombstones\n"
 					 "level 1    [=================]         |                   "
 					 "     2 runs    600 B           20 entries          0 tombstones\n"
 					 "level 3             [=====================================]"
