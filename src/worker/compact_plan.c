@@ -15,13 +15,11 @@
 #include "access/table.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_pause.h"
-#include "forest/forest_registry.h"
 #include "forest/forest_store.h"
 #include "lsm/lsm_choose.h"
 #include "miscadmin.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
-#include "server/pg_thresholds.h"
 #include "server/stop_point.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -29,6 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker/compact_claim.h"
+#include "worker/compact_question.h"
 #include "worker/compact_request.h"
 #include "worker/vault_chore.h"
 #include "worker/worker_chore.h"
@@ -38,8 +37,7 @@
 /* How often runs whose entries expire are looked at if nothing else happens. */
 #define EXPIRY_CHECK_MS 60000
 
-/* Least that an input is read ahead, and most. */
-#define LEAST_READ_AHEAD	(64 * 1024)
+/* The most that an input is read ahead. */
 #define MOST_READ_AHEAD		(8 * 1024 * 1024)
 
 /* What one look at a vault needs; all of it in the memory of the transaction or the plan. */
@@ -47,78 +45,10 @@ typedef struct Look
 {
 	const ForestVault *vault;
 	Snapshot	snapshot;
-	SvAlloc		alloc;
-	LsmSettings settings;
-	LsmForest  *forest;
-	LsmTable   *tables;
-	int			ntables;
 	CompactClaims claims;
-	LsmQuestion question;		/* of the above */
+	CompactQuestion ask;
+	LsmQuestion question;		/* with the claims */
 } Look;
-
-/*
- * A job opens at most max_inputs runs at a time: the half of the memory is for
- * their tails and least read-ahead, the other half for the output, and for
- * reading further ahead where inputs are few.
- */
-static void
-bound_inputs(LsmSettings *settings)
-{
-	uint64		each = settings->run_bytes / 40 + LEAST_READ_AHEAD;
-	uint64		fit = (uint64) setting_worker_memory_kb * 1024 / 2 / each;
-
-	settings->max_inputs = (int) Max(2, Min((uint64) settings->max_inputs, fit));
-}
-
-static int
-compare_tables(const void *a, const void *b)
-{
-	int32		left = ((const LsmTable *) a)->id;
-	int32		right = ((const LsmTable *) b)->id;
-
-	return (left > right) - (left < right);
-}
-
-static void
-add_table(Look *look, int *room, int32 id, Oid relid)
-{
-	LsmSettings *settings = palloc(sizeof(LsmSettings));
-
-	if (look->ntables == *room)
-	{
-		*room *= 2;
-		look->tables = repalloc(look->tables, *room * sizeof(LsmTable));
-	}
-	*settings = look->settings;
-	forest_thresholds(relid, settings);
-	look->tables[look->ntables++] = (LsmTable)
-	{
-		.id = id,.settings = settings
-	};
-}
-
-static void
-read_tables(Look *look)
-{
-	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, look->snapshot, 0, NULL);
-	int			room = 16;
-	HeapTuple	tuple;
-
-	look->tables = palloc(room * sizeof(LsmTable));
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool		isnull;
-
-		if (DatumGetInt32(heap_getattr(tuple, Anum_table_vault_id, desc, &isnull)) == look->vault->id)
-			add_table(look, &room, DatumGetInt32(heap_getattr(tuple, Anum_table_id, desc, &isnull)),
-					  DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, desc, &isnull)));
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	qsort(look->tables, look->ntables, sizeof(LsmTable), compare_tables);
-}
 
 /* In CurrentMemoryContext; the snapshot is the caller's to let go. */
 static void
@@ -126,25 +56,16 @@ look_at(Look *look, const ForestVault *vault)
 {
 	memset(look, 0, sizeof(Look));
 	look->vault = vault;
-	look->alloc = pg_status_alloc(CurrentMemoryContext);
 	catalog_lock_claims(vault->id);
 	look->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	compact_claims_read(vault->id, look->snapshot, &look->claims);
 	for (int i = 0; i < look->claims.ndead; i++)
 		compact_claim_dead(look->claims.dead[i]);
 
-	look->settings = pg_thresholds();
-	bound_inputs(&look->settings);
-	read_tables(look);
-	look->forest = registry_read_forest(vault->id, look->snapshot, CurrentMemoryContext);
-	look->question = (LsmQuestion)
-	{
-		.forest = look->forest,.settings = &look->settings,
-			.ntables = look->ntables,.tables = look->tables,
-			.nclaims = look->claims.n,.claims = look->claims.claims,
-			.expired_before = GetCurrentTimestamp() - (int64) setting_ttl_grace_s * USECS_PER_SEC,
-			.alloc = &look->alloc
-	};
+	compact_question_make(&look->ask, vault->id, look->snapshot);
+	look->question = look->ask.question;
+	look->question.nclaims = look->claims.n;
+	look->question.claims = look->claims.claims;
 }
 
 /* Whether a request, or else what is due, has a job.  The job is in the look's memory. */
@@ -206,7 +127,7 @@ read_ahead_of(const LsmJob *job)
 
 	for (int i = 0; i < job->nmerges; i++)
 		most = Max(most, (size_t) job->merges[i].nsources);
-	return Min(Max((size_t) setting_worker_memory_kb * 1024 / 4 / most, LEAST_READ_AHEAD), MOST_READ_AHEAD);
+	return Min(Max((size_t) setting_worker_memory_kb * 1024 / 4 / most, COMPACT_LEAST_READ_AHEAD), MOST_READ_AHEAD);
 }
 
 static Oid
@@ -295,7 +216,7 @@ plan_vault(CompactPlan *plan, bool *more)
 		 (plan->job = choose_due(look)) != NULL);
 	if (found)
 	{
-		plan->alloc = look->alloc;
+		plan->alloc = look->ask.alloc;
 		worker_check_store_is_safe(&plan->vault);
 		claim_job(plan, look);
 		*more = is_there_more(plan, look);
@@ -482,7 +403,7 @@ look_for_work(const ForestVault *vault, TimestampTz *again_at)
 	found = !forest_is_paused(vault->id, look->snapshot) &&
 		(has_requests(vault->id) || choose_due(look) != NULL);
 	*again_at = Min(*again_at, look->claims.retry_at);
-	if (has_expiring(look->forest))
+	if (has_expiring(look->ask.forest))
 		*again_at = Min(*again_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EXPIRY_CHECK_MS));
 	UnregisterSnapshot(look->snapshot);
 	return found;
