@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/sv_hash.h"
-#include "cache/run_reader.h"
+#include "cache/run_fetch.h"
 #include "peer.h"
 #include "sst/sst_writer.h"
 
@@ -422,25 +422,6 @@ get(EngineSession *session, SvSlice key, SvSlice *value)
 	return answer.kind != RUN_ABSENT;
 }
 
-/* Loads what is missing, run by run. */
-static void
-load_many(EngineSession *session, const SvSlice *keys, uint32_t n)
-{
-	SvError		err;
-
-	for (uint32_t at = 0; at < n;)
-	{
-		const RunReader *run = session->readers[at];
-		uint32_t	end = at + 1;
-
-		while (end < n && session->readers[end] == run)
-			end++;
-		check(run_reader_load_many(&session->caches, run, keys + at, end - at, &session->values,
-								   session->answers + at, &err), &err);
-		at = end;
-	}
-}
-
 /* Keys below the first run's are asked of it as well, and are not there. */
 static void
 get_many(EngineSession *session, const SvSlice *keys, uint32_t n, SvSlice *values)
@@ -462,7 +443,8 @@ get_many(EngineSession *session, const SvSlice *keys, uint32_t n, SvSlice *value
 	check(run_reader_get_many(&session->caches, session->readers, keys, n, &session->values,
 							  session->answers, &uncached, &err), &err);
 	if (uncached > 0)
-		load_many(session, keys, n);
+		check(run_fetch_many(&session->caches, &run_fetch_singly, session->readers, keys, n, &session->values,
+							 session->answers, &err), &err);
 	for (uint32_t i = 0; i < n; i++)
 		values[i] = answered(session, &session->answers[i]);
 }

@@ -248,18 +248,47 @@ run_tail_release(RunCaches *caches, const SstTail *tail, RunPrivateTail *private
 		tail_cache_unpin(caches->tails, tail);
 }
 
-/* Loads a block into caches->block. */
+/* A loader, and room in caches->block. */
 static SvStatus
-load_into_buffer(RunCaches *caches, const RunReader *run, const SstTail *tail, uint32_t block,
-				 uint32_t raw_bytes, SvError *err)
+prepare_buffer(RunCaches *caches, uint32_t raw_bytes, SvError *err)
 {
 	SvStatus	status = ensure_loader(caches, err);
 
 	if (caches->block.capacity > SST_KEPT_BUFFER_BYTES)
 		sv_buffer_free(&caches->block);
 	sv_buffer_reset(&caches->block);
+	return status == SV_OK ? sv_buffer_reserve(&caches->block, raw_bytes, err) : status;
+}
+
+SvStatus
+run_block_settle(RunCaches *caches, const RunReader *run, const SstTail *tail, uint32_t block,
+				 SvSlice stored, SvError *err)
+{
+	uint32_t	raw_bytes = sst_index_block(&tail->index, block).raw_bytes;
+	SvStatus	status = prepare_buffer(caches, raw_bytes, err);
+
 	if (status == SV_OK)
-		status = sv_buffer_reserve(&caches->block, raw_bytes, err);
+		status = sst_load_stored(caches->loader, tail, run->source.name, block, stored, caches->block.data,
+								 err);
+	if (status == SV_OK)
+		caches->block.len = raw_bytes;
+	return status;
+}
+
+void
+run_block_publish(RunCaches *caches, const BlockFill *fill)
+{
+	block_cache_fill(caches->blocks, fill, 0, caches->block.data, caches->block.len);
+	block_cache_publish(caches->blocks, fill, &caches->waiter);
+}
+
+/* Loads a block into caches->block. */
+static SvStatus
+load_into_buffer(RunCaches *caches, const RunReader *run, const SstTail *tail, uint32_t block,
+				 uint32_t raw_bytes, SvError *err)
+{
+	SvStatus	status = prepare_buffer(caches, raw_bytes, err);
+
 	if (status == SV_OK)
 		status = sst_load_block(caches->loader, tail, &run->source, block, caches->block.data, err);
 	if (status == SV_OK)
@@ -283,8 +312,7 @@ load_and_publish(RunCaches *caches, const RunReader *run, const SstTail *tail, u
 		block_cache_abandon(caches->blocks, fill, &caches->waiter);
 		return status;
 	}
-	block_cache_fill(caches->blocks, fill, 0, caches->block.data, caches->block.len);
-	block_cache_publish(caches->blocks, fill, &caches->waiter);
+	run_block_publish(caches, fill);
 	return SV_OK;
 }
 
@@ -330,7 +358,6 @@ run_block_load(RunCaches *caches, const RunReader *run, const SstTail *tail, uin
 	return status;
 }
 
-/* False if the block is not in the cache. */
 static bool
 copy_cached(RunCaches *caches, const BlockKey *key, SvBuffer *raw, uint32_t raw_bytes)
 {
@@ -344,6 +371,21 @@ copy_cached(RunCaches *caches, const BlockKey *key, SvBuffer *raw, uint32_t raw_
 	raw->len = raw_bytes;
 	cache_guard_count(caches->guard, caches->slot, CACHE_BLOCK_HIT, 1);
 	return true;
+}
+
+SvStatus
+run_block_copy_cached(RunCaches *caches, const RunReader *run, const SstTail *tail, uint32_t block,
+					  SvBuffer *raw, SvError *err)
+{
+	BlockKey	key = run_block_key(run, block);
+	uint32_t	raw_bytes = sst_index_block(&tail->index, block).raw_bytes;
+	SvStatus	status;
+
+	sv_buffer_reset(raw);
+	status = sv_buffer_reserve(raw, raw_bytes, err);
+	if (status == SV_OK && !copy_cached(caches, &key, raw, raw_bytes))
+		status = SV_NOT_FOUND;
+	return status;
 }
 
 SvStatus

@@ -30,6 +30,17 @@ run_block_key(const RunReader *run, uint32_t block)
 extern SvStatus run_block_load(RunCaches *caches, const RunReader *run, const SstTail *tail,
 							   uint32_t block, bool *present, SvError *err);
 
+/* Settles a block whose stored bytes are there into caches->block. */
+extern SvStatus run_block_settle(RunCaches *caches, const RunReader *run, const SstTail *tail,
+								 uint32_t block, SvSlice stored, SvError *err);
+
+/* Ends a claim with the block that is in caches->block. */
+extern void run_block_publish(RunCaches *caches, const BlockFill *fill);
+
+/* Replaces raw's content with the settled block; SV_NOT_FOUND, without a message, if it is not in the cache. */
+extern SvStatus run_block_copy_cached(RunCaches *caches, const RunReader *run, const SstTail *tail,
+									  uint32_t block, SvBuffer *raw, SvError *err);
+
 /* Replaces raw's content with the settled block, from the cache or from its source. */
 extern SvStatus run_block_copy(RunCaches *caches, const RunReader *run, const SstTail *tail,
 							   uint32_t block, SvBuffer *raw, SvError *err);

@@ -6,6 +6,8 @@
 
 #include "base/sv_hash.h"
 #include "cache/run_access.h"
+#include "cache/run_fetch.h"
+#include "cache/run_lookup.h"
 
 /* So many lookups have their memory misses in flight together. */
 #define BATCH_WIDTH 32
@@ -13,31 +15,8 @@
 /* So far from where its search begins a key is mostly found in its block's table. */
 #define SLOTS_AHEAD 4
 
-/* What looking for a key in the cache comes to. */
-typedef enum Lookup
-{
-	LOOKUP_FOUND,
-	LOOKUP_ABSENT,				/* not in the run */
-	LOOKUP_UNCACHED,			/* its block must be loaded first */
-	LOOKUP_FAILED				/* *err is set */
-} Lookup;
-
-/* A key on its way through the run's filter, index and block. */
-typedef struct Probe
-{
-	SvSlice		key;
-	uint64_t	hash;
-	SstRmiProbe rmi;
-	uint32_t	block;			/* SST_NO_BLOCK: the key is not in the run */
-	SstBlockInfo info;
-	BlockKey	block_key;
-	uint64_t	block_hash;
-	uint32_t	frame;
-	BlockView	view;
-} Probe;
-
 /* Adds an entry's value to the values, from contiguous memory. */
-static Lookup
+static RunLookup
 take_entry(const SstEntry *entry, SvBuffer *values, RunAnswer *answer, SvError *err)
 {
 	answer->kind = (int) entry->kind;
@@ -51,7 +30,7 @@ take_entry(const SstEntry *entry, SvBuffer *values, RunAnswer *answer, SvError *
 
 /* Whatever bytes they are, the block index has been checked to leave room for the trailer. */
 static SstBlock
-known_block(const uint8_t *settled, const Probe *probe)
+known_block(const uint8_t *settled, const RunProbe *probe)
 {
 	return sst_block_known(settled, probe->info.raw_bytes, probe->info.entries);
 }
@@ -60,8 +39,8 @@ known_block(const uint8_t *settled, const Probe *probe)
  * In a settled block.  *problem is set to what is wrong with the block, which
  * in shared memory may mean only that it is no longer that block.
  */
-static Lookup
-find_in_block(const uint8_t *settled, const Probe *probe, SvBuffer *values, RunAnswer *answer,
+static RunLookup
+find_in_block(const uint8_t *settled, const RunProbe *probe, SvBuffer *values, RunAnswer *answer,
 			  const char **problem, SvError *err)
 {
 	SstBlock	block = known_block(settled, probe);
@@ -75,8 +54,8 @@ find_in_block(const uint8_t *settled, const Probe *probe, SvBuffer *values, RunA
 }
 
 /* The one entry of a large block, of which only the first frame is contiguous. */
-static Lookup
-find_in_large_block(const BlockCache *cache, const Probe *probe, SvBuffer *values, RunAnswer *answer,
+static RunLookup
+find_in_large_block(const BlockCache *cache, const RunProbe *probe, SvBuffer *values, RunAnswer *answer,
 					const char **problem, SvError *err)
 {
 	size_t		entry_bytes = probe->info.raw_bytes - sst_block_trailer_bytes(1);
@@ -100,19 +79,19 @@ find_in_large_block(const BlockCache *cache, const Probe *probe, SvBuffer *value
 }
 
 static SvStatus
-damaged(const RunReader *run, const SstTail *tail, const Probe *probe, const char *problem, SvError *err)
+damaged(const RunReader *run, const SstTail *tail, const RunProbe *probe, const char *problem, SvError *err)
 {
 	return sst_block_damaged(tail, run->source.name, probe->block, problem, err);
 }
 
 /* In a block that block_cache_begin has found.  What is read counts only if the block was left alone. */
-static Lookup
-find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const Probe *probe,
+static RunLookup
+find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const RunProbe *probe,
 			 SvBuffer *values, RunAnswer *answer, SvError *err)
 {
 	size_t		values_before = values->len;
 	const char *problem = NULL;
-	Lookup		result = LOOKUP_ABSENT;
+	RunLookup		result = LOOKUP_ABSENT;
 
 	if (probe->view.raw_bytes != probe->info.raw_bytes)
 		problem = "the cached block has another size";
@@ -136,7 +115,7 @@ find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const
 
 /* First step: filter and root model, both of which only ask for memory. */
 static inline void
-probe_start(Probe *probe, const SstTail *tail, SvSlice key)
+probe_start(RunProbe *probe, const SstTail *tail, SvSlice key)
 {
 	probe->key = key;
 	probe->hash = sv_hash64(key);
@@ -146,7 +125,7 @@ probe_start(Probe *probe, const SstTail *tail, SvSlice key)
 
 /* Second step: whether the run can have the key. */
 static inline bool
-probe_filter(Probe *probe, RunCaches *caches, const SstTail *tail)
+probe_filter(RunProbe *probe, RunCaches *caches, const SstTail *tail)
 {
 	if (sst_filter_may_have(&tail->filter, probe->hash))
 		return true;
@@ -157,7 +136,7 @@ probe_filter(Probe *probe, RunCaches *caches, const SstTail *tail)
 
 /* Third step: the block; asks for its record, and for where it is known if it is cached. */
 static inline void
-probe_locate(Probe *probe, RunCaches *caches, const RunReader *run, const SstTail *tail)
+probe_locate(RunProbe *probe, RunCaches *caches, const RunReader *run, const SstTail *tail)
 {
 	probe->block = sst_tail_finish(tail, &probe->rmi, probe->key);
 	if (probe->block == SST_NO_BLOCK)
@@ -170,7 +149,7 @@ probe_locate(Probe *probe, RunCaches *caches, const RunReader *run, const SstTai
 
 /* Fourth step: which frame; asks for where in it the block's table has the key. */
 static inline void
-probe_frame(Probe *probe, RunCaches *caches, const SstTail *tail)
+probe_frame(RunProbe *probe, RunCaches *caches, const SstTail *tail)
 {
 	probe->info = sst_index_block(&tail->index, probe->block);
 	probe->frame = block_cache_candidate(caches->blocks, probe->block_hash);
@@ -186,7 +165,7 @@ probe_frame(Probe *probe, RunCaches *caches, const SstTail *tail)
 
 /* Fifth step: begin to read, and ask for the entry. */
 static inline bool
-probe_begin(Probe *probe, RunCaches *caches)
+probe_begin(RunProbe *probe, RunCaches *caches)
 {
 	SstBlock	block;
 
@@ -202,7 +181,7 @@ probe_begin(Probe *probe, RunCaches *caches)
 }
 
 static void
-count_result(RunCaches *caches, const SstTail *tail, Lookup result)
+count_result(RunCaches *caches, const SstTail *tail, RunLookup result)
 {
 	if (result == LOOKUP_FOUND || result == LOOKUP_ABSENT)
 		cache_guard_count(caches->guard, caches->slot, CACHE_BLOCK_HIT, 1);
@@ -210,12 +189,11 @@ count_result(RunCaches *caches, const SstTail *tail, Lookup result)
 		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
 }
 
-/* One key whose tail is at hand; everything that is cached is found in one go. */
-static Lookup
-look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, Probe *probe, SvSlice key,
+static inline RunLookup
+look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, RunProbe *probe, SvSlice key,
 		SvBuffer *values, RunAnswer *answer, SvError *err)
 {
-	Lookup		result;
+	RunLookup		result;
 
 	probe_start(probe, tail, key);
 	if (!probe_filter(probe, caches, tail))
@@ -232,30 +210,43 @@ look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, Probe *pro
 	return result;
 }
 
-/* A key whose block was not cached when it was looked for, with a tail that stays. */
-static SvStatus
-look_up_loading(RunCaches *caches, const RunReader *run, const SstTail *tail, SvSlice key,
-				SvBuffer *values, RunAnswer *answer, SvError *err)
+RunLookup
+run_look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, RunProbe *probe, SvSlice key,
+			SvBuffer *values, RunAnswer *answer, SvError *err)
 {
-	Probe		probe;
-	Lookup		result;
+	return look_up(caches, run, tail, probe, key, values, answer, err);
+}
+
+SvStatus
+run_find_in_loaded(RunCaches *caches, const RunReader *run, const SstTail *tail, const RunProbe *probe,
+				   const uint8_t *settled, SvBuffer *values, RunAnswer *answer, SvError *err)
+{
+	const char *problem;
+	RunLookup	result = find_in_block(settled, probe, values, answer, &problem, err);
+
+	if (problem != NULL)
+		return damaged(run, tail, probe, problem, err);
+	if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
+		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
+	return result == LOOKUP_FAILED ? err->status : SV_OK;
+}
+
+SvStatus
+run_look_up_loading(RunCaches *caches, const RunReader *run, const SstTail *tail, SvSlice key,
+					SvBuffer *values, RunAnswer *answer, SvError *err)
+{
+	RunProbe	probe;
+	RunLookup	result;
 
 	while ((result = look_up(caches, run, tail, &probe, key, values, answer, err)) == LOOKUP_UNCACHED)
 	{
-		const char *problem;
 		bool		present;
 		SvStatus	status = run_block_load(caches, run, tail, probe.block, &present, err);
 
 		if (status != SV_OK)
 			return status;
-		if (present)
-			continue;
-		result = find_in_block(caches->block.data, &probe, values, answer, &problem, err);
-		if (problem != NULL)
-			return damaged(run, tail, &probe, problem, err);
-		if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
-			cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
-		break;
+		if (!present)
+			return run_find_in_loaded(caches, run, tail, &probe, caches->block.data, values, answer, err);
 	}
 	return result == LOOKUP_FAILED ? err->status : SV_OK;
 }
@@ -271,7 +262,7 @@ get_loading(RunCaches *caches, const RunReader *run, SvSlice key, SvBuffer *valu
 
 	if (status != SV_OK)
 		return status;
-	status = look_up_loading(caches, run, tail, key, values, answer, err);
+	status = run_look_up_loading(caches, run, tail, key, values, answer, err);
 	run_tail_release(caches, tail, private_tail);
 	return status;
 }
@@ -280,9 +271,9 @@ SvStatus
 run_reader_get(RunCaches *caches, const RunReader *run, SvSlice key, SvBuffer *values,
 			   RunAnswer *answer, SvError *err)
 {
-	Lookup		result = LOOKUP_UNCACHED;
+	RunLookup		result = LOOKUP_UNCACHED;
 	const SstTail *tail;
-	Probe		probe;
+	RunProbe		probe;
 
 	answer->kind = RUN_ABSENT;
 	cache_guard_enter(caches->guard, caches->slot);
@@ -306,7 +297,7 @@ static SvStatus
 look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *keys, uint32_t n,
 			   SvBuffer *values, RunAnswer *answers, uint32_t *uncached, SvError *err)
 {
-	Probe		probes[BATCH_WIDTH];
+	RunProbe		probes[BATCH_WIDTH];
 	const SstTail *tails[BATCH_WIDTH];
 	bool		goes_on[BATCH_WIDTH];
 
@@ -334,7 +325,7 @@ look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *k
 		goes_on[i] = probes[i].block != SST_NO_BLOCK && probe_begin(&probes[i], caches);
 	for (uint32_t i = 0; i < n; i++)
 	{
-		Lookup		result = LOOKUP_UNCACHED;
+		RunLookup		result = LOOKUP_UNCACHED;
 
 		answers[i].kind = RUN_ABSENT;
 		if (tails[i] != NULL && probes[i].block == SST_NO_BLOCK)
@@ -372,33 +363,12 @@ run_reader_get_many(RunCaches *caches, const RunReader *const *runs, const SvSli
 	return status;
 }
 
-/* Keys of a block follow one another, so it is loaded once however many of them are wanted. */
-SvStatus
-run_reader_load_many(RunCaches *caches, const RunReader *run, const SvSlice *keys, uint32_t n,
-					 SvBuffer *values, RunAnswer *answers, SvError *err)
-{
-	RunPrivateTail *private_tail;
-	const SstTail *tail;
-	SvStatus	status = run_tail_acquire(caches, run, &tail, &private_tail, err);
-
-	if (status != SV_OK)
-		return status;
-	for (uint32_t i = 0; i < n && status == SV_OK; i++)
-	{
-		if (answers[i].kind != RUN_UNCACHED)
-			continue;
-		answers[i].kind = RUN_ABSENT;
-		status = look_up_loading(caches, run, tail, keys[i], values, &answers[i], err);
-	}
-	run_tail_release(caches, tail, private_tail);
-	return status;
-}
-
 SvStatus
 run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *err)
 {
 	scan->caches = caches;
 	scan->run = *run;
+	scan->fetcher = NULL;
 	return run_tail_acquire(caches, run, &scan->tail, &scan->private_tail, err);
 }
 
@@ -413,14 +383,27 @@ static SvStatus
 scan_fetch(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError *err)
 {
 	RunScan    *scan = state;
-	SvStatus	status = run_block_copy(scan->caches, &scan->run, scan->tail, block, raw, err);
+	SvStatus	status;
 	const char *problem;
+
+	if (scan->fetcher != NULL && scan->fetcher->ahead_bytes > 0)
+		status = run_fetch_ahead(scan, block, raw, err);
+	else
+		status = run_block_copy(scan->caches, &scan->run, scan->tail, block, raw, err);
 
 	if (status != SV_OK)
 		return status;
 	problem = sst_block_parse(parsed, sv_buffer_slice(raw));
 	return problem == NULL ? SV_OK :
 		sst_block_damaged(scan->tail, scan->run.source.name, block, problem, err);
+}
+
+void
+run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t first, uint32_t last,
+					bool backward)
+{
+	scan->fetcher = fetcher;
+	scan->ahead = (RunAhead) {.first = first,.last = last,.backward = backward,.next = SST_NO_BLOCK};
 }
 
 SstBlockSource

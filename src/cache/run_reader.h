@@ -90,12 +90,17 @@ extern SvStatus run_reader_get_many(RunCaches *caches, const RunReader *const *r
 									const SvSlice *keys, uint32_t n, SvBuffer *values,
 									RunAnswer *answers, uint32_t *uncached, SvError *err);
 
-/*
- * Looks up those of n keys of one run, in ascending order, whose answers are
- * RUN_UNCACHED, loading each block once.
- */
-extern SvStatus run_reader_load_many(RunCaches *caches, const RunReader *run, const SvSlice *keys,
-									 uint32_t n, SvBuffer *values, RunAnswer *answers, SvError *err);
+/* How far a scan has read ahead: for run_fetch.c. */
+typedef struct RunAhead
+{
+	uint32_t	first;			/* blocks that the scan is about, both inclusive */
+	uint32_t	last;
+	uint32_t	next;			/* the one behind those asked for last; SST_NO_BLOCK: none was */
+	uint32_t	window;			/* how many those were */
+	bool		backward;
+} RunAhead;
+
+struct RunFetcher;
 
 /*
  * A pinned tail and the blocks behind it, for an iterator: run_scan_source
@@ -108,11 +113,21 @@ typedef struct RunScan
 	RunReader	run;
 	const SstTail *tail;
 	RunPrivateTail *private_tail;
+	const struct RunFetcher *fetcher;	/* NULL: does not read ahead */
+	RunAhead	ahead;
 } RunScan;
 
 extern SvStatus run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *err);
 extern SstBlockSource run_scan_source(RunScan *scan);
 extern void run_scan_close(RunScan *scan);
+
+/*
+ * From now on blocks are asked for by the fetcher (run_fetch.h), which must
+ * outlive the scan, with some of those that follow up to the first or last one
+ * that the scan is about.
+ */
+extern void run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t first,
+								uint32_t last, bool backward);
 
 /* Brings one block of an open scan's run into the cache; *loaded says whether it was not there. */
 extern SvStatus run_scan_warm(RunScan *scan, uint32_t block, bool *loaded, SvError *err);

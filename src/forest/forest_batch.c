@@ -3,27 +3,19 @@
  *		Looking up many keys in one operation.
  *
  * The keys are sorted by table and key and met once each.  What the delta does
- * not have goes to the table's groups of runs in lookup order, each time the
+ * not have goes to the tables' groups of runs in lookup order, each time the
  * keys that are still missing, all at once over the group's runs: so their
- * memory misses overlap, and each block is met once.
+ * memory misses overlap, and each block is met once.  forest_batch_table.c has
+ * the way of one table's keys.
  */
 #include "postgres.h"
 
 #include "forest/forest_batch.h"
 
-#include "base/sv_scratch.h"
-#include "forest/forest_lookup.h"
-#include "forest/forest_run.h"
+#include "forest/forest_batch_table.h"
 #include "forest/key_sort.h"
-#include "lsm/lsm_walkey.h"
-#include "miscadmin.h"
-#include "server/pg_compat.h"
-#include "server/pg_status.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-
-/* So many keys ahead, the delta's filter is asked for its memory. */
-#define DELTA_KEYS_AHEAD 8
 
 /* What is kept of a batch's memory for the next one. */
 #define KEPT_BYTES ((size_t) 4 * 1024 * 1024)
@@ -40,199 +32,6 @@ struct ForestBatch
 	BatchMemory *memory;		/* NULL: given back */
 	MemoryContextCallback callback;
 };
-
-/* A table's keys on their way through its runs. */
-typedef struct BatchTable
-{
-	ForestView *view;
-	int32		table_id;
-	SvScratch    *scratch;
-	SvBuffer   *values;
-	SvSlice    *keys;			/* of the table, ascending, without repeats */
-	SvSlice    *walkeys;		/* the same with the table id in front; NULL until needed */
-	RunAnswer  *answers;		/* of keys; RUN_ABSENT until found */
-	int		   *missing;		/* indexes of keys that were found nowhere yet */
-	int			nmissing;
-
-	/* For one group: what is asked of which run, for which of the keys, and the answers. */
-	const LsmRun **asked_of;
-	SvSlice    *asked;
-	int		   *asked_at;
-	RunAnswer  *heard;
-} BatchTable;
-
-pg_noreturn static void report_no_memory(Size bytes);
-
-static void
-report_no_memory(Size bytes)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg("out of memory"),
-			 errdetail("Failed on request of size %zu for a batch of keys.", bytes)));
-}
-
-static void *
-take_room(SvScratch *scratch, Size n, Size bytes)
-{
-	void	   *room = n > SIZE_MAX / 4 / bytes ? NULL : sv_scratch_take(scratch, n * bytes);
-
-	if (room == NULL)
-		report_no_memory(n * bytes);
-	return room;
-}
-
-static void
-make_walkeys(BatchTable *batch, int n)
-{
-	size_t		bytes = 0;
-	uint8	   *at;
-
-	for (int i = 0; i < n; i++)
-		bytes += LSM_WALKEY_PREFIX_BYTES + batch->keys[i].len;
-	at = take_room(batch->scratch, 1, bytes);
-	batch->walkeys = take_room(batch->scratch, n, sizeof(SvSlice));
-	for (int i = 0; i < n; i++)
-	{
-		batch->walkeys[i] = sv_slice(at, LSM_WALKEY_PREFIX_BYTES + batch->keys[i].len);
-		lsm_walkey_prefix(at, batch->table_id);
-		memcpy(at + LSM_WALKEY_PREFIX_BYTES, batch->keys[i].data, batch->keys[i].len);
-		at += batch->walkeys[i].len;
-	}
-}
-
-/* Of the missing keys from `first` on, the index of the first that is above `key`; or not below it, if `at` is set. */
-static int
-first_missing(const BatchTable *batch, int first, SvSlice key, bool at)
-{
-	int			low = first;
-	int			high = batch->nmissing;
-
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-		int			c = sv_slice_compare(batch->keys[batch->missing[middle]], key);
-
-		if (c < 0 || (c == 0 && !at))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/*
- * Which of the missing keys are within the range of which of the group's runs:
- * their number, with what to ask in asked_of, asked and asked_at.
- */
-static int
-match_group(BatchTable *batch, const LsmGroup *group)
-{
-	int			n = 0;
-	int			i = 0;
-
-	while (i < batch->nmissing)
-	{
-		int			s = lsm_group_seek(group, batch->keys[batch->missing[i]]);
-		const LsmSourceRun *source = &group->sources[s];
-		const SvSlice *run_keys;
-		int			end;
-
-		if (s == group->count)
-			break;
-		run_keys = source->run->tier == LSM_WAL ? batch->walkeys : batch->keys;
-		end = first_missing(batch, i, source->part->max_key, false);
-		for (i = first_missing(batch, i, source->part->min_key, true); i < end; i++)
-		{
-			int			key = batch->missing[i];
-
-			batch->asked_of[n] = source->run;
-			batch->asked[n] = run_keys[key];
-			batch->asked_at[n++] = key;
-		}
-		i = end;
-	}
-	return n;
-}
-
-static void
-ask_group(BatchTable *batch, const LsmGroup *group)
-{
-	int			n = match_group(batch, group);
-
-	CHECK_FOR_INTERRUPTS();
-	if (n == 0)
-		return;
-	forest_run_get_many(batch->view->server_oid, batch->asked_of, batch->asked, n, batch->scratch,
-						batch->values, batch->heard);
-	for (int i = 0; i < n; i++)
-		batch->answers[batch->asked_at[i]] = batch->heard[i];
-}
-
-static void
-forget_found(BatchTable *batch)
-{
-	int			n = 0;
-
-	for (int i = 0; i < batch->nmissing; i++)
-		if (batch->answers[batch->missing[i]].kind == RUN_ABSENT)
-			batch->missing[n++] = batch->missing[i];
-	batch->nmissing = n;
-}
-
-static bool
-group_has_wal_run(const LsmGroup *group)
-{
-	for (int i = 0; i < group->count; i++)
-		if (group->sources[i].run->tier == LSM_WAL)
-			return true;
-	return false;
-}
-
-static void
-ask_runs(BatchTable *batch, int n)
-{
-	int			ngroups;
-	const LsmGroup *groups = lsm_forest_groups(batch->view->forest, batch->table_id, &ngroups);
-
-	for (int i = 0; i < ngroups && batch->nmissing > 0; i++)
-	{
-		if (batch->walkeys == NULL && group_has_wal_run(&groups[i]))
-			make_walkeys(batch, n);
-		ask_group(batch, &groups[i]);
-		forget_found(batch);
-	}
-}
-
-/* What the delta has, appended to the values like what runs have. */
-static void
-ask_delta(BatchTable *batch, int n)
-{
-	ForestEntry entry;
-	SvError		err;
-
-	for (int i = 0; i < Min(n, DELTA_KEYS_AHEAD); i++)
-		delta_probe_prefetch(batch->view->probe, batch->table_id, batch->keys[i]);
-	for (int i = 0; i < n; i++)
-	{
-		RunAnswer  *answer = &batch->answers[i];
-
-		if (i + DELTA_KEYS_AHEAD < n)
-			delta_probe_prefetch(batch->view->probe, batch->table_id, batch->keys[i + DELTA_KEYS_AHEAD]);
-		answer->kind = RUN_ABSENT;
-		if (!forest_lookup_in_delta(batch->view, batch->table_id, batch->keys[i], &entry))
-		{
-			batch->missing[batch->nmissing++] = i;
-			continue;
-		}
-		CHECK_FOR_INTERRUPTS();
-		answer->kind = entry.is_tombstone ? SST_TOMBSTONE : SST_VALUE;
-		answer->expires_at = entry.expires_at;
-		answer->value_at = batch->values->len;
-		answer->value_len = entry.value.len;
-		PG_STATUS_CHECK(sv_buffer_append(batch->values, entry.value.data, entry.value.len, &err), &err);
-	}
-}
 
 /* The tables of wanted keys, which are in the order of their positions. */
 typedef struct Wanted
@@ -285,8 +84,8 @@ same_table(const Wanted *wanted, const int *order, int n)
 static int *
 sort_wanted(const Wanted *wanted, int n, SvScratch *scratch)
 {
-	int		   *order = take_room(scratch, n, sizeof(int));
-	KeySortItem *room = take_room(scratch, n, 2 * sizeof(KeySortItem));
+	int		   *order = batch_take_room(scratch, n, sizeof(int));
+	KeySortItem *room = batch_take_room(scratch, n, 2 * sizeof(KeySortItem));
 	int			count;
 
 	for (int i = 0; i < n; i++)
@@ -318,41 +117,80 @@ distinct_keys(const Wanted *wanted, const int *order, int n, SvSlice *keys, int 
 	return distinct;
 }
 
-/* Looks up the keys at the positions, which are of one table, and answers by position. */
-static void
-look_up_table(ForestView *view, const Wanted *wanted, const int *order, int n, BatchMemory *memory,
-			  RunAnswer *answers)
+/* The stretches of one vault's keys, each of one table. */
+typedef struct Stretch
 {
-	SvScratch    *scratch = &memory->scratch;
-	int		   *distinct_of = take_room(scratch, n, sizeof(int));
-	BatchTable	batch = {
-		.view = view,
-		.table_id = table_of(wanted, order[0])->table_id,
-		.scratch = scratch,
-		.values = &memory->values,
-		.keys = take_room(scratch, n, sizeof(SvSlice)),
-		.answers = take_room(scratch, n, sizeof(RunAnswer)),
-		.missing = take_room(scratch, n, sizeof(int)),
-		.asked_of = take_room(scratch, n, sizeof(LsmRun *)),
-		.asked = take_room(scratch, n, sizeof(SvSlice)),
-		.asked_at = take_room(scratch, n, sizeof(int)),
-		.heard = take_room(scratch, n, sizeof(RunAnswer))
-	};
-	int			distinct = distinct_keys(wanted, order, n, batch.keys, distinct_of);
+	const int  *order;			/* positions */
+	int			n;
+	int		   *distinct_of;	/* for each of them, which of the table's keys it is */
+} Stretch;
 
-	ask_delta(&batch, distinct);
-	if (batch.nmissing > 0)
-		ask_runs(&batch, distinct);
-	for (int i = 0; i < n; i++)
-		answers[order[i]] = batch.answers[distinct_of[i]];
+typedef struct VaultBatch
+{
+	const Wanted *wanted;
+	BatchMemory *memory;
+	RunAnswer  *answers;		/* by position */
+	ForestView	view;
+	Stretch    *stretches;
+	BatchTable *tables;
+	int			n;
+} VaultBatch;
+
+static void
+begin_table(VaultBatch *vault, const int *order, int n)
+{
+	Stretch    *stretch = &vault->stretches[vault->n];
+	BatchTable *table = &vault->tables[vault->n++];
+
+	*stretch = (Stretch) {
+		.order = order,.n = n,.distinct_of = batch_take_room(&vault->memory->scratch, n, sizeof(int))
+	};
+	batch_table_init(table, &vault->view, table_of(vault->wanted, order[0])->table_id, n,
+					 &vault->memory->scratch, &vault->memory->values);
+	table->n = distinct_keys(vault->wanted, order, n, table->keys, stretch->distinct_of);
+	batch_table_ask_delta(table);
+	batch_table_ask_runs(table);
+}
+
+/* What was not cached is asked for at once, of all tables. */
+static void
+end_vault(VaultBatch *vault)
+{
+	batch_tables_fetch(vault->tables, vault->n);
+	for (int t = 0; t < vault->n; t++)
+	{
+		const Stretch *stretch = &vault->stretches[t];
+
+		for (int i = 0; i < stretch->n; i++)
+			vault->answers[stretch->order[i]] = vault->tables[t].answers[stretch->distinct_of[i]];
+	}
+	vault->n = 0;
+	forest_view_close(&vault->view);
+}
+
+/* How many stretches of keys of one table there are. */
+static int
+count_stretches(const Wanted *wanted, const int *order, int n)
+{
+	int			stretches = 0;
+
+	for (int i = 0; i < n; i += same_table(wanted, order + i, n - i))
+		stretches++;
+	return stretches;
 }
 
 static void
 look_up_tables(const Wanted *wanted, int n, Snapshot snapshot, BatchMemory *memory, RunAnswer *answers)
 {
 	const int  *order = sort_wanted(wanted, n, &memory->scratch);
-	ForestView	view;
-	bool		is_open = false;
+	int			stretches = count_stretches(wanted, order, n);
+	VaultBatch	vault = {
+		.wanted = wanted,
+		.memory = memory,
+		.answers = answers,
+		.stretches = batch_take_room(&memory->scratch, stretches, sizeof(Stretch)),
+		.tables = batch_take_room(&memory->scratch, stretches, sizeof(BatchTable))
+	};
 	int			count;
 
 	for (int i = 0; i < n; i += count)
@@ -366,20 +204,16 @@ look_up_tables(const Wanted *wanted, int n, Snapshot snapshot, BatchMemory *memo
 				answers[order[j]].kind = RUN_ABSENT;
 			continue;
 		}
-		if (is_open && view.vault_id != table->vault_id)
-		{
-			forest_view_close(&view);
-			is_open = false;
-		}
-		if (!is_open)
-			forest_view_open(&view, table, snapshot);
+		if (vault.n > 0 && vault.view.vault_id != table->vault_id)
+			end_vault(&vault);
+		if (vault.n == 0)
+			forest_view_open(&vault.view, table, snapshot);
 		else
 			forest_table_check_key(table);
-		is_open = true;
-		look_up_table(&view, wanted, order + i, count, memory, answers);
+		begin_table(&vault, order + i, count);
 	}
-	if (is_open)
-		forest_view_close(&view);
+	if (vault.n > 0)
+		end_vault(&vault);
 }
 
 const ForestValue *
@@ -394,8 +228,8 @@ forest_batch_get(ForestBatch *batch, const ForestTable *const *tables, bool one_
 
 	sv_scratch_reset(&memory->scratch, KEPT_BYTES);
 	sv_buffer_reset(&memory->values);
-	answers = take_room(&memory->scratch, n, sizeof(RunAnswer));
-	out = take_room(&memory->scratch, n, sizeof(ForestValue));
+	answers = batch_take_room(&memory->scratch, n, sizeof(RunAnswer));
+	out = batch_take_room(&memory->scratch, n, sizeof(ForestValue));
 	if (n > 0)
 		look_up_tables(&wanted, n, snapshot, memory, answers);
 
@@ -471,7 +305,9 @@ make_memory(void)
 	BatchMemory *memory = calloc(1, sizeof(BatchMemory));
 
 	if (memory == NULL)
-		report_no_memory(sizeof(BatchMemory));
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
 	sv_buffer_init(&memory->values, &sv_malloc_alloc);
 	keep_top_of_heap();
 	return memory;
@@ -495,7 +331,7 @@ forest_batch_begin(void)
 void *
 forest_batch_room(ForestBatch *batch, Size n, Size bytes)
 {
-	return take_room(&batch->memory->callers, n, bytes);
+	return batch_take_room(&batch->memory->callers, n, bytes);
 }
 
 void

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #define VALUES_KEPT_BYTES (1024 * 1024)
+#define SCRATCH_KEPT_BYTES (1024 * 1024)
 
 StaticAssertDecl(SST_NEVER_EXPIRES == DT_NOEND, "both mean that an entry does not expire");
 
@@ -57,6 +58,32 @@ key_in_run(const LsmSourceRun *source, SvSlice key, uint8 *walkey)
 	return sv_slice(walkey, LSM_WALKEY_PREFIX_BYTES + key.len);
 }
 
+/* Keeps memory between lookups. */
+static SvScratch scratch;
+
+/*
+ * A lookup that finds something missing may need the tails of further groups:
+ * they are asked for together, instead of one after the other.
+ */
+static void
+fetch_tails(const ForestView *view, const LsmGroup *groups, int ngroups, SvSlice key)
+{
+	const LsmRun **runs = palloc(ngroups * sizeof(LsmRun *));
+	int			n = 0;
+
+	for (int i = 0; i < ngroups; i++)
+	{
+		const LsmSourceRun *source = lsm_group_find(&groups[i], key);
+
+		if (source != NULL)
+			runs[n++] = source->run;
+	}
+	sv_scratch_reset(&scratch, SCRATCH_KEPT_BYTES);
+	if (n > 1)
+		(void) forest_run_fetch_tails(view->server_oid, runs, n, &scratch);
+	pfree(runs);
+}
+
 static bool
 lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
 {
@@ -64,15 +91,25 @@ lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry
 	SvBuffer   *values = value_buffer();
 	int			ngroups;
 	const LsmGroup *groups = lsm_forest_groups(view->forest, table_id, &ngroups);
+	bool		tails_fetched = false;
 
 	for (int i = 0; i < ngroups; i++)
 	{
 		const LsmSourceRun *source = lsm_group_find(&groups[i], key);
 		RunAnswer	answer;
+		SvSlice		run_key;
 
 		if (source == NULL)
 			continue;
-		forest_run_get(view->server_oid, source->run, key_in_run(source, key, walkey), values, &answer);
+		run_key = key_in_run(source, key, walkey);
+		forest_run_get_one_cached(source->run, run_key, values, &answer);
+		if (answer.kind == RUN_UNCACHED)
+		{
+			if (!tails_fetched)
+				fetch_tails(view, groups + i, ngroups - i, key);
+			tails_fetched = true;
+			forest_run_get(view->server_oid, source->run, run_key, values, &answer);
+		}
 		if (answer.kind == RUN_ABSENT)
 			continue;
 		entry->found_in = FOUND_IN_RUN;

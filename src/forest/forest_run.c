@@ -11,6 +11,7 @@
 #include "forest/forest_run.h"
 
 #include "access/xlog.h"
+#include "cache/run_fetch.h"
 #include "forest/forest_store.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
@@ -29,11 +30,24 @@ typedef struct RunStore
 	uint64		object_bytes;
 } RunStore;
 
+/* Of stored blocks, the most that a scan of a remote store reads ahead. */
+#define REMOTE_AHEAD_BYTES ((size_t) 8 * 1024 * 1024)
+
+/* Where many loads at once read from: the same, of any runs of the store. */
+typedef struct FetchStore
+{
+	Oid			server_oid;
+	ObjectStore *store;
+	const char *object;			/* one that could not be read */
+} FetchStore;
+
 /* A scan and what it reads from, kept until a memory context goes. */
 typedef struct OpenScan
 {
 	RunScan		scan;			/* first: callers see only this */
 	RunStore	store;
+	FetchStore	fetch;
+	RunFetcher	fetcher;
 	bool		is_open;
 } OpenScan;
 
@@ -68,6 +82,46 @@ read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", store->object);
+	return status;
+}
+
+static SvStatus
+read_store_ranges(FetchStore *fetch, const StoreRange *ranges, uint32_t n, SvError *err)
+{
+	int			failed;
+	SvStatus	status;
+
+	STOP_POINT_IN_LOAD("run-read");
+	status = store_get(fetch->store, ranges, (int) n, &failed,
+					   forest_store_call(fetch->server_oid, STORE_FOREGROUND), err);
+	if (status == SV_OK)
+		return SV_OK;
+	fetch->object = ranges[Max(failed, 0)].name;
+	if (status == SV_NOT_FOUND)
+		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", fetch->object);
+	return status;
+}
+
+static SvStatus
+read_ranges(void *state, const RunRange *ranges, uint32_t n, SvError *err)
+{
+	FetchStore *fetch = state;
+	StoreRange *store_ranges = malloc(n * sizeof(StoreRange));
+	SvStatus	status;
+
+	fetch->object = ranges[0].run->source.name;
+	if (store_ranges == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading %u ranges", n);
+	for (uint32_t i = 0; i < n; i++)
+		store_ranges[i] = (StoreRange) {
+			.name = ranges[i].run->source.name,
+			.offset = ranges[i].offset,
+			.len = ranges[i].len,
+			.dst = ranges[i].dst,
+			.object_bytes = ranges[i].run->file_bytes
+		};
+	status = read_store_ranges(fetch, store_ranges, n, err);
+	free(store_ranges);
 	return status;
 }
 
@@ -125,6 +179,16 @@ reader_with_source(const LsmRun *run, RunStore *store, Oid server_oid)
 }
 
 void
+forest_run_get_one_cached(const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer)
+{
+	RunReader	reader = forest_run_cached(run);
+	SvError		err;
+
+	if (run_reader_get(pg_caches(), &reader, run_key, values, answer, &err) != SV_OK)
+		pg_status_report(ERROR, &err);
+}
+
+void
 forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer)
 {
 	RunReader	reader = forest_run_cached(run);
@@ -140,40 +204,6 @@ forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *val
 	}
 	if (status != SV_OK)
 		run_fail(server_oid, run->object, &err);
-}
-
-/* Loads what is missing of one run's keys. */
-static void
-load_many(Oid server_oid, const LsmRun *run, const SvSlice *run_keys, uint32 n, SvBuffer *values,
-		  RunAnswer *answers)
-{
-	RunStore	store;
-	RunReader	reader = reader_with_source(run, &store, server_oid);
-	SvError		err;
-
-	CHECK_FOR_INTERRUPTS();
-	if (run_reader_load_many(pg_caches(), &reader, run_keys, n, values, answers, &err) != SV_OK)
-		run_fail(server_oid, run->object, &err);
-}
-
-/* How many of the runs from the first on are the first one. */
-static uint32
-same_run(const LsmRun *const *runs, uint32 n)
-{
-	uint32		count = 1;
-
-	while (count < n && runs[count] == runs[0])
-		count++;
-	return count;
-}
-
-static bool
-any_uncached(const RunAnswer *answers, uint32 n)
-{
-	for (uint32 i = 0; i < n; i++)
-		if (answers[i].kind == RUN_UNCACHED)
-			return true;
-	return false;
 }
 
 static void *
@@ -211,24 +241,92 @@ make_readers(const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 	return of_keys;
 }
 
-void
-forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
-					SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
+uint32
+forest_run_get_cached(const LsmRun *const *runs, const SvSlice *run_keys, uint32 n, SvScratch *scratch,
+					  SvBuffer *values, RunAnswer *answers)
 {
 	uint32		uncached;
-	uint32		count;
 	SvError		err;
 
 	/* What fails here is a damaged block, and names its object. */
 	if (run_reader_get_many(pg_caches(), make_readers(runs, n, scratch), run_keys, n, values, answers,
 							&uncached, &err) != SV_OK)
 		pg_status_report(ERROR, &err);
-	for (uint32 i = 0; i < n && uncached > 0; i += count)
+	return uncached;
+}
+
+/*
+ * Each run's source is for the rare cases in which a tail or block is read by
+ * itself: when another process gave up loading it, or there is no room for it.
+ */
+static const RunReader *const *
+make_sources(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+{
+	const RunReader **of_keys = take_room(scratch, n * sizeof(RunReader *));
+
+	for (uint32 i = 0; i < n; i++)
 	{
-		count = same_run(runs + i, n - i);
-		if (any_uncached(answers + i, count))
-			load_many(server_oid, runs[i], run_keys + i, count, values, answers + i);
+		RunReader  *reader;
+
+		if (i > 0 && runs[i] == runs[i - 1])
+		{
+			of_keys[i] = of_keys[i - 1];
+			continue;
+		}
+		reader = take_room(scratch, sizeof(RunReader));
+		*reader = reader_with_source(runs[i], take_room(scratch, sizeof(RunStore)), server_oid);
+		of_keys[i] = reader;
 	}
+	return of_keys;
+}
+
+/* Which object it was that failed, an error of a single read says by its own reader. */
+static void
+fetch_fail(const FetchStore *fetch, const LsmRun *const *runs, uint32 n, const SvError *err)
+{
+	const char *object = fetch->object;
+
+	for (uint32 i = 0; i < n && err->status == SV_CORRUPT; i++)
+		if (strstr(err->message, runs[i]->object) != NULL)
+			object = runs[i]->object;
+	run_fail(fetch->server_oid, object != NULL ? object : runs[0]->object, err);
+}
+
+void
+forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+				 SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
+{
+	FetchStore	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
+	RunFetcher	fetcher = {.read = read_ranges,.state = &fetch};
+	SvError		err;
+
+	CHECK_FOR_INTERRUPTS();
+	if (run_fetch_many(pg_caches(), &fetcher, make_sources(server_oid, runs, n, scratch), run_keys, n, values,
+					   answers, &err) != SV_OK)
+		fetch_fail(&fetch, runs, n, &err);
+}
+
+uint32
+forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+{
+	FetchStore	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
+	RunFetcher	fetcher = {.read = read_ranges,.state = &fetch};
+	uint32		fetched;
+	SvStatus	status;
+	SvError		err;
+
+	CHECK_FOR_INTERRUPTS();
+	status = run_fetch_tails(pg_caches(), &fetcher, make_readers(runs, n, scratch), n, &fetched, &err);
+
+	/*
+	 * Not all of these may be needed: what is wrong with one object is for
+	 * those to say who need it.  A store that cannot be reached is worth no
+	 * second try.
+	 */
+	if (status == SV_CANCELLED ||
+		(status == SV_IO && (store_capabilities(fetch.store) & STORE_IS_REMOTE) != 0))
+		fetch_fail(&fetch, runs, n, &err);
+	return fetched;
 }
 
 static void
@@ -299,8 +397,25 @@ fetch_block(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvErro
 	OpenScan   *open = state;
 	SstBlockSource source = run_scan_source(&open->scan);
 
-	open->store.store = forest_store_open(open->store.server_oid);
+	open->store.store = open->fetch.store = forest_store_open(open->store.server_oid);
 	return source.fetch(source.state, block, raw, parsed, err);
+}
+
+/* Which blocks the bounds leave, and how far to read ahead in them. */
+static void
+read_ahead(OpenScan *open, const SvSlice *low, const SvSlice *high, bool backward)
+{
+	const SstTail *tail = open->scan.tail;
+	uint32		blocks = high != NULL ? sst_tail_blocks_below(tail, *high) : tail->index.count;
+	uint32		skipped = low != NULL ? sst_tail_blocks_up_to(tail, *low) : 0;
+
+	if ((store_capabilities(open->store.store) & STORE_IS_REMOTE) == 0 || blocks == 0)
+		return;
+	open->fetch = (FetchStore) {.server_oid = open->store.server_oid,.store = open->store.store};
+	open->fetcher = (RunFetcher) {
+		.read = read_ranges,.state = &open->fetch,.ahead_bytes = REMOTE_AHEAD_BYTES
+	};
+	run_scan_read_ahead(&open->scan, &open->fetcher, skipped > 0 ? skipped - 1 : 0, blocks - 1, backward);
 }
 
 /* A bound of the table becomes a bound of the run; an open one stops at the table's end. */
@@ -336,6 +451,7 @@ open_run(ForestRunIterator *iterator, const LsmSourceRun *source)
 		low = &wal_low;
 		high = &wal_high;
 	}
+	read_ahead(&iterator->open, low, high, iterator->backward);
 	blocks = run_scan_source(&iterator->open.scan);
 	blocks.fetch = fetch_block;
 	blocks.state = &iterator->open;

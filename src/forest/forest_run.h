@@ -36,12 +36,26 @@ forest_run_cached(const LsmRun *run)
 extern void forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values,
 						   RunAnswer *answer);
 
+/* The same of what is cached: RUN_UNCACHED if something has to be loaded. */
+extern void forest_run_get_one_cached(const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer);
+
 /*
  * The same for many keys: run_keys[i] in runs[i].  The keys of a run are
- * neighbours and ascend.  Memory is taken from the scratch.
+ * neighbours and ascend.  Answers how many are RUN_UNCACHED.  Memory for the
+ * time of the call is taken from the scratch.
  */
-extern void forest_run_get_many(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys,
-								uint32 n, SvScratch *scratch, SvBuffer *values, RunAnswer *answers);
+extern uint32 forest_run_get_cached(const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+									SvScratch *scratch, SvBuffer *values, RunAnswer *answers);
+
+/* Looks up those that are RUN_UNCACHED: asks for all tails that lack at once, then for all blocks. */
+extern void forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+							 SvScratch *scratch, SvBuffer *values, RunAnswer *answers);
+
+/*
+ * Brings tails of runs into the cache that may be needed, as far as it has room
+ * for them and they can be read; answers how many.
+ */
+extern uint32 forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch);
 
 /*
  * Iterates over the table's entries with low <= key < high in the runs of a

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cache/run_reader.h"
+#include "cache/run_fetch.h"
 #include "sst_fixture.h"
 
 #define PROCESSES 4
@@ -212,8 +212,8 @@ batch_is_right(RunCaches *caches, const TestRun *run, int first, int step, int n
 	right = run_reader_get_many(caches, readers, keys, 2 * (uint32_t) n, &values, answers,
 								&uncached, &err) == SV_OK;
 	if (right && uncached > 0)
-		right = run_reader_load_many(caches, &run->reader, keys, 2 * (uint32_t) n, &values, answers,
-									 &err) == SV_OK;
+		right = run_fetch_many(caches, &run_fetch_singly, readers, keys, 2 * (uint32_t) n, &values, answers,
+							   &err) == SV_OK;
 	for (int i = 0; i < n && right; i++)
 	{
 		char		key[32];

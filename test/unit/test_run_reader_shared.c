@@ -103,8 +103,8 @@ test_stolen_block(size_t large_bytes, const char *name)
 			right = right && run_reader_get_many(&caches, readers, &entry.key, 1, &values, &answer,
 												 &uncached, &err) == SV_OK &&
 				uncached == 1 && values.len == 0 &&
-				run_reader_load_many(&caches, &run.reader, &entry.key, 1, &values, &answer,
-									 &err) == SV_OK;
+				run_fetch_many(&caches, &run_fetch_singly, readers, &entry.key, 1, &values, &answer,
+							   &err) == SV_OK;
 		right = right && !thief.armed && answer_is(&answer, &values, &entry) &&
 			values.len == entry.value.len;
 		sv_buffer_free(&values);

@@ -1,0 +1,120 @@
+/*
+ * run_ahead.c
+ *		Reading ahead of a scan: run_fetch_ahead of run_fetch.h.
+ *
+ * A window of blocks is asked for when the scan comes to a block that is not
+ * cached: one at first, then twice as many each time the scan has gone on to
+ * where the window before ended.  So a scan that stops early has read no more
+ * than twice what it needed.  What was read ahead waits in the cache.
+ */
+#include "cache/run_fetch.h"
+
+#include "cache/run_access.h"
+#include "cache/run_loads.h"
+
+/* Of the cache's frames, the share that a window may take. */
+#define CACHE_SHARE 8
+
+static uint32_t
+max_window(const RunScan *scan)
+{
+	BlockCacheStats stats;
+
+	block_cache_stats(scan->caches->blocks, &stats);
+	return stats.frames / CACHE_SHARE < RUN_LOADS_MAX ? (uint32_t) (stats.frames / CACHE_SHARE) : RUN_LOADS_MAX;
+}
+
+/* The block behind, in the scan's direction; SST_NO_BLOCK at its end. */
+static uint32_t
+block_behind(const RunAhead *ahead, uint32_t block)
+{
+	if (ahead->backward)
+		return block > ahead->first ? block - 1 : SST_NO_BLOCK;
+	return block < ahead->last ? block + 1 : SST_NO_BLOCK;
+}
+
+static void
+choose_window(RunScan *scan, uint32_t block)
+{
+	RunAhead   *ahead = &scan->ahead;
+	uint32_t	most = max_window(scan);
+
+	ahead->window = ahead->next == block ? ahead->window * 2 : 1;
+	if (ahead->window > most)
+		ahead->window = most;
+	if (ahead->window == 0)
+		ahead->window = 1;
+}
+
+/* Adds those of the window that follow the first and that nobody has or loads. */
+static void
+add_window(RunScan *scan, uint32_t block, RunLoads *loads)
+{
+	RunAhead   *ahead = &scan->ahead;
+
+	for (uint32_t i = 1; i < ahead->window && block != SST_NO_BLOCK; i++)
+	{
+		size_t		stored_bytes;
+
+		block = block_behind(ahead, block);
+		if (block == SST_NO_BLOCK)
+			break;
+		stored_bytes = sst_index_block(&scan->tail->index, block).stored_bytes;
+		if (!run_loads_have_room(loads, stored_bytes, scan->fetcher->ahead_bytes))
+			break;
+		if (run_loads_add(loads, &scan->run, scan->tail, block) == CACHE_NO_ROOM)
+		{
+			/* There is nowhere to keep it. */
+			loads->n--;
+			loads->bytes -= stored_bytes;
+			break;
+		}
+	}
+	ahead->next = block == SST_NO_BLOCK ? SST_NO_BLOCK : block_behind(ahead, block);
+}
+
+/* All that were added; the first one goes to raw as well. */
+static SvStatus
+read_window(RunScan *scan, RunLoads *loads, SvBuffer *raw, SvError *err)
+{
+	SvStatus	status = run_loads_read(loads, scan->fetcher, err);
+	uint32_t	n = loads->n;
+
+	for (uint32_t i = 0; i < n && status == SV_OK; i++)
+	{
+		status = run_loads_take(loads, err);
+		if (status == SV_OK && i == 0)
+			status = sv_buffer_append(raw, scan->caches->block.data, scan->caches->block.len, err);
+	}
+	return status;
+}
+
+SvStatus
+run_fetch_ahead(RunScan *scan, uint32_t block, SvBuffer *raw, SvError *err)
+{
+	RunLoads   *loads;
+	SvStatus	status = run_block_copy_cached(scan->caches, &scan->run, scan->tail, block, raw, err);
+
+	if (status != SV_NOT_FOUND)
+		return status;
+	loads = run_loads_create(scan->caches, err);
+	if (loads == NULL)
+		return err->status;
+	switch (run_loads_add(loads, &scan->run, scan->tail, block))
+	{
+		case CACHE_LOAD:
+			choose_window(scan, block);
+			add_window(scan, block, loads);
+			status = read_window(scan, loads, raw, err);
+			break;
+		case CACHE_NO_ROOM:
+			status = read_window(scan, loads, raw, err);
+			break;
+		case CACHE_PRESENT:
+		case CACHE_LOADING:
+			status = run_block_copy(scan->caches, &scan->run, scan->tail, block, raw, err);
+			break;
+	}
+	run_loads_destroy(loads);
+	return status;
+}

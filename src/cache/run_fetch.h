@@ -1,0 +1,64 @@
+/*
+ * run_fetch.h
+ *		Loading what many lookups miss, of many runs, with few requests that run
+ *		side by side; and reading ahead of a scan.
+ *
+ * Claims what nobody else is loading, asks for all of it at once, and ends all
+ * claims before it waits for what others load: so two processes never wait for
+ * each other, and each tail and block is still read by one of them.
+ *
+ * Memory is malloc's; nothing longjmps.
+ */
+#ifndef RUN_FETCH_H
+#define RUN_FETCH_H
+
+#include "cache/run_reader.h"
+
+/* Bytes of a run's object, and where to put them. */
+typedef struct RunRange
+{
+	const RunReader *run;
+	uint64_t	offset;
+	size_t		len;
+	uint8_t    *dst;
+} RunRange;
+
+/*
+ * Reads all of the ranges, which belong to one store, or fails; must not
+ * longjmp.  Ranges of a run that lie near each other may be read as one.
+ */
+typedef struct RunFetcher
+{
+	SvStatus	(*read) (void *state, const RunRange *ranges, uint32_t n, SvError *err);
+	void	   *state;
+	size_t		ahead_bytes;	/* of stored blocks, the most that a scan reads ahead; 0: it does not */
+} RunFetcher;
+
+/* For sources that gain nothing by being asked for several ranges: reads each run's source. */
+extern const RunFetcher run_fetch_singly;
+
+/*
+ * Answers those of n keys whose answers are RUN_UNCACHED: keys[i] in runs[i].
+ * The keys of a run are neighbours and ascend.  What is missing of tails is
+ * asked for at once, and then what is missing of blocks, in rounds of some
+ * hundred.
+ */
+extern SvStatus run_fetch_many(RunCaches *caches, const RunFetcher *fetcher, const RunReader *const *runs,
+							   const SvSlice *keys, uint32_t n, SvBuffer *values, RunAnswer *answers,
+							   SvError *err);
+
+/*
+ * Brings those tails of n runs into the cache for which it has room and which
+ * nobody else is loading.  *fetched: how many.
+ */
+extern SvStatus run_fetch_tails(RunCaches *caches, const RunFetcher *fetcher, const RunReader *const *runs,
+								uint32_t n, uint32_t *fetched, SvError *err);
+
+/*
+ * A block for a scan that reads in one direction, as run_block_copy, but with
+ * some of those that follow.  How many doubles as long as it goes on; the scan's
+ * `ahead` says how far.
+ */
+extern SvStatus run_fetch_ahead(RunScan *scan, uint32_t block, SvBuffer *raw, SvError *err);
+
+#endif							/* RUN_FETCH_H */

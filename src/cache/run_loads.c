@@ -1,0 +1,130 @@
+/*
+ * run_loads.c
+ *		See run_loads.h.
+ */
+#include "cache/run_loads.h"
+
+#include <stdlib.h>
+
+#include "cache/run_access.h"
+
+RunLoads *
+run_loads_create(RunCaches *caches, SvError *err)
+{
+	RunLoads   *loads = malloc(sizeof(RunLoads));
+
+	if (loads == NULL)
+	{
+		(void) sv_fail(err, SV_NO_MEMORY, "out of memory for reading blocks");
+		return NULL;
+	}
+	loads->caches = caches;
+	loads->n = 0;
+	loads->taken = 0;
+	loads->bytes = 0;
+	loads->stored = NULL;
+	return loads;
+}
+
+void
+run_loads_destroy(RunLoads *loads)
+{
+	if (loads == NULL)
+		return;
+	run_loads_drop(loads);
+	free(loads);
+}
+
+void
+run_loads_drop(RunLoads *loads)
+{
+	RunCaches  *caches = loads->caches;
+
+	for (uint32_t i = loads->taken; i < loads->n; i++)
+		if (loads->list[i].claimed)
+			block_cache_abandon(caches->blocks, &loads->list[i].fill, &caches->waiter);
+	free(loads->stored);
+	loads->stored = NULL;
+	loads->n = 0;
+	loads->taken = 0;
+	loads->bytes = 0;
+}
+
+bool
+run_loads_have_room(const RunLoads *loads, size_t stored_bytes, size_t max_bytes)
+{
+	return loads->n == 0 ||
+		(loads->n < RUN_LOADS_MAX && loads->bytes <= max_bytes && stored_bytes <= max_bytes - loads->bytes);
+}
+
+CacheClaim
+run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32_t block)
+{
+	RunCaches  *caches = loads->caches;
+	SstBlockInfo info = sst_index_block(&tail->index, block);
+	RunLoad    *load = &loads->list[loads->n];
+	BlockKey	key = run_block_key(run, block);
+	CacheClaim	claim = block_cache_claim(caches->blocks, &key, block_cache_hash(key), info.raw_bytes,
+										  &load->fill);
+
+	if (claim != CACHE_LOAD && claim != CACHE_NO_ROOM)
+		return claim;
+	load->run = run;
+	load->tail = tail;
+	load->block = block;
+	load->first_key = load->end_key = 0;
+	load->claimed = claim == CACHE_LOAD;
+	load->at = loads->bytes;
+	load->stored_bytes = info.stored_bytes;
+	loads->bytes += info.stored_bytes;
+	loads->n++;
+	cache_guard_count(caches->guard, caches->slot, load->claimed ? CACHE_BLOCK_MISS : CACHE_BLOCK_BYPASS, 1);
+	return claim;
+}
+
+SvStatus
+run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
+{
+	SvStatus	status = SV_OK;
+
+	if (loads->n == 0)
+		return SV_OK;
+	loads->stored = malloc(loads->bytes);
+	if (loads->stored == NULL)
+		status = sv_fail(err, SV_NO_MEMORY, "out of memory for reading %zu bytes of blocks", loads->bytes);
+	for (uint32_t i = 0; i < loads->n && status == SV_OK; i++)
+	{
+		const RunLoad *load = &loads->list[i];
+
+		loads->ranges[i] = (RunRange) {
+			.run = load->run,
+			.offset = sst_index_block(&load->tail->index, load->block).offset,
+			.len = load->stored_bytes,
+			.dst = loads->stored + load->at
+		};
+	}
+	if (status == SV_OK)
+		status = fetcher->read(fetcher->state, loads->ranges, loads->n, err);
+	if (status != SV_OK)
+		run_loads_drop(loads);
+	return status;
+}
+
+SvStatus
+run_loads_take(RunLoads *loads, SvError *err)
+{
+	RunCaches  *caches = loads->caches;
+	RunLoad    *load = &loads->list[loads->taken];
+	SvStatus	status = run_block_settle(caches, load->run, load->tail, load->block,
+										  sv_slice(loads->stored + load->at, load->stored_bytes), err);
+
+	if (status != SV_OK)
+	{
+		run_loads_drop(loads);
+		return status;
+	}
+	loads->taken++;
+	if (load->claimed)
+		run_block_publish(caches, &load->fill);
+	return SV_OK;
+}

@@ -1,0 +1,68 @@
+/*
+ * run_loads.h
+ *		Blocks that are claimed, asked for together and published: for
+ *		run_fetch.c and run_ahead.c.
+ *
+ * Every load that was added is ended: by run_loads_take, or by run_loads_drop
+ * for all that were not taken.  Between adding the first and ending the last
+ * nothing waits for other processes.
+ */
+#ifndef RUN_LOADS_H
+#define RUN_LOADS_H
+
+#include "cache/run_fetch.h"
+
+/* So many blocks, or stored bytes, are asked for in one round, but at least one block. */
+#define RUN_LOADS_MAX		512
+#define RUN_LOADS_MAX_BYTES ((size_t) 8 * 1024 * 1024)
+
+typedef struct RunLoad
+{
+	const RunReader *run;
+	const SstTail *tail;
+	uint32_t	block;
+	uint32_t	first_key;		/* the caller's: of those that it is for */
+	uint32_t	end_key;
+	bool		claimed;		/* and so to be published; else the cache has no room */
+	BlockFill	fill;
+	size_t		at;				/* of the stored bytes */
+	size_t		stored_bytes;
+} RunLoad;
+
+typedef struct RunLoads
+{
+	RunCaches  *caches;
+	uint32_t	n;
+	uint32_t	taken;
+	size_t		bytes;			/* of all stored blocks */
+	uint8_t    *stored;
+	RunLoad		list[RUN_LOADS_MAX];
+	RunRange	ranges[RUN_LOADS_MAX];
+} RunLoads;
+
+/* NULL: there is no memory.  Freed by run_loads_destroy, which drops what is left. */
+extern RunLoads *run_loads_create(RunCaches *caches, SvError *err);
+extern void run_loads_destroy(RunLoads *loads);
+
+/* Whether there is room for one more of so many stored bytes. */
+extern bool run_loads_have_room(const RunLoads *loads, size_t stored_bytes, size_t max_bytes);
+
+/*
+ * Claims a block that was not found in the cache.  CACHE_LOAD and CACHE_NO_ROOM:
+ * it was added, and is the last of the list.
+ */
+extern CacheClaim run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32_t block);
+
+/* Reads all that were added.  If it fails, all are dropped. */
+extern SvStatus run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err);
+
+/*
+ * Settles the next one that was read into caches->block, and publishes it.  If
+ * it is damaged, all that are left are dropped.
+ */
+extern SvStatus run_loads_take(RunLoads *loads, SvError *err);
+
+/* Ends whatever was not taken, and begins anew. */
+extern void run_loads_drop(RunLoads *loads);
+
+#endif							/* RUN_LOADS_H */
