@@ -151,6 +151,7 @@ CREATE TABLE skyvault.job (
 	left_out text,
 	sqlstate text,
 	error text,
+	detail text,
 	hint text,
 	target_tables integer[],
 	target_levels integer[],
@@ -495,7 +496,7 @@ CREATE VIEW skyvault_jobs AS
 		CASE WHEN p.bytes_total > 0 THEN LEAST(p.bytes_in::float8 / p.bytes_total, 1) END AS progress,
 		COALESCE(p.entries_in, j.entries_in) AS entries_in, COALESCE(p.bytes_in, j.bytes_in) AS bytes_in,
 		COALESCE(p.entries_out, j.entries) AS entries_out, COALESCE(p.bytes_out, j.bytes) AS bytes_out,
-		j.sqlstate, j.error, j.hint
+		j.sqlstate, j.error, j.detail, j.hint
 	FROM skyvault.job AS j
 		LEFT JOIN skyvault.vault AS v ON v.id = j.vault_id
 		LEFT JOIN skyvault_job_progress() AS p ON p.job = j.id AND j.state = 'running';

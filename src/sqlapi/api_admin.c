@@ -97,6 +97,7 @@ report_outcome(const JobOutcome *outcome)
 		ereport(ERROR,
 				(errcode(outcome->sqlerrcode),
 				 errmsg("flush failed: %s", outcome->error),
+				 outcome->detail != NULL ? errdetail_internal("%s", outcome->detail) : 0,
 				 outcome->hint != NULL ? errhint("%s", outcome->hint) : 0));
 	if (outcome->left_out != NULL)
 		ereport(WARNING,

@@ -429,6 +429,8 @@ set_failure(Datum *values, bool *nulls, const ErrorData *error, int pause_s)
 		TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, (int64) pause_s * 1000)));
 	set(values, nulls, Anum_job_sqlstate, CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)));
 	set(values, nulls, Anum_job_error, CStringGetTextDatum(error->message));
+	if (error->detail != NULL)
+		set(values, nulls, Anum_job_detail, CStringGetTextDatum(error->detail));
 	if (error->hint != NULL)
 		set(values, nulls, Anum_job_hint, CStringGetTextDatum(error->hint));
 }

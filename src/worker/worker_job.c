@@ -67,19 +67,22 @@ job_finish(int64 job_id, const JobResult *result)
 void
 job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error)
 {
-	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[4];
-	char		nulls[4] = {' ', ' ', ' ', error->hint == NULL ? 'n' : ' '};
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[5] = {0};
+	char		nulls[5] = {' ', ' ', ' ', error->detail == NULL ? 'n' : ' ', error->hint == NULL ? 'n' : ' '};
 
 	if (job_id == 0)
 		job_id = job_start(vault_id, kind);
 	values[0] = Int64GetDatum(job_id);
 	values[1] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
 	values[2] = CStringGetTextDatum(error->message);
-	values[3] = error->hint != NULL ? CStringGetTextDatum(error->hint) : (Datum) 0;
+	if (error->detail != NULL)
+		values[3] = CStringGetTextDatum(error->detail);
+	if (error->hint != NULL)
+		values[4] = CStringGetTextDatum(error->hint);
 	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
-			" sqlstate = $2, error = $3, hint = $4 WHERE id = $1",
-			4, types, values, nulls);
+			" sqlstate = $2, error = $3, detail = $4, hint = $5 WHERE id = $1",
+			5, types, values, nulls);
 }
 
 void
@@ -151,6 +154,7 @@ add_outcome(HeapTuple tuple, TupleDesc desc, JobOutcome *outcome)
 		outcome->sqlerrcode = state == NULL ? ERRCODE_INTERNAL_ERROR :
 			MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
 		outcome->error = error;
+		outcome->detail = text_column(tuple, desc, Anum_job_detail);
 		outcome->hint = text_column(tuple, desc, Anum_job_hint);
 	}
 }

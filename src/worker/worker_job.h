@@ -45,6 +45,7 @@ typedef struct JobOutcome
 	int64		entries;
 	int			sqlerrcode;		/* of the first failed job, if error is not NULL */
 	char	   *error;			/* its message, or NULL */
+	char	   *detail;
 	char	   *hint;
 	char	   *left_out;		/* of all jobs, or NULL */
 } JobOutcome;

@@ -110,10 +110,11 @@ sub with_fault
 with_fault('500s', [ 'status', status => 500, code => 'InternalError' ], [ '58030', '58030' ], qr/InternalError|500/);
 with_fault('503s', [ 'status', status => 503, code => 'SlowDown' ], [ '58030', '58030' ], qr/SlowDown|503/);
 with_fault('access denied', [ 'status', status => 403, code => 'AccessDenied' ], [ '42501', '42501' ], qr/AccessDenied/);
-with_fault('a wrong clock', [ 'status', status => 403, code => 'RequestTimeTooSkewed' ], [ '42501', '42501' ], qr/clock/);
-with_fault('connections reset', ['reset'], [ '58030', '58030' ], qr/\.sst/);
-with_fault('no answer', ['hang'], [ '58030', '58030' ], qr/\.sst/);
-with_fault('a web page', ['html'], [ undef, '58030' ], qr/\.sst/);
+with_fault('a wrong clock', [ 'status', status => 403, code => 'RequestTimeTooSkewed' ], [ '58030', '58030' ], qr/clock/);
+with_fault('connections reset', ['reset'], [ '58030', '58030' ], qr/reset/);
+with_fault('no answer', ['hang'], [ '58030', '58030' ], qr/timed out/);
+with_fault('web pages', ['html'], [ undef, 'XX001' ], qr/OWNER/);
+with_fault('web pages for data', [ 'html', path => '\.sst' ], [ '58030', undef ], qr/\.sst/);
 with_fault('other bytes', [ 'flip', method => '^GET$', at => 30 ], [ 'XX001', undef ], qr/\.sst/);
 with_fault('bodies that end early', [ 'cut', method => '^GET$', keep => 10 ], [ '58030', undef ], qr/\.sst/);
 
