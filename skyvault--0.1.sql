@@ -504,6 +504,37 @@ COMMENT ON VIEW skyvault_jobs IS 'what the workers did and are doing, with the p
 GRANT SELECT ON skyvault_jobs TO pg_monitor;
 
 -- ---------------------------------------------------------------------------
+-- what the forest looks like
+
+CREATE FUNCTION skyvault_forest_levels(OUT vault_id integer, OUT table_id integer, OUT tier "char",
+									   OUT level integer, OUT runs integer, OUT bytes bigint,
+									   OUT raw_bytes bigint, OUT entries bigint, OUT tombstones bigint,
+									   OUT expired bigint, OUT depth integer,
+									   OUT overlap double precision) RETURNS SETOF record
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_forest_levels() IS 'what each table has in each level, from the registry';
+REVOKE EXECUTE ON FUNCTION skyvault_forest_levels() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_forest_levels() TO pg_monitor;
+
+CREATE VIEW skyvault_forest AS
+	SELECT v.server, t.relid::regclass AS rel, l.tier, l.level, l.runs, l.bytes, l.raw_bytes, l.entries,
+		l.tombstones, l.expired, l.depth, l.overlap
+	FROM skyvault_forest_levels() AS l
+		JOIN skyvault.vault AS v ON v.id = l.vault_id
+		JOIN skyvault."table" AS t ON t.id = l.table_id
+	ORDER BY v.server, t.id, l.level, l.tier DESC;
+COMMENT ON VIEW skyvault_forest
+	IS 'what each table has in each level; depth: runs that one key can be in; overlap: bytes of the next level below each byte';
+GRANT SELECT ON skyvault_forest TO pg_monitor;
+
+CREATE FUNCTION skyvault_tree(rel regclass) RETURNS text
+	LANGUAGE C STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_tree(regclass)
+	IS 'a picture of a table''s runs: a line for each of level 0, newest first, and for each level, over the keys in order';
+
+-- ---------------------------------------------------------------------------
 -- what is cached, and how runs are indexed
 
 CREATE FUNCTION skyvault_index(rel regclass, OUT run bigint, OUT tier "char", OUT level integer,
