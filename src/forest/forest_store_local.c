@@ -35,17 +35,23 @@ identity(ForeignServer *server)
 }
 
 bool
+forest_store_is_remote(ForeignServer *server)
+{
+	const char *url = forest_option(server->options, "url");
+	StoreUrl	parsed;
+
+	return url != NULL && forest_store_url_parse(url, &parsed) == NULL && parsed.kind != STORE_KIND_DIRECTORY;
+}
+
+bool
 forest_store_wants_mirror(ForeignServer *server)
 {
 	const char *option = forest_option(server->options, "mirror");
-	const char *url = forest_option(server->options, "url");
 	bool		is_on = false;
-	StoreUrl	parsed;
 
 	if (option != NULL)
 		(void) parse_bool(option, &is_on);
-	return is_on && url != NULL && forest_store_url_parse(url, &parsed) == NULL &&
-		parsed.kind != STORE_KIND_DIRECTORY;
+	return is_on && forest_store_is_remote(server);
 }
 
 /* Beside the files of the disk tier, under a name that tells mirrors apart. */

@@ -10,6 +10,9 @@
 #include "foreign/foreign.h"
 #include "store/object_store.h"
 
+/* Whether the store is not a directory. */
+extern bool forest_store_is_remote(ForeignServer *server);
+
 /* Whether the whole of the store is to be kept: option mirror, of a store that is not a directory itself. */
 extern bool forest_store_wants_mirror(ForeignServer *server);
 

@@ -50,12 +50,18 @@ begin_write(TierWrite *write, TierStore *store, const char *name)
 	};
 }
 
+/* Without memory they go as they grow old. */
 static void
-drop(TierStore *store, const char *name)
+drop_many(TierStore *store, const char *const *names, int n, bool gone)
 {
-	CacheRunId	object = store_tier_object(&store->base, name);
+	CacheRunId *objects = malloc((size_t) n * sizeof(CacheRunId));
 
-	disk_tier_drop(store->tier, &object, 1, true);
+	if (objects == NULL)
+		return;
+	for (int i = 0; i < n; i++)
+		objects[i] = store_tier_object(&store->base, names[i]);
+	disk_tier_drop(store->tier, objects, n, gone);
+	free(objects);
 }
 
 /* -------------------------------------------------------------------------
@@ -132,10 +138,12 @@ tier_upload_append(StoreUpload *base, const void *data, size_t len, const StoreC
 static void
 end_upload(TierUpload *upload, bool succeeded)
 {
+	const char *name = upload->base.name;
+
 	if (upload->writes)
 		store_cut_end(&upload->write.cutter);
 	if (upload->writes && !succeeded)
-		drop((TierStore *) upload->base.store, upload->base.name);
+		drop_many((TierStore *) upload->base.store, &name, 1, true);
 	free(upload);
 }
 
@@ -182,7 +190,7 @@ tier_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError 
 	TierStore  *store = (TierStore *) base;
 	SvStatus	status = store_remove(store->inner, name, call, err);
 
-	drop(store, name);
+	drop_many(store, &name, 1, true);
 	return status;
 }
 
@@ -192,15 +200,8 @@ tier_remove_many(ObjectStore *base, const char *const *names, int n, int *remove
 {
 	TierStore  *store = (TierStore *) base;
 	SvStatus	status = store_remove_many(store->inner, names, n, removed, call, err);
-	CacheRunId *objects = malloc((size_t) n * sizeof(CacheRunId));
 
-	/* Without memory they go as they grow old. */
-	if (objects == NULL)
-		return status;
-	for (int i = 0; i < n; i++)
-		objects[i] = store_tier_object(base, names[i]);
-	disk_tier_drop(store->tier, objects, n, true);
-	free(objects);
+	drop_many(store, names, n, true);
 	return status;
 }
 
@@ -252,4 +253,11 @@ store_tier_open(ObjectStore **store, ObjectStore *inner, DiskTier *tier, const c
 	opened->identity = store_identity(identity);
 	*store = &opened->base;
 	return SV_OK;
+}
+
+void
+store_tier_retire(ObjectStore *store, const char *const *names, int n)
+{
+	if (store->ops == &tier_ops && n > 0)
+		drop_many((TierStore *) store, names, n, false);
 }

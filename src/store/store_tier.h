@@ -30,7 +30,10 @@
 extern SvStatus store_tier_open(ObjectStore **store, ObjectStore *inner, DiskTier *tier,
 								const char *identity, SvError *err);
 
-/* The object's name in the tier, for disk_tier_drop. */
+/* Objects that nobody with a new snapshot reads: the first to go.  Nothing if the store is not of store_tier_open. */
+extern void store_tier_retire(ObjectStore *store, const char *const *names, int n);
+
+/* The object's name in the tier. */
 extern CacheRunId store_tier_object(const ObjectStore *store, const char *name);
 
 #endif							/* STORE_TIER_H */

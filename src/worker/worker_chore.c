@@ -15,16 +15,16 @@
 #include "worker/worker_export.h"
 #include "worker/compact_chore.h"
 #include "worker/worker_filter.h"
-#include "worker/worker_mirror.h"
 #include "worker/worker_snapshot.h"
+#include "worker/worker_local.h"
 #include "worker/worker_transaction.h"
 
 static const WorkerChore chores[CHORE_COUNT] = {
 	[CHORE_FILTER] = {.run = worker_filter_upkeep,.leave = worker_filter_leave},
 	[CHORE_EXPORT] = {.activity = "skyvault export",.run = worker_export_run},
 	[CHORE_COMPACT] = {.run = compact_chore},
-	[CHORE_MIRROR] = {.activity = "skyvault mirror",.run = worker_mirror_run},
 	[CHORE_SNAPSHOT] = {.activity = "skyvault snapshot",.run = worker_snapshot_run},
+	[CHORE_LOCAL] = {.activity = "skyvault local copies",.run = worker_local_run},
 };
 
 /* All zero in a new scheduler: everything is due. */

@@ -28,8 +28,8 @@ typedef enum WorkerChoreId
 	CHORE_FILTER,				/* upkeep of the filter over the delta's keys */
 	CHORE_EXPORT,				/* the changelog to the store */
 	CHORE_COMPACT,				/* starts compaction workers */
-	CHORE_MIRROR,				/* missing files of mirrors */
 	CHORE_SNAPSHOT,				/* the forest to the store */
+	CHORE_LOCAL,				/* what of remote stores is on local disk */
 	CHORE_COUNT
 } WorkerChoreId;
 

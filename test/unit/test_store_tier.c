@@ -285,6 +285,25 @@ test_upload(void)
 	close_tiered(&tiered);
 }
 
+/* Retired objects go before others, and are read until then. */
+static void
+test_retire(void)
+{
+	Tiered		tiered;
+	const char *retired[] = {"none", "ab"};
+
+	open_tiered(&tiered, 18);
+	CHECK(upload(&tiered, "ab", 100000, true) == SV_OK && upload(&tiered, "cd", 100000, true) == SV_OK, "two objects");
+	store_tier_retire(tiered.store, retired, 2);
+	store_tier_retire(tiered.faults, retired, 2);
+	CHECK(reads_right(&tiered, "ab", 0, OBJECT_BYTES) && gets(&tiered) == 0, "a retired object is read from the tier");
+	CHECK(upload(&tiered, "ef", 100000, true) == SV_OK && upload(&tiered, "gh", 100000, true) == SV_OK &&
+		  reads_right(&tiered, "cd", 0, OBJECT_BYTES) && reads_right(&tiered, "ef", 0, OBJECT_BYTES) &&
+		  reads_right(&tiered, "gh", 0, OBJECT_BYTES) && gets(&tiered) == 0, "until others need its place");
+	CHECK(reads_right(&tiered, "ab", 0, OBJECT_BYTES) && gets(&tiered) == 1, "then it is fetched");
+	close_tiered(&tiered);
+}
+
 static void
 test_damage(void)
 {
@@ -481,6 +500,7 @@ main(void)
 	test_errors();
 	test_put();
 	test_upload();
+	test_retire();
 	test_damage();
 	test_identity();
 	test_waiting(true);

@@ -1,6 +1,6 @@
 /*
- * worker_mirror.c
- *		Filling and sweeping mirrors.
+ * worker_local.c
+ *		Filling and sweeping mirrors; retiring ranges of the disk tier.
  *
  * The registry is read in a transaction, which ends before anything is
  * fetched.  An object that is collected meanwhile is not found, and passed
@@ -9,23 +9,25 @@
  */
 #include "postgres.h"
 
-#include "worker/worker_mirror.h"
+#include "worker/worker_local.h"
 
 #include "foreign/foreign.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_store.h"
 #include "forest/forest_store_local.h"
 #include "miscadmin.h"
+#include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
 #include "store/store_mirror.h"
+#include "store/store_tier.h"
 #include "utils/timestamp.h"
 #include "worker/vault_chore.h"
 #include "worker/worker_transaction.h"
 
-#define JOB_MIRROR "mirror"
+#define JOB_LOCAL "mirror"
 
-/* How soon a new run's missing file, or a changed option, is noticed. */
+/* How soon a missing file, garbage, or a changed option is noticed. */
 #define LOOK_MS 10000
 
 /* Older files are swept; uploads are published long before. */
@@ -38,23 +40,49 @@ in_ms(int64 ms)
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 }
 
-/* What there should be: object, bytes; then what may go only with its object: object, NULL. */
-static bool
-read_objects(const ForestVault *vault, ForestRows *objects)
+typedef enum LocalCopy
+{
+	LOCAL_NONE, LOCAL_MIRROR, LOCAL_TIER
+} LocalCopy;
+
+static LocalCopy
+local_copy(const ForestVault *vault)
+{
+	ForeignServer *server = GetForeignServer(vault->server_oid);
+
+	if (forest_store_wants_mirror(server))
+		return LOCAL_MIRROR;
+	return forest_store_is_remote(server) && pg_disk_tier() != NULL ? LOCAL_TIER : LOCAL_NONE;
+}
+
+/*
+ * Of a mirror what there should be: object, bytes; then what may go only with its
+ * object: object, NULL.  Of the disk tier what has become garbage since the
+ * last look, and a while before: rows come into sight out of order.
+ */
+static LocalCopy
+read_objects(const ForestVault *vault, uint64 *seen, ForestRows *objects)
 {
 	MemoryContext context = CurrentMemoryContext;
-	bool		is_wanted;
+	LocalCopy	copy;
 
 	worker_transaction_begin();
-	is_wanted = forest_store_wants_mirror(GetForeignServer(vault->server_oid));
+	copy = local_copy(vault);
 	MemoryContextSwitchTo(context);
-	if (is_wanted)
+	if (copy == LOCAL_MIRROR)
 		*objects = forest_sql("SELECT object, file_bytes FROM skyvault.run WHERE vault_id = $1::integer "
 							  "UNION ALL SELECT object, NULL FROM skyvault.garbage WHERE vault_id = $1::integer",
 							  1, forest_arg(vault->id));
+	else if (copy == LOCAL_TIER)
+	{
+		*objects = forest_sql("SELECT object FROM skyvault.garbage WHERE vault_id = $1::integer "
+							  "AND at > $2::timestamptz - interval '10 min'",
+							  2, forest_arg(vault->id), pstrdup(timestamptz_to_str((TimestampTz) *seen)));
+		*seen = (uint64) GetCurrentTimestamp();
+	}
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
-	return is_wanted;
+	return copy;
 }
 
 /* Fetches the first object that is missing; false if none is. */
@@ -82,46 +110,69 @@ fill_one(const ForestVault *vault, ObjectStore *store, const ForestRows *objects
 	return filled;
 }
 
-static void
-sweep(ObjectStore *store, const ForestRows *objects)
+static const char **
+object_names(const ForestRows *objects)
 {
 	const char **names = palloc(Max(objects->nrows, 1) * sizeof(char *));
-	int			removed;
-	SvError		err;
 
 	for (int i = 0; i < objects->nrows; i++)
 		names[i] = forest_cell(objects, i, 0);
-	if (store_mirror_sweep(store, names, objects->nrows, SWEEP_AGE_S, &removed, &err) != SV_OK)
+	return names;
+}
+
+static void
+sweep(ObjectStore *store, const ForestRows *objects)
+{
+	int			removed;
+	SvError		err;
+
+	if (store_mirror_sweep(store, object_names(objects), objects->nrows, SWEEP_AGE_S, &removed, &err) != SV_OK)
 		pg_status_report(ERROR, &err);
 	if (removed > 0)
 		elog(DEBUG1, "removed %d files of a mirror", removed);
 }
 
 static TimestampTz
-turn(ForestVault *vault, VaultTurn *turn)
+mind_mirror(const ForestVault *vault, const ForestRows *objects, VaultTurn *turn)
 {
-	ForestRows	objects;
-	ObjectStore *store;
+	ObjectStore *store = vault_chore_store(vault);
 
-	if (!read_objects(vault, &objects))
-		return in_ms(LOOK_MS);
-	store = vault_chore_store(vault);
+	/* The option was changed just now. */
 	if (!store_is_mirror(store))
 		return in_ms(LOOK_MS);
-	if (fill_one(vault, store, &objects))
+	if (fill_one(vault, store, objects))
 		return GetCurrentTimestamp();
 	if (turn->due_at <= GetCurrentTimestamp())
 	{
-		sweep(store, &objects);
+		sweep(store, objects);
 		turn->due_at = in_ms(SWEEP_MS);
 	}
 	return in_ms(LOOK_MS);
 }
 
-TimestampTz
-worker_mirror_run(void)
+static TimestampTz
+turn(ForestVault *vault, VaultTurn *turn)
 {
-	static VaultChore chore = {.kind = JOB_MIRROR,.turn = turn};
+	ForestRows	objects;
+
+	switch (read_objects(vault, &turn->seen, &objects))
+	{
+		case LOCAL_NONE:
+			break;
+		case LOCAL_MIRROR:
+			return mind_mirror(vault, &objects, turn);
+		case LOCAL_TIER:
+			if (objects.nrows > 0)
+				store_tier_retire(vault_chore_store(vault), object_names(&objects), objects.nrows);
+			break;
+	}
+	return in_ms(LOOK_MS);
+}
+
+TimestampTz
+worker_local_run(void)
+{
+	static VaultChore chore = {.kind = JOB_LOCAL,.turn = turn};
 
 	return vault_chore_run(&chore);
 }
