@@ -247,7 +247,7 @@ judge_keys(S3Attempt *attempt)
 	S3Store    *store = attempt->store;
 	S3Op	   *op = attempt->op;
 
-	if (op->rejected_keys || !s3_credentials_reject(store->credentials, attempt->access_key_id))
+	if (!s3_credentials_reject(store->credentials, attempt->access_key_id) || op->rejected_keys)
 		return S3_FAIL;
 	op->rejected_keys = true;
 	return S3_RETRY;
