@@ -71,5 +71,24 @@ $node->reload;
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault.delta'),
 	'a vault that came after the last flush is flushed with the others');
 
+# A server that is pointed elsewhere while a flush is between upload and publish:
+# what was uploaded must not be registered, as readers look elsewhere.
+$node->append_conf('postgresql.conf', 'skyvault.flush_interval = 0');
+$node->reload;
+my $client = session($node);
+mkdir("$directory/elsewhere") or die $!;
+$node->safe_psql('postgres', "SELECT skyvault_put('distant', 'k3', 'v'); SELECT stop_point_arm('flush-uploaded', 'wait')");
+$client->send("SELECT skyvault_flush('far')");
+$node->safe_psql('postgres', "CALL stop_point_await('flush-uploaded')");
+$node->safe_psql('postgres', "ALTER SERVER far OPTIONS (SET url 'file:$directory/elsewhere')");
+$node->safe_psql('postgres', "SELECT stop_point_disarm('flush-uploaded')");
+like(($client->receive)[1], qr/ERROR:  55000: .*server "far" was changed during the flush/,
+	'a flush during which its server was changed fails');
+is($node->safe_psql('postgres', "SELECT skyvault_get('distant', 'k3')"), 'v', 'and what it was to write is still there');
+$node->safe_psql('postgres', "ALTER SERVER far OPTIONS (SET url 'file:$directory/gone')");
+is($node->safe_psql('postgres', "SELECT skyvault_flush('far')"), 1, 'with the old place the next flush succeeds');
+is($node->safe_psql('postgres', "SELECT key, value FROM skyvault_scan('distant')"), "k|v\nk2|v\nk3|v", 'nothing was lost');
+$client->quit;
+
 $node->stop;
 done_testing();
