@@ -441,6 +441,15 @@ CREATE FUNCTION skyvault_restore(server name, from_snapshot name DEFAULT NULL, a
 COMMENT ON FUNCTION skyvault_restore(name, name, boolean, uuid)
 	IS 'makes the tables of a vault anew, from its store alone; adopt: to write to it';
 
+CREATE FUNCTION skyvault_gc(dry_run boolean DEFAULT false, sweep boolean DEFAULT false, vault name DEFAULT NULL,
+							OUT server name, OUT object text, OUT bytes bigint, OUT reason text,
+							OUT held_by text) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_gc(boolean, boolean, name)
+	IS 'deletes objects that nobody can need, and tells what holds the others back; sweep: looks for orphans; dry_run: only tells';
+REVOKE EXECUTE ON FUNCTION skyvault_gc(boolean, boolean, name) FROM PUBLIC;
+
 CREATE FUNCTION skyvault_adopt(server name) RETURNS void
 	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME';

@@ -103,8 +103,10 @@ bool
 restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id, const char *name)
 {
 	ForestRows	rows = forest_sql("SELECT CASE WHEN l ? 'table' THEN 't' WHEN l ? 'change' THEN 'c' ELSE '?' END,"
-								  " coalesce(l->'table'->>'id', l->'change'->>'id'), l->'table', l->'table'->>'floor_seq',"
-								  " l->'change'->>'kind', l->'change'->'changes'->'added', l->'change'->'changes'->'removed',"
+								  " coalesce(l->'table'->>'id', l->'change'->>'id'), l->'table',"
+								  " l->'table'->>'floor_seq',"
+								  " l->'change'->>'kind', l->'change'->'changes'->'added',"
+								  " l->'change'->'changes'->'removed',"
 								  " l->'change'->'changes'->>'floor_seq', l->'change'->'table_ids'->>0"
 								  " FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS e(l, n) ORDER BY n",
 								  1, restore_as_array(lines));

@@ -46,7 +46,8 @@ type_name(const char *definition, const char *table, const char *column)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("type %s of column \"%s\" of table \"%s\" does not exist here", definition, column, table),
-				 errhint("Create the type, with the same labels or fields, or the extension that has it, and restore again.")));
+				 errhint("Create the type, with the same labels or fields, or the extension that has it, and restore"
+						 " again.")));
 	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 }
 
@@ -62,7 +63,8 @@ static List *
 append_columns(StringInfo sql, const char *definition, const char *table)
 {
 	ForestRows	rows = forest_sql("SELECT c->>'number', c->>'name', c->>'type', c->>'not_null', c->'collation'->>0,"
-								  " c->'collation'->>1, c->>'has_default' FROM jsonb_array_elements($1::jsonb->'columns') AS c"
+								  " c->'collation'->>1, c->>'has_default' FROM"
+								  " jsonb_array_elements($1::jsonb->'columns') AS c"
 								  " ORDER BY (c->>'number')::integer", 1, definition);
 	List	   *dropped = NIL;
 	int			number = 1;

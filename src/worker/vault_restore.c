@@ -207,7 +207,8 @@ read_object(Restore *restore, const char *name, SvSlice *header, SvSlice *lines,
 static bool
 parse_header(const Restore *restore, const char *kind, SvSlice header, ForestRows *rows)
 {
-	*rows = forest_sql("SELECT h->>'epoch', h->>'number', coalesce(h->>'id', h->>'last_id'), h->>'first_id', h->>'name',"
+	*rows = forest_sql("SELECT h->>'epoch', h->>'number', coalesce(h->>'id', h->>'last_id'), h->>'first_id',"
+					   " h->>'name',"
 					   " h->>'created', h->'sequences' FROM (SELECT $1::jsonb AS h) AS header WHERE h->>'skyvault' = $2"
 					   " AND h->>'version' = '1' AND h->>'vault' = $3",
 					   3, pnstrdup((const char *) header.data, header.len), kind, log_uuid_text(&restore->vault.uuid));
@@ -217,7 +218,8 @@ parse_header(const Restore *restore, const char *kind, SvSlice header, ForestRow
 static void
 note_sequences(RestoreState *state, const char *sequences)
 {
-	ForestRows	rows = forest_sql("SELECT s->>'write', s->>'run', s->>'table' FROM (SELECT $1::jsonb AS s) AS sequences",
+	ForestRows	rows = forest_sql("SELECT s->>'write', s->>'run', s->>'table' FROM (SELECT $1::jsonb AS s) AS"
+								  " sequences",
 								  1, sequences);
 
 	state->write_seq = Max(state->write_seq, forest_cell_int64(&rows, 0, 0));
@@ -392,7 +394,8 @@ record_position(const Restore *restore)
 	const RestoreState *state = &restore->state;
 
 	(void) forest_sql("INSERT INTO skyvault.owner (vault_id, state, epoch, incarnation, system_identifier, database,"
-					  " timeline, place, started, exported_id, log_objects, snapshot_due) VALUES ($1::integer, $2, $3::bigint,"
+					  " timeline, place, started, exported_id, log_objects, snapshot_due) VALUES ($1::integer, $2,"
+					  " $3::bigint,"
 					  " gen_random_uuid(), $4::bigint, $5::oid, 0, 0, 'epoch', $6::bigint, $7::bigint, true)",
 					  7, forest_arg(state->vault_id), restore->request->adopt ? "adopting" : "attached",
 					  forest_arg(state->epoch), forest_arg((int64) GetSystemIdentifier()), forest_arg(MyDatabaseId),
@@ -430,9 +433,12 @@ set_sequences(RestoreState *state)
 	state->run_id = Max(state->run_id, forest_cell_int64(&rows, 0, 1));
 	foreach(cell, state->tables)
 		state->write_seq = Max(state->write_seq, ((RestoreTable *) lfirst(cell))->floor_seq);
-	(void) forest_sql("SELECT setval('skyvault.write_seq', greatest($1::bigint, (SELECT last_value FROM skyvault.write_seq))),"
-					  " setval('skyvault.run_id_seq', greatest($2::bigint, (SELECT last_value FROM skyvault.run_id_seq))),"
-					  " setval('skyvault.table_id_seq', greatest($3::bigint, (SELECT last_value FROM skyvault.table_id_seq)))",
+	(void) forest_sql("SELECT setval('skyvault.write_seq', greatest($1::bigint, (SELECT last_value FROM"
+					  " skyvault.write_seq))),"
+					  " setval('skyvault.run_id_seq', greatest($2::bigint, (SELECT last_value FROM"
+					  " skyvault.run_id_seq))),"
+					  " setval('skyvault.table_id_seq', greatest($3::bigint, (SELECT last_value FROM"
+					  " skyvault.table_id_seq)))",
 					  3, forest_arg(state->write_seq), forest_arg(state->run_id), forest_arg(state->table_id));
 }
 

@@ -15,6 +15,7 @@
 #include "worker/worker_export.h"
 #include "worker/compact_chore.h"
 #include "worker/worker_filter.h"
+#include "worker/worker_gc.h"
 #include "worker/worker_snapshot.h"
 #include "worker/worker_local.h"
 #include "worker/worker_transaction.h"
@@ -25,6 +26,7 @@ static const WorkerChore chores[CHORE_COUNT] = {
 	[CHORE_COMPACT] = {.run = compact_chore},
 	[CHORE_SNAPSHOT] = {.activity = "skyvault snapshot",.run = worker_snapshot_run},
 	[CHORE_LOCAL] = {.activity = "skyvault local copies",.run = worker_local_run},
+	[CHORE_GC] = {.activity = "skyvault garbage collection",.run = worker_gc_run},
 };
 
 /* All zero in a new scheduler: everything is due. */

@@ -30,6 +30,7 @@ typedef enum WorkerChoreId
 	CHORE_COMPACT,				/* starts compaction workers */
 	CHORE_SNAPSHOT,				/* the forest to the store */
 	CHORE_LOCAL,				/* what of remote stores is on local disk */
+	CHORE_GC,					/* objects that nobody can need */
 	CHORE_COUNT
 } WorkerChoreId;
 

@@ -50,8 +50,10 @@ typedef struct Dump
 static void
 read_header(const ForestVault *vault, const char *name, Dump *dump)
 {
-	ForestRows	rows = forest_sql_fixed("SELECT o.epoch, o.log_objects, coalesce((SELECT max(c.id) FROM skyvault.changelog AS c"
-										" WHERE c.vault_id = o.vault_id), 0), EXISTS (SELECT FROM skyvault.snapshot AS s"
+	ForestRows	rows = forest_sql_fixed("SELECT o.epoch, o.log_objects, coalesce((SELECT max(c.id) FROM"
+										" skyvault.changelog AS c"
+										" WHERE c.vault_id = o.vault_id), 0), EXISTS (SELECT FROM skyvault.snapshot"
+										" AS s"
 										" WHERE s.vault_id = o.vault_id AND s.name = $2), to_json($2)"
 										" FROM skyvault.owner AS o WHERE o.vault_id = $1::integer",
 										2, forest_arg(vault->id), name);
@@ -107,7 +109,8 @@ read_forest(const ForestVault *vault, const char *name, Dump *dump)
 static void
 prune(const ForestVault *vault)
 {
-	(void) forest_sql("WITH gone AS (DELETE FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer AND s.name IS NULL"
+	(void) forest_sql("WITH gone AS (DELETE FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer AND s.name IS"
+					  " NULL"
 					  "  AND s.id <= (SELECT o.id FROM skyvault.snapshot AS o WHERE o.vault_id = s.vault_id"
 					  "   AND o.name IS NULL ORDER BY o.id DESC OFFSET 2 LIMIT 1) RETURNING s.object)"
 					  " INSERT INTO skyvault.garbage (object, vault_id, removed_xid8, at)"
@@ -129,7 +132,8 @@ record(const ForestVault *vault, const char *name, const Dump *dump, const char 
 	JobResult	result = {.entries = dump->nruns,.bytes = (int64) dump->text.len};
 
 	worker_transaction_begin();
-	(void) forest_sql("INSERT INTO skyvault.snapshot (id, vault_id, name, epoch, log_number, changelog_id, object, bytes,"
+	(void) forest_sql("INSERT INTO skyvault.snapshot (id, vault_id, name, epoch, log_number, changelog_id, object,"
+					  " bytes,"
 					  " objects, created) VALUES (nextval('skyvault.snapshot_id_seq'), $1::integer, $2, $3::bigint,"
 					  " $4::bigint, $5::bigint, $6, $7::bigint, $8::text[], clock_timestamp())",
 					  8, forest_arg(vault->id), name, forest_arg(dump->epoch), forest_arg(dump->log_number),
@@ -178,7 +182,8 @@ is_due(const ForestVault *vault)
 	MemoryContextSwitchTo(context);
 	rows = forest_sql("SELECT EXISTS (SELECT FROM skyvault.owner WHERE vault_id = $1::integer AND snapshot_due)"
 					  " OR coalesce((SELECT max(c.id) FROM skyvault.changelog AS c WHERE c.vault_id = $1::integer), 0)"
-					  " - coalesce((SELECT max(s.changelog_id) FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer"
+					  " - coalesce((SELECT max(s.changelog_id) FROM skyvault.snapshot AS s WHERE s.vault_id ="
+					  " $1::integer"
 					  "  AND s.name IS NULL), 0) >= $2::bigint",
 					  2, forest_arg(vault->id), forest_arg(setting_snapshot_changes));
 	worker_transaction_commit();

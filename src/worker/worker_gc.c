@@ -1,0 +1,261 @@
+/*
+ * worker_gc.c
+ *		Garbage collection: objects that nobody can need are deleted.
+ *
+ * An object is deleted, and then its row: after a death in between it is
+ * deleted once more, which does nothing.  Orphans become garbage first, and are
+ * deleted when garbage is; so there is one way out.  Before each batch OWNER is
+ * looked at: who has lost the vault must delete nothing.
+ *
+ * A pass has at most so many batches, a sweep so many objects; the rest comes
+ * in the next.
+ */
+#include "postgres.h"
+
+#include "worker/worker_gc.h"
+
+#include "forest/forest_sql.h"
+#include "forest/forest_store.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "server/pg_settings.h"
+#include "server/stop_point.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/gc_select.h"
+#include "worker/log_text.h"
+#include "worker/vault_chore.h"
+#include "worker/worker_owner.h"
+#include "worker/worker_request.h"
+#include "worker/worker_transaction.h"
+
+#define JOB_GC			"gc"
+#define BATCH_OBJECTS	500
+#define PASS_BATCHES	20
+#define SWEEP_OBJECTS	5000
+
+/* Where the sweep of a vault is. */
+typedef struct Sweep
+{
+	int32		vault_id;
+	char	   *after;			/* NULL: no sweep is under way */
+	TimestampTz due_at;			/* of the next; 0: a whole interval after the start */
+} Sweep;
+
+static List *sweeps = NIL;
+
+static Sweep *
+find_sweep(int32 vault_id)
+{
+	MemoryContext old;
+	Sweep	   *sweep;
+	ListCell   *cell;
+
+	foreach(cell, sweeps)
+	{
+		sweep = lfirst(cell);
+		if (sweep->vault_id == vault_id)
+			return sweep;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	sweep = palloc0(sizeof(Sweep));
+	sweep->vault_id = vault_id;
+	sweeps = lappend(sweeps, sweep);
+	MemoryContextSwitchTo(old);
+	return sweep;
+}
+
+static ForestRows
+read_batch(const ForestVault *vault)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ForestRows	rows;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = gc_select_deletable(vault->id, BATCH_OBJECTS);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	return rows;
+}
+
+/* The rows of the first n objects. */
+static void
+forget(const ForestVault *vault, char **objects, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData array;
+
+	initStringInfo(&array);
+	appendStringInfoChar(&array, '{');
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&array, "%s\"%s\"", i > 0 ? "," : "", objects[i]);
+	appendStringInfoChar(&array, '}');
+	worker_transaction_begin();
+	(void) forest_sql("DELETE FROM skyvault.garbage WHERE vault_id = $1::integer AND object = ANY ($2::text[])",
+					  2, forest_arg(vault->id), array.data);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+}
+
+/* How many are gone. */
+static int
+delete_batch(ForestVault *vault, ObjectStore *store)
+{
+	ForestRows	rows = read_batch(vault);
+	int			removed = 0;
+	SvStatus	status;
+	SvError		err;
+
+	if (rows.nrows == 0)
+		return 0;
+	worker_owner_require(vault, store);
+	STOP_POINT("gc-before-remove");
+	status = store_remove_many(store, (const char *const *) rows.cells, rows.nrows, &removed,
+							   forest_store_call(vault->server_oid, STORE_GC), &err);
+	STOP_POINT("gc-removed");
+	if (removed > 0)
+		forget(vault, rows.cells, removed);
+	log_status_check(status, &err);
+	return removed;
+}
+
+/* Makes orphans garbage; false if the sweep has not come to its end. */
+static bool
+sweep_some(ForestVault *vault, ObjectStore *store, Sweep *sweep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	GcListing	listing;
+	ForestRows	rows;
+
+	worker_owner_require(vault, store);
+	gc_list(vault, store, sweep->after, SWEEP_OBJECTS, &listing);
+	STOP_POINT("gc-listed");
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = gc_select_orphans(vault, &listing);
+	for (int i = 0; i < rows.nrows; i++)
+		/* No snapshot has ever seen it. */
+		(void) forest_sql("INSERT INTO skyvault.garbage (object, vault_id, removed_xid8, at)"
+						  " VALUES ($2, $1::integer, '0', clock_timestamp()) ON CONFLICT DO NOTHING",
+						  2, forest_arg(vault->id), forest_cell(&rows, i, 0));
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+
+	if (sweep->after != NULL)
+		pfree(sweep->after);
+	sweep->after = listing.last == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, listing.last);
+	return sweep->after == NULL;
+}
+
+/* Returns how many objects are gone; *more: there may be others. */
+static int64
+collect(ForestVault *vault, ObjectStore *store, bool *more)
+{
+	int64		removed = 0;
+	int			n = 1;
+
+	for (int i = 0; i < PASS_BATCHES && n > 0; i++)
+	{
+		n = delete_batch(vault, store);
+		removed += n;
+		CHECK_FOR_INTERRUPTS();
+	}
+	*more = n > 0;
+	return removed;
+}
+
+/* When the next sweep, or the next part of one, is due. */
+static TimestampTz
+sweep_if_due(ForestVault *vault, ObjectStore *store)
+{
+	Sweep	   *sweep = find_sweep(vault->id);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next = TimestampTzPlusMilliseconds(now, (int64) setting_sweep_interval_s * 1000);
+
+	if (setting_sweep_interval_s == 0)
+		return DT_NOEND;
+	if (sweep->due_at == 0 || sweep->due_at > next)
+		sweep->due_at = next;
+	if (sweep->due_at <= now)
+		sweep->due_at = sweep_some(vault, store, sweep) ? next : now;
+	return sweep->due_at;
+}
+
+static bool
+is_used(const ForestVault *vault)
+{
+	return vault->epoch > 0 && vault_chore_is_ours(vault);
+}
+
+static TimestampTz
+turn(ForestVault *vault, VaultTurn *turn)
+{
+	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) setting_gc_interval_s * 1000);
+	ObjectStore *store;
+	bool		more;
+
+	if (!is_used(vault))
+		return next;
+	store = vault_chore_store(vault);
+	next = Min(next, sweep_if_due(vault, store));
+	(void) collect(vault, store, &more);
+	return more ? GetCurrentTimestamp() : next;
+}
+
+/* All of it, whatever the interval. */
+static int64
+collect_all(ForestVault *vault, bool sweep)
+{
+	ObjectStore *store = vault_chore_store(vault);
+	int64		removed = 0;
+	bool		more = true;
+
+	if (vault->epoch == 0)
+		return 0;
+	if (!vault_chore_is_ours(vault))
+		worker_owner_require(vault, store); /* says why not */
+	if (sweep)
+	{
+		Sweep		whole = {0};
+
+		while (!sweep_some(vault, store, &whole))
+			CHECK_FOR_INTERRUPTS();
+	}
+	while (more)
+		removed += collect(vault, store, &more);
+	return removed;
+}
+
+static void
+answer_requests(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WorkerRequest request;
+	int			handle;
+
+	while ((handle = worker_request_take(REQUEST_GC, &request)) >= 0)
+	{
+		PG_TRY();
+		{
+			ForestVault vault;
+			int64		n = vault_chore_find(request.vault_id, &vault) ? collect_all(&vault, request.sweep) : 0;
+
+			worker_request_answer(handle, n, NULL);
+		}
+		PG_CATCH();
+		{
+			worker_request_answer(handle, 0, worker_transaction_recover(context));
+		}
+		PG_END_TRY();
+	}
+}
+
+TimestampTz
+worker_gc_run(void)
+{
+	static VaultChore chore = {.kind = JOB_GC,.turn = turn};
+
+	answer_requests();
+	return setting_gc_interval_s == 0 ? DT_NOEND : vault_chore_run(&chore);
+}
