@@ -258,14 +258,16 @@ judge_refusal(S3Attempt *attempt, const S3Fault *fault, SvStatus *status, SvErro
 {
 	int			http_status = attempt->http.status;
 	const Refusal *refusal = find_refusal(fault->code);
+	char		reason[128];
 
 	if (refusal == NULL && !fault->is_xml)
 		refusal = http_status == 416 ? find_refusal("InvalidRange")
 			: http_status == 501 ? find_refusal("NotImplemented")
 			: http_status == 403 ? find_refusal("AccessDenied")
 			: http_status == 507 ? find_refusal("XMinioStorageFull") : NULL;
+	snprintf(reason, sizeof(reason), "the store refused the request%s%s", fault->code[0] != '\0' ? ": " : "", fault->code);
 	if (refusal == NULL)
-		*status = s3_fail(attempt, fault, SV_IO, "the store refused the request",
+		*status = s3_fail(attempt, fault, SV_IO, reason,
 						  fault->is_xml ? NULL : "Check the endpoint: it seems to be no S3 server.", err);
 	else
 		*status = s3_fail(attempt, fault, refusal->status, refusal->reason, refusal->hint, err);
