@@ -265,7 +265,8 @@ judge_refusal(S3Attempt *attempt, const S3Fault *fault, SvStatus *status, SvErro
 			: http_status == 501 ? find_refusal("NotImplemented")
 			: http_status == 403 ? find_refusal("AccessDenied")
 			: http_status == 507 ? find_refusal("XMinioStorageFull") : NULL;
-	snprintf(reason, sizeof(reason), "the store refused the request%s%s", fault->code[0] != '\0' ? ": " : "", fault->code);
+	snprintf(reason, sizeof(reason), "the store refused the request%s%s",
+			 fault->code[0] != '\0' ? ": " : "", fault->code);
 	if (refusal == NULL)
 		*status = s3_fail(attempt, fault, SV_IO, reason,
 						  fault->is_xml ? NULL : "Check the endpoint: it seems to be no S3 server.", err);

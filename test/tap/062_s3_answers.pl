@@ -35,7 +35,8 @@ sub write_round
 sub write_large
 {
 	$round++;
-	return sql(qq{SELECT mirror_multi_put('large', array_agg('k' || n),
+	return sql(qq{TRUNCATE large, m_large;
+		SELECT mirror_multi_put('large', array_agg('k' || n),
 		array_agg('$round ' || repeat(sha512(n::text::bytea)::text, 8))) FROM generate_series(1, 20000) AS n});
 }
 
