@@ -262,6 +262,28 @@ bench-engine:
 bench-reads: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/reads.sh
 
+# ------------------------------------------------- benchmarks of a bucket
+# bench/store has one program that is ours and one that is bare.
+STORE_DIR = build/store
+
+$(STORE_DIR)/bare: $(SRC_DIR)bench/store/bare.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $< -lcurl -lcrypto
+
+$(STORE_DIR)/upload: $(SRC_DIR)bench/store/upload.c $(ENGINE_DIR)/libpure.a
+	@mkdir -p $(@D)
+	$(CC) $(ENGINE_CFLAGS) -o $@ $^ $(UNIT_LIBS)
+
+$(ENGINE_DIR)/libpure.a: $(PURE_SOURCES:$(SRC_DIR)src/%.c=$(ENGINE_DIR)/obj/%.o)
+	rm -f $@
+	$(AR) rc $@ $^
+
+.PHONY: store-programs bench-store
+store-programs: $(STORE_DIR)/bare $(STORE_DIR)/upload
+
+bench-store: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/store/run.sh
+
 # What docker/Dockerfile makes, tried without Docker.
 .PHONY: docker-check
 docker-check: deps-test
@@ -303,6 +325,7 @@ help:
 	@echo 'make bench         measurements side by side with a plain table'
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make bench-reads   the same for reads of ten million rows'
+	@echo 'make bench-store   a vault in a bucket, side by side with a bare C program'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make docker-check  the steps of docker/Dockerfile, without Docker, and what they make'
 	@echo 'make check-layers  who may include whom'

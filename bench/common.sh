@@ -37,6 +37,15 @@ install_plain_build() {
 	"${as_root[@]}" "${make[@]}" install >/dev/null
 }
 
+# For the pictures.
+install_gnuplot() {
+	command -v gnuplot >/dev/null && return
+	command -v apt-get >/dev/null || die "please install gnuplot: it draws the picture"
+	"${as_root[@]}" apt-get update -q
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends gnuplot-nox
+}
+
 # What kind of library is measured: anything but "optimized" spoils the figures.
 kind_of_library() {
 	local library kind=optimized

@@ -20,14 +20,6 @@ settings=(shared_buffers=512MB max_wal_size=4GB autovacuum=on
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-install_gnuplot() {
-	command -v gnuplot >/dev/null && return
-	command -v apt-get >/dev/null || die "please install gnuplot: it draws the picture"
-	"${as_root[@]}" apt-get update -q
-	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -q -y --no-install-recommends gnuplot-nox
-}
-
 # measure_write FUNCTION WORK CLIENTS SYNC UNIT ROWS_PER_TRANSACTION
 measure_write() {
 	local round system
