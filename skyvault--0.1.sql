@@ -537,6 +537,52 @@ COMMENT ON VIEW skyvault_forest
 	IS 'what each table has in each level; depth: runs that one key can be in; overlap: bytes of the next level below each byte';
 GRANT SELECT ON skyvault_forest TO pg_monitor;
 
+CREATE FUNCTION skyvault_vault_traffic(OUT vault_id integer, OUT since timestamptz,
+									   OUT committed_bytes bigint, OUT flushed_bytes bigint,
+									   OUT compacted_in_bytes bigint, OUT compacted_out_bytes bigint,
+									   OUT runs_asked bigint, OUT runs_found bigint,
+									   OUT state text, OUT reason text, OUT delta_bytes bigint,
+									   OUT delta_debt double precision, OUT wal_debt double precision,
+									   OUT level0_debt double precision, OUT write_delay_ms integer,
+									   OUT waiting integer, OUT delayed bigint,
+									   OUT delayed_ms double precision, OUT gave_up bigint)
+	RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_vault_traffic() IS 'what went through each vault that was written to since server start';
+
+CREATE FUNCTION skyvault_stat_amplification_reset(server name DEFAULT NULL) RETURNS void
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_stat_amplification_reset(name)
+	IS 'begins skyvault_stat_amplification anew, and the counts of skyvault_stat_pressure, for one server or all of this database';
+REVOKE EXECUTE ON FUNCTION skyvault_vault_traffic(), skyvault_stat_amplification_reset(name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION skyvault_vault_traffic() TO pg_monitor;
+
+CREATE VIEW skyvault_stat_pressure AS
+	SELECT v.server, t.state, t.reason, t.delta_bytes, t.delta_debt, t.wal_debt, t.level0_debt,
+		t.write_delay_ms, t.waiting, t.delayed, t.delayed_ms, t.gave_up
+	FROM skyvault_vault_traffic() AS t JOIN skyvault.vault AS v ON v.id = t.vault_id;
+COMMENT ON VIEW skyvault_stat_pressure
+	IS 'how far flushes and compactions are behind, in what starts them, and how writes wait for that';
+
+CREATE VIEW skyvault_stat_amplification AS
+	SELECT v.server, t.since, t.committed_bytes, t.flushed_bytes, t.compacted_in_bytes, t.compacted_out_bytes,
+		(t.flushed_bytes + t.compacted_out_bytes) / NULLIF(t.flushed_bytes, 0)::float8 AS write_amplification,
+		t.runs_asked / NULLIF(t.runs_found, 0)::float8 AS read_amplification,
+		s.bytes AS run_bytes, s.bytes / NULLIF(s.last_bytes, 0)::float8 AS space_amplification
+	FROM skyvault_vault_traffic() AS t
+		JOIN skyvault.vault AS v ON v.id = t.vault_id
+		LEFT JOIN (
+			SELECT l.vault_id, sum(l.bytes)::bigint AS bytes,
+				sum(l.bytes) FILTER (WHERE l.level = l.deepest)::bigint AS last_bytes
+			FROM (SELECT *, max(level) OVER (PARTITION BY vault_id, table_id) AS deepest
+				  FROM skyvault_forest_levels()) AS l
+			GROUP BY l.vault_id) AS s ON s.vault_id = t.vault_id;
+COMMENT ON VIEW skyvault_stat_amplification
+	IS 'bytes written for each byte flushed, runs asked for each that had something (of the whole server), bytes kept for each in last levels';
+GRANT SELECT ON skyvault_stat_pressure, skyvault_stat_amplification TO pg_monitor;
+
 CREATE FUNCTION skyvault_tree(rel regclass) RETURNS text
 	LANGUAGE C STABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME';

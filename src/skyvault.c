@@ -10,6 +10,7 @@
 #include "forest/forest_filter_trigger.h"
 #include "forest/forest_shmem.h"
 #include "forest/forest_table.h"
+#include "forest/forest_traffic.h"
 #include "forest/forest_truncate.h"
 #include "forest/forest_xact.h"
 #include "miscadmin.h"
@@ -47,6 +48,7 @@ shmem_request(void)
 	forest_arena_shmem_request();
 	forest_shmem_request();
 	forest_filter_request();
+	forest_traffic_shmem_request();
 	worker_shmem_request();
 	worker_request_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
@@ -67,6 +69,7 @@ shmem_startup(void)
 	forest_arena_shmem_startup();
 	forest_shmem_startup();
 	forest_filter_startup();
+	forest_traffic_shmem_startup();
 	worker_shmem_startup();
 	worker_request_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS

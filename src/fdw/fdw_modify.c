@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "worker/worker_pressure.h"
 
 /* Rows of one batch: of what core collects for an INSERT, and of what we hold back in a COPY. */
 #define BATCH_ROWS 1000
@@ -83,13 +84,23 @@ fdw_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rti, int subplan_ind
 
 /* ---- begin and end ---- */
 
+/* The statement has locked no key yet: the time to wait for flushes, if they are behind. */
+static FdwModify *
+begin(ModifyTableState *mtstate, ResultRelInfo *rinfo)
+{
+	FdwModify  *state = fdw_modify_state_create(mtstate, rinfo);
+
+	worker_pressure_admit(state->table.vault_id, state->table.server_oid);
+	return state;
+}
+
 void
 fdw_modify_begin(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private,
 				 int subplan_index, int eflags)
 {
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	rinfo->ri_FdwState = fdw_modify_state_create(mtstate, rinfo);
+	rinfo->ri_FdwState = begin(mtstate, rinfo);
 	((FdwModify *) rinfo->ri_FdwState)->one_by_one = fdw_private != NIL;
 }
 
@@ -98,7 +109,7 @@ void
 fdw_modify_begin_insert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	if (rinfo->ri_FdwState == NULL)
-		rinfo->ri_FdwState = fdw_modify_state_create(mtstate, rinfo);
+		rinfo->ri_FdwState = begin(mtstate, rinfo);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "forest/forest_catalog.h"
 #include "forest/forest_delta_write.h"
 #include "forest/forest_lock.h"
+#include "forest/forest_xact.h"
 #include "utils/memutils.h"
 
 void
@@ -121,4 +122,5 @@ forest_write(const ForestTable *table, ForestWrite *writes, int n)
 	if (IsolationUsesXactSnapshot())
 		lock_writes(table, writes, n);
 	delta_upsert(table->table_id, writes, n);
+	forest_xact_note_vault(table->vault_id);
 }

@@ -8,6 +8,7 @@
 
 #include "access/xact.h"
 #include "forest/forest_shmem.h"
+#include "forest/forest_traffic.h"
 #include "server/stop_point.h"
 
 /* How far a transaction that has changed the forest is with telling so. */
@@ -20,6 +21,16 @@ typedef enum ChangeState
 
 static ForestCommitCallback commit_callback = NULL;
 static uint64 delta_bytes = 0;
+
+/* Of delta_bytes, to which vault; what does not fit goes to the last. */
+#define MAX_VAULTS 8
+static struct
+{
+	int32		vault_id;
+	uint64		bytes;
+}			by_vault[MAX_VAULTS];
+static int	nvaults = 0;
+static uint64 assigned_bytes = 0;
 static bool left_unnumbered = false;
 static bool wants_scheduler = false;
 static ChangeState change_state = CHANGE_NONE;
@@ -52,6 +63,13 @@ end_change(void)
 	is_preparing = false;
 }
 
+static void
+count_traffic(void)
+{
+	for (int i = 0; i < nvaults; i++)
+		forest_traffic_add(by_vault[i].vault_id, TRAFFIC_COMMITTED, by_vault[i].bytes);
+}
+
 /*
  * COMMIT PREPARED runs in a backend without our state, so a prepared
  * transaction's bytes are reported when it is prepared.  A flush that this
@@ -80,6 +98,7 @@ forest_xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			end_change();
+			count_traffic();
 			if (delta_bytes > 0 || left_unnumbered || wants_scheduler)
 				commit_callback(delta_bytes, left_unnumbered || wants_scheduler);
 			break;
@@ -90,6 +109,8 @@ forest_xact_callback(XactEvent event, void *arg)
 			return;
 	}
 	delta_bytes = 0;
+	assigned_bytes = 0;
+	nvaults = 0;
 	left_unnumbered = false;
 	wants_scheduler = false;
 }
@@ -105,6 +126,25 @@ void
 forest_xact_note_delta_bytes(uint64 bytes)
 {
 	delta_bytes += bytes;
+}
+
+void
+forest_xact_note_vault(int32 vault_id)
+{
+	int			i = 0;
+
+	while (i < nvaults && by_vault[i].vault_id != vault_id)
+		i++;
+	if (i == MAX_VAULTS)
+		i--;
+	else if (i == nvaults)
+	{
+		by_vault[i].vault_id = vault_id;
+		by_vault[i].bytes = 0;
+		nvaults++;
+	}
+	by_vault[i].bytes += delta_bytes - assigned_bytes;
+	assigned_bytes = delta_bytes;
 }
 
 void

@@ -18,6 +18,9 @@ typedef void (*ForestCommitCallback) (uint64 delta_bytes, bool wake_scheduler);
 extern void forest_xact_install(ForestCommitCallback callback);
 
 extern void forest_xact_note_delta_bytes(uint64 bytes);
+
+/* What was noted since the last call went to this vault: see forest_traffic.h. */
+extern void forest_xact_note_vault(int32 vault_id);
 extern void forest_xact_note_unnumbered(void);	/* a changelog row wants a number */
 extern void forest_xact_note_wake(void);	/* something else for the scheduler */
 

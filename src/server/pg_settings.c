@@ -25,6 +25,9 @@ int			setting_delta_filter_size_kb = 16 * 1024;
 int			setting_max_workers = 2;
 int			setting_worker_memory_kb = 64 * 1024;
 int			setting_ttl_grace_s = 3600;
+double		setting_slowdown_debt = 4;
+double		setting_stop_debt = 10;
+int			setting_stop_wait_ms = 1000;
 int			setting_io_concurrency = 16;
 int			setting_store_timeout_ms = 30000;
 int			setting_store_connect_timeout_ms = 5000;
@@ -140,6 +143,31 @@ define_worker_settings(void)
 							&setting_ttl_grace_s,
 							3600, 0, INT_MAX / 2,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_pressure_settings(void)
+{
+	DefineCustomRealVariable("skyvault.slowdown_debt",
+							 "Debt of flushes and compactions from which writes are slowed down.",
+							 "It is measured in what starts a flush or a compaction.",
+							 &setting_slowdown_debt,
+							 4, 1, 1000000,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomRealVariable("skyvault.stop_debt",
+							 "Debt of flushes and compactions from which writes are held until it is less.",
+							 NULL,
+							 &setting_stop_debt,
+							 10, 1, 1000000,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("skyvault.stop_wait",
+							"Longest time for which a write is held.",
+							"One that is slowed down waits up to a tenth of it. Zero turns back-pressure off.",
+							&setting_stop_wait_ms,
+							1000, 0, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
 static void
@@ -285,6 +313,7 @@ pg_settings_define(void)
 	define_run_settings();
 	define_vault_settings();
 	define_worker_settings();
+	define_pressure_settings();
 	pg_thresholds_define();
 	MarkGUCPrefixReserved("skyvault");
 }

@@ -42,6 +42,11 @@ extern int	setting_max_workers;
 /* skyvault.worker_memory: of one compaction worker */
 extern int	setting_worker_memory_kb;
 
+/* skyvault.slowdown_debt, skyvault.stop_debt, skyvault.stop_wait: see worker_pressure.h */
+extern double setting_slowdown_debt;
+extern double setting_stop_debt;
+extern int	setting_stop_wait_ms;
+
 /* skyvault.ttl_grace: how long an entry is kept after it has expired */
 extern int	setting_ttl_grace_s;
 /* skyvault.io_concurrency: requests at once that one process has under way; a server's option goes before it */

@@ -17,6 +17,7 @@
 #include "server/pg_compat.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "worker/worker_pressure.h"
 
 PG_FUNCTION_INFO_V1(skyvault_put);
 PG_FUNCTION_INFO_V1(skyvault_multi_put);
@@ -51,6 +52,7 @@ skyvault_put(PG_FUNCTION_ARGS)
 	ForestWrite write = {0};
 
 	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_INSERT, api_map_type(fcinfo, 1));
+	worker_pressure_admit(map.table->vault_id, map.table->server_oid);
 	write.key = api_key(PG_GETARG_DATUM(1), PG_ARGISNULL(1));
 	write.value = api_value(&map, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
 	write.expires_at = expiry_arg(fcinfo, 3, map.table);
@@ -73,6 +75,7 @@ skyvault_multi_put(PG_FUNCTION_ARGS)
 	int			n;
 
 	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_INSERT, api_map_type(fcinfo, 1));
+	worker_pressure_admit(map.table->vault_id, map.table->server_oid);
 	n = api_array_elements(api_array_arg(fcinfo, 1, "keys"), &keys, &key_nulls);
 	if (api_array_elements(api_array_arg(fcinfo, 2, "values"), &values, &value_nulls) != n)
 		ereport(ERROR,
@@ -100,6 +103,7 @@ skyvault_delete(PG_FUNCTION_ARGS)
 	ForestWrite write = {.is_delete = true};
 
 	api_map_open(&map, api_relation_arg(fcinfo, 0), ACL_DELETE, api_map_type(fcinfo, 1));
+	worker_pressure_admit(map.table->vault_id, map.table->server_oid);
 	write.key = api_key(PG_GETARG_DATUM(1), PG_ARGISNULL(1));
 	forest_write(map.table, &write, 1);
 	api_map_close(&map);

@@ -24,6 +24,7 @@
 #include "forest/forest_changelog.h"
 #include "forest/forest_registry.h"
 #include "forest/forest_store.h"
+#include "forest/forest_traffic.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "lsm/lsm_apply.h"
@@ -36,6 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "worker/compact_claim.h"
+#include "worker/worker_chore.h"
 #include "worker/worker_embedded.h"
 #include "worker/worker_transaction.h"
 
@@ -324,6 +326,12 @@ compact_publish(const CompactPlan *plan, const LsmResult *result)
 	STOP_POINT("compact-before-commit");
 	worker_transaction_commit();
 	MemoryContextSwitchTo(old);
+	if (published == PUBLISH_DONE)
+	{
+		forest_traffic_add(plan->vault.id, TRAFFIC_COMPACTED_IN, result->counts.bytes_in);
+		forest_traffic_add(plan->vault.id, TRAFFIC_COMPACTED_OUT, result->counts.bytes_out);
+		worker_chore_wake(CHORE_PRESSURE);
+	}
 	STOP_POINT("compact-committed");
 	return published;
 }

@@ -16,6 +16,7 @@
 #include "worker/compact_chore.h"
 #include "worker/worker_filter.h"
 #include "worker/worker_gc.h"
+#include "worker/worker_pressure.h"
 #include "worker/worker_snapshot.h"
 #include "worker/worker_local.h"
 #include "worker/worker_transaction.h"
@@ -24,6 +25,7 @@ static const WorkerChore chores[CHORE_COUNT] = {
 	[CHORE_FILTER] = {.run = worker_filter_upkeep,.leave = worker_filter_leave},
 	[CHORE_EXPORT] = {.activity = "skyvault export",.run = worker_export_run},
 	[CHORE_COMPACT] = {.run = compact_chore},
+	[CHORE_PRESSURE] = {.run = worker_pressure_chore},
 	[CHORE_SNAPSHOT] = {.activity = "skyvault snapshot",.run = worker_snapshot_run},
 	[CHORE_LOCAL] = {.activity = "skyvault local copies",.run = worker_local_run},
 	[CHORE_GC] = {.activity = "skyvault garbage collection",.run = worker_gc_run},

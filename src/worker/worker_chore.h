@@ -28,6 +28,7 @@ typedef enum WorkerChoreId
 	CHORE_FILTER,				/* upkeep of the filter over the delta's keys */
 	CHORE_EXPORT,				/* the changelog to the store */
 	CHORE_COMPACT,				/* starts compaction workers */
+	CHORE_PRESSURE,				/* debts of runs */
 	CHORE_SNAPSHOT,				/* the forest to the store */
 	CHORE_LOCAL,				/* what of remote stores is on local disk */
 	CHORE_GC,					/* objects that nobody can need */

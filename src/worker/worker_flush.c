@@ -20,6 +20,7 @@
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_store.h"
+#include "forest/forest_traffic.h"
 #include "forest/forest_vault.h"
 #include "forest/object_name.h"
 #include "foreign/foreign.h"
@@ -170,7 +171,10 @@ publish(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	STOP_POINT("flush-committed");
 
 	if (outcome.run_id != 0)
+	{
+		forest_traffic_add(flush->vault.id, TRAFFIC_FLUSHED, batch->summary.file_bytes);
 		worker_chore_wake(CHORE_COMPACT);
+	}
 
 	/* What was left out or locked has to be looked at again, in time. */
 	if (outcome.kept_rows > 0)

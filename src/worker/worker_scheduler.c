@@ -22,6 +22,7 @@
 #include "worker/worker_filter.h"
 #include "worker/worker_flush.h"
 #include "worker/worker_prepared.h"
+#include "worker/worker_pressure.h"
 #include "worker/worker_process.h"
 #include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
@@ -44,8 +45,10 @@ flush_one(Schedule *schedule, const ForestVault *vault)
 {
 	VaultSchedule *entry = schedule_find(schedule, vault->id);
 	uint64		began_bytes = worker_slot_committed_bytes();
+	uint64		before = worker_pressure_before_flush(vault->id);
 	bool		done = worker_flush_vault(vault, &entry->last_sqlstate) == FLUSH_DONE;
 
+	worker_pressure_after_flush(vault->id, before, done);
 	schedule_flushed(entry, began_bytes, done, GetCurrentTimestamp());
 	return done;
 }
@@ -200,6 +203,8 @@ run_schedule(void)
 		task.woken_chores |= CHORE_BIT(CHORE_FILTER);
 		if (task.number)
 			task.woken_chores |= CHORE_BIT(CHORE_COMPACT);
+		if ((task.woken_chores & CHORE_BIT(CHORE_COMPACT)) != 0)
+			task.woken_chores |= CHORE_BIT(CHORE_PRESSURE);
 		if (reloaded)
 			task.woken_chores = ~(uint32) 0;
 		chore_at = worker_chores_run(task.woken_chores);

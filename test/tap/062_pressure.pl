@@ -1,0 +1,191 @@
+# Back-pressure: writes are slowed down and then held while flushes or
+# compactions are behind, for a bounded time, and only where that helps.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SkyvaultTest;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my $node = new_server('main', settings => <<'SETTINGS');
+skyvault.flush_size = 64kB
+skyvault.flush_interval = 0
+skyvault.slowdown_debt = 4
+skyvault.stop_debt = 10
+skyvault.stop_wait = 200ms
+skyvault.wal_runs = 2
+SETTINGS
+
+sub sql
+{
+	return $node->safe_psql('postgres', $_[0]);
+}
+
+# State, and what has been counted: delayed and given up.
+sub pressure
+{
+	my ($server) = @_;
+
+	return sql("SELECT state, delayed, gave_up FROM skyvault_stat_pressure WHERE server = '" . ($server // 'skyvault') . "'");
+}
+
+sub settings
+{
+	my (%values) = @_;
+
+	sql("ALTER SYSTEM SET skyvault.$_ = '$values{$_}'") foreach keys %values;
+	my ($name) = keys %values;
+	sql('SELECT pg_reload_conf()');
+	$node->poll_query_until('postgres', "SELECT current_setting('skyvault.$name') = '$values{$name}'")
+		or die "the setting of $name did not arrive";
+}
+
+# A put of somewhat less than skyvault.flush_size; what psql has to say.
+my $big = "repeat('x', 62000)";
+my $number = 0;
+
+sub put
+{
+	my ($table) = @_;
+	my ($status, $out, $err) =
+	  $node->psql('postgres', "SELECT skyvault_put('$table', 'k" . $number++ . "', $big)");
+
+	die $err if $status != 0;
+	return $err;
+}
+
+mkdir("$directory/other") or die;
+sql("CREATE SERVER other FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$directory/other')");
+sql("SELECT skyvault_create_table('kv'), skyvault_create_table('elsewhere', server => 'other')");
+sql("SELECT skyvault_put('kv', 'first', '1'), skyvault_put('elsewhere', 'first', '1')");
+sql('SELECT skyvault_flush()');
+is(pressure(), 'none|0|0', 'nothing is slowed down where nothing is behind');
+
+#
+# A flush that takes long.
+#
+sql("SELECT stop_point_arm('flush-uploaded', 'wait')");
+put('kv') foreach 1 .. 2;
+sql("CALL stop_point_await('flush-uploaded')");
+put('kv') foreach 1 .. 2;
+is(pressure(), 'none|0|0', 'a debt below skyvault.slowdown_debt slows nothing down');
+put('kv') foreach 1 .. 2;
+is(pressure(), 'slowed|1|0', 'a larger one does');
+is(put('kv'), '', 'without a word');
+is(pressure(), 'slowed|2|0', 'each write');
+sql("INSERT INTO kv VALUES ('row', $big)");
+is(pressure(), 'slowed|3|0', 'an INSERT too');
+sql("DELETE FROM kv WHERE key = 'nothing'");
+is(pressure(), 'slowed|4|0', 'and whatever else may write');
+sql("BEGIN; SELECT skyvault_put('kv', 'a', '1'); SELECT skyvault_put('kv', 'b', '2'); COMMIT");
+is(pressure(), 'slowed|5|0', 'but not what has changed something in its transaction');
+sql("BEGIN; CREATE TABLE changed (); SELECT skyvault_put('kv', 'a', '1'); COMMIT");
+is(pressure(), 'slowed|5|0', 'be it elsewhere');
+sql("SELECT skyvault_get('kv', 'first')");
+sql("SELECT count(*) FROM kv");
+is(pressure(), 'slowed|5|0', 'nor reads');
+cmp_ok(sql("SELECT write_delay_ms FROM skyvault_stat_pressure WHERE server = 'skyvault'"), '<=', 20,
+	'a tenth of skyvault.stop_wait is the most');
+
+# "other" has its own debt.
+put('elsewhere');
+is(pressure('other'), 'none|0|0', 'another vault is not concerned');
+
+put('kv') foreach 1 .. 5;
+like(pressure(), qr/^held\|/, 'at skyvault.stop_debt writes are held');
+my $gave_up = sql("SELECT gave_up FROM skyvault_stat_pressure WHERE server = 'skyvault'");
+like(put('kv'), qr/WARNING:  writes to server "skyvault" are held.*DETAIL: .*HINT: .*skyvault_stat_pressure/s,
+	'for skyvault.stop_wait, with a message');
+is(sql("SELECT gave_up FROM skyvault_stat_pressure WHERE server = 'skyvault'"), $gave_up + 1, 'and then let through');
+my ($status, $out, $err) = $node->psql('postgres',
+	"SELECT skyvault_put('kv', 'x', '1'); SELECT skyvault_put('kv', 'x', '2')");
+is(() = $err =~ /WARNING/g, 1, 'a session is told once');
+
+# Held for an hour, until somebody ends it.
+settings(stop_wait => '1h');
+my $waiter = session($node);
+my $awaiting = "SELECT waiting = 1 FROM skyvault_stat_pressure WHERE server = 'skyvault'";
+
+$waiter->send("SELECT skyvault_put('kv', 'cancelled', '1')");
+ok($node->poll_query_until('postgres', $awaiting), 'a held write is counted');
+sql('SELECT pg_cancel_backend(' . $waiter->pid . ')');
+like(($waiter->receive)[1], qr/57014/, 'and can be cancelled');
+is(sql("SELECT waiting FROM skyvault_stat_pressure WHERE server = 'skyvault'"), 0, 'then it does not count');
+$waiter->send("SET statement_timeout = 50; SELECT skyvault_put('kv', 'cancelled', '1')");
+like(($waiter->receive)[1], qr/57014/, 'statement_timeout ends it as well');
+$waiter->run('RESET statement_timeout');
+
+# Until the debt is less.
+$gave_up = sql("SELECT gave_up FROM skyvault_stat_pressure WHERE server = 'skyvault'");
+$waiter->send("SELECT skyvault_put('kv', 'held', 'after all')");
+ok($node->poll_query_until('postgres', $awaiting), 'a write is held');
+sql("SELECT stop_point_disarm('flush-uploaded')");
+is(($waiter->receive)[1], undef, 'until a flush has taken what was behind');
+is(sql("SELECT skyvault_get('kv', 'held')"), 'after all', 'then it is done');
+is(sql("SELECT gave_up FROM skyvault_stat_pressure WHERE server = 'skyvault'"), $gave_up, 'without giving up');
+sql('SELECT skyvault_flush()');
+like(pressure(), qr/^none\|/, 'after a flush nothing is behind');
+is(sql("SELECT delta_bytes FROM skyvault_stat_pressure WHERE server = 'skyvault'"), 0, 'all of it is in the store');
+
+#
+# A store that is dead: waiting for it would not help.
+#
+rename("$directory/other", "$directory/gone") or die;
+put('elsewhere') foreach 1 .. 3;
+ok($node->poll_query_until('postgres', q{
+	SELECT count(*) > 0 FROM skyvault.job WHERE kind = 'flush' AND state = 'failed'}), 'a flush fails');
+put('elsewhere') foreach 1 .. 12;
+is(sql("SELECT state, reason, delayed FROM skyvault_stat_pressure WHERE server = 'other'"),
+	'not held|the last flush failed|0', 'while a store is dead its writes are not held');
+like(pressure(), qr/^none\|/, 'nor are those of others');
+rename("$directory/gone", "$directory/other") or die;
+sql('SELECT skyvault_flush()');
+is(pressure('other'), 'none|0|0', 'when it is back all is well again');
+
+#
+# Runs.
+#
+sql('SELECT skyvault_pause()');
+foreach my $i (1 .. 9)
+{
+	sql("SELECT skyvault_put('kv', 'run $i', '1')");
+	sql('SELECT skyvault_flush()');
+}
+ok($node->poll_query_until('postgres',
+	"SELECT wal_debt >= 4.5 AND state = 'not held' FROM skyvault_stat_pressure WHERE server = 'skyvault'"),
+	'runs are behind as well, but nobody is held for what is paused');
+is(sql("SELECT reason FROM skyvault_stat_pressure WHERE server = 'skyvault'"),
+	'compaction is paused, or waits after a failure', 'and it says so');
+sql("SELECT stop_point_arm('compact-claimed', 'wait')");
+sql('SELECT skyvault_resume()');
+ok($node->poll_query_until('postgres',
+	"SELECT state = 'slowed' FROM skyvault_stat_pressure WHERE server = 'skyvault'"),
+	'when compaction goes on, writes wait for it');
+settings(stop_debt => '4');
+my $delayed = sql("SELECT delayed FROM skyvault_stat_pressure WHERE server = 'skyvault'");
+$waiter->send("SELECT skyvault_put('kv', 'held', 'for runs')");
+ok($node->poll_query_until('postgres', $awaiting), 'a write is held for runs');
+sql("SELECT stop_point_disarm('compact-claimed')");
+is(($waiter->receive)[1], undef, 'until they are merged');
+is(sql("SELECT delayed FROM skyvault_stat_pressure WHERE server = 'skyvault'"), $delayed + 1, 'it was counted');
+ok($node->poll_query_until('postgres',
+	"SELECT state = 'none' AND wal_debt < 1 FROM skyvault_stat_pressure WHERE server = 'skyvault'"),
+	'then nothing is behind');
+
+#
+# Off.
+#
+settings(stop_wait => '0');
+sql("SELECT stop_point_arm('flush-uploaded', 'wait')");
+put('kv') foreach 1 .. 14;
+is(sql("SELECT state, delayed FROM skyvault_stat_pressure WHERE server = 'skyvault'"), 'none|' . ($delayed + 1),
+	'without skyvault.stop_wait nothing waits');
+sql("SELECT stop_point_disarm('flush-uploaded')");
+sql('SELECT skyvault_stat_amplification_reset()');
+is(pressure(), 'none|0|0', 'counts begin anew');
+$waiter->quit;
+$node->stop;
+done_testing();
