@@ -30,7 +30,9 @@ typedef struct StoreS3V2Options
 	const char *prefix;			/* of all names; "" or "a/b", without a slash at the end */
 	S3CredentialsProvider *credentials; /* the store's, if it could be opened: it closes them */
 	int			io_concurrency; /* requests at a time */
-	int			timeout_ms;		/* of a request, and of a call, where a StoreCall has none */
+	/* Where a StoreCall has none: for nothing to come or go, at most a third of the other; and for a call, beside
+	 * what its bytes take at 1 MB a second. */
+	int			timeout_ms;
 	int			deadline_ms;
 } StoreS3V2Options;
 

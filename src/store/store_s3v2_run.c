@@ -126,16 +126,16 @@ wait_for_some(S3V2Store *store, const S3V2Task *tasks, int ntasks, int running, 
 	store_wait(call, fds, nfds, (int) timeout_ms);
 }
 
-/* libs3 can end requests only all together: the others are tried again. */
+/* Ends those that have fallen silent.  libs3 can end requests only all together: the others are tried again. */
 static void
-end_overdue(S3V2Store *store, S3V2Task *tasks, int ntasks, int timeout_ms, uint64_t deadline_us)
+end_overdue(S3V2Store *store, S3V2Task *tasks, int ntasks, uint64_t silence_us, uint64_t deadline_us)
 {
 	uint64_t	now = store_now_us();
 
 	for (int i = 0; i < ntasks; i++)
 	{
 		if (tasks[i].phase == S3V2_RUNNING &&
-			(now >= tasks[i].started_us + (uint64_t) timeout_ms * 1000 || now >= deadline_us))
+			(now >= tasks[i].moved_us + silence_us || now >= deadline_us))
 		{
 			s3v2_drop_context(store);
 			return;
@@ -164,15 +164,30 @@ settle_answered(S3V2Task *tasks, int ntasks, uint64_t deadline_us, int *running,
 	return SV_OK;
 }
 
+/* How long all of it may take, beside what its bytes take at 1 MB a second. */
+static uint64_t
+time_limit_us(const S3V2Store *store, const S3V2Task *tasks, int ntasks, const StoreCall *call)
+{
+	int			deadline_ms = call != NULL && call->deadline_ms > 0 ? call->deadline_ms : store->deadline_ms;
+	uint64_t	limit_us = (uint64_t) deadline_ms * 1000;
+
+	for (int i = 0; i < ntasks; i++)
+		limit_us += tasks[i].bytes;
+	return limit_us;
+}
+
 static SvStatus
 run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreCall *call, SvError *err)
 {
-	int			timeout_ms = call != NULL && call->timeout_ms > 0 ? call->timeout_ms : store->timeout_ms;
-	int			deadline_ms = call != NULL && call->deadline_ms > 0 ? call->deadline_ms : store->deadline_ms;
-	uint64_t	deadline_us = store_now_us() + (uint64_t) deadline_ms * 1000;
+	uint64_t	limit_us = time_limit_us(store, tasks, ntasks, call);
+	uint64_t	deadline_us = store_now_us() + limit_us;
+	uint64_t	silence_us = (uint64_t) (call != NULL && call->timeout_ms > 0 ? call->timeout_ms : store->timeout_ms) * 1000;
 	int			running = 0;
 	int			left = ntasks;
 
+	/* so that there is time for another try */
+	if (silence_us > limit_us / 3)
+		silence_us = limit_us / 3;
 	while (left > 0)
 	{
 		SvStatus	status = store_check_cancel(call, tasks[0].name, err);
@@ -185,7 +200,7 @@ run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreC
 			return sv_fail(err, SV_NO_MEMORY, "out of memory");
 		if (store->context != NULL && store->library->runonce_request_context(store->context, &remaining) != S3StatusOK)
 			s3v2_drop_context(store);
-		end_overdue(store, tasks, ntasks, timeout_ms, deadline_us);
+		end_overdue(store, tasks, ntasks, silence_us, deadline_us);
 		status = settle_answered(tasks, ntasks, deadline_us, &running, &left, failed, call, err);
 		if (status != SV_OK)
 			return status;

@@ -64,6 +64,7 @@ on_data(int len, const char *data, void *state)
 	S3V2Task   *task = state;
 	uint64_t	room = task->read != NULL ? task->bytes - task->received : task->max_bytes - task->received;
 
+	task->moved_us = store_now_us();
 	if (len <= 0)
 		return S3StatusOK;
 	if ((uint64_t) len > room)
@@ -85,6 +86,7 @@ on_room(int size, char *buffer, void *state)
 	S3V2Task   *task = state;
 	int			used = 0;
 
+	task->moved_us = store_now_us();
 	while (used < size && task->part < task->nparts)
 	{
 		const SvSlice *part = &task->parts[task->part];
@@ -171,7 +173,7 @@ s3v2_task_begin(S3V2Task *task)
 		task->page->nobjects = 0;
 		task->page->names.len = 0;
 	}
-	task->started_us = store_now_us();
+	task->started_us = task->moved_us = store_now_us();
 	task->tries++;
 	/* before the call: it may be answered in it */
 	task->phase = S3V2_RUNNING;

@@ -84,6 +84,7 @@ typedef struct S3V2Task
 	int			tries;
 	uint64_t	retry_us;
 	uint64_t	started_us;
+	uint64_t	moved_us;		/* when something came or went last */
 	size_t		content_before; /* length of content before */
 	int			part;			/* of parts: what goes next */
 	size_t		part_offset;

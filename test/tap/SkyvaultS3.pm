@@ -116,7 +116,7 @@ sub signal
 	croak 'this server is not the test\'s own' unless grep { $_ eq $self->{dir} } @private;
 	foreach my $name (@names ? @names : qw(client.rgw osd.0 mon.a))
 	{
-		my $pid = slurp_file("$self->{dir}/run/$name.pid");
+		my ($pid) = slurp_file("$self->{dir}/run/$name.pid") =~ /(\d+)/;
 
 		kill($signal, $pid) == 1 or croak "$name: $!";
 		push @pids, $pid;
