@@ -132,8 +132,9 @@ s3_answer_parse(const S3Attempt *attempt, bool (*callback) (void *state, const c
 	return false;
 }
 
-bool
-s3_etag_is_md5(const S3Attempt *attempt, const char *etag)
+/* Whether an ETag is the MD5 of a body, as far as the answer tells. */
+static bool
+etag_is_md5(const S3Attempt *attempt, const char *etag)
 {
 	char		encryption[32];
 
@@ -383,25 +384,28 @@ keep_etag(S3Attempt *attempt)
 	op->content_length = attempt->http.content_length;
 }
 
-/* Whether what arrived is what was sent, if the store's ETag tells. */
-static S3Verdict
-judge_md5(S3Attempt *attempt, SvStatus *status, SvError *err)
+S3Verdict
+s3_check_md5(const S3Attempt *attempt, const uint8_t md5[S3_MD5_BYTES], SvStatus *status, SvError *err)
 {
 	S3Op	   *op = attempt->op;
 	char		hex[S3_MD5_HEX_BYTES];
 
-	if (attempt->md5_failed || !s3_md5_finish(attempt->md5, op->md5))
-	{
-		*status = s3_fail(attempt, NULL, SV_NO_MEMORY, "MD5 is not available", NULL, err);
-		return S3_FAIL;
-	}
-	s3_hex(op->md5, sizeof(op->md5), hex);
-	if (!s3_etag_is_md5(attempt, op->etag) || strcmp(op->etag, hex) == 0)
+	s3_hex(md5, S3_MD5_BYTES, hex);
+	if (!etag_is_md5(attempt, op->etag) || strcmp(op->etag, hex) == 0)
 		return S3_DONE;
 	*status = s3_fail(attempt, NULL, SV_IO, "the store has other bytes than were sent (by its ETag)",
 					  "Check what lies between this server and the store.", err);
 	/* On a condition it would now meet itself. */
 	return op->nextra > 0 ? S3_FAIL : S3_RETRY;
+}
+
+static S3Verdict
+judge_md5(S3Attempt *attempt, SvStatus *status, SvError *err)
+{
+	if (!attempt->md5_failed && s3_md5_finish(attempt->md5, attempt->op->md5))
+		return s3_check_md5(attempt, attempt->op->md5, status, err);
+	*status = s3_fail(attempt, NULL, SV_NO_MEMORY, "MD5 is not available", NULL, err);
+	return S3_FAIL;
 }
 
 S3Verdict

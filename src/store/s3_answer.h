@@ -42,7 +42,8 @@ extern bool s3_answer_parse(const S3Attempt *attempt,
 							bool (*callback) (void *state, const char *path, const char *text), void *state,
 							SvStatus *status, SvError *err);
 
-/* Whether an ETag is the MD5 of a body, as far as the answer tells; if not, it says nothing of the body. */
-extern bool s3_etag_is_md5(const S3Attempt *attempt, const char *etag);
+/* S3_DONE if what arrived is what was sent, of this MD5; or if the store's ETag does not tell. */
+extern S3Verdict s3_check_md5(const S3Attempt *attempt, const uint8_t md5[S3_MD5_BYTES],
+							  SvStatus *status, SvError *err);
 
 #endif							/* S3_ANSWER_H */

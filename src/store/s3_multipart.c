@@ -2,10 +2,11 @@
  * s3_multipart.c
  *		Initiate, parts at once, complete; or abort.
  *
- * Parts are sent with UNSIGNED-PAYLOAD, and MD5 is computed from what goes out:
- * the store computes it as well, for the part's ETag, and the two are compared.
- * Signing a SHA-256 would make both sides compute that too, to the same end, and
- * took a third of the throughput.
+ * Parts are sent with UNSIGNED-PAYLOAD, and their MD5 is compared with the ETag
+ * that the store computes.  Signing a SHA-256 would make both sides compute that
+ * too, to the same end, and took a third of the throughput.  The first answer has
+ * MD5 computed for as many parts as there are lanes (s3_md5_lanes.h), while the
+ * store is still at work on the others.
  */
 #include "store/s3_multipart.h"
 
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "store/s3_answer.h"
+#include "store/s3_md5_lanes.h"
 #include "store/s3_put.h"
 #include "store/s3_read.h"
 #include "store/s3_xml.h"
@@ -90,14 +92,43 @@ free_body(S3Part *part)
 	part->slices = NULL;
 }
 
+/* MD5 of this part, and of those behind it whose bodies are there. */
+static void
+hash_parts(S3Part *part)
+{
+	S3Md5Lane	lanes[S3_MD5_LANES];
+	S3Part	   *hashed[S3_MD5_LANES];
+	int			n = 0;
+
+	for (; part != NULL && n < S3_MD5_LANES; part = part->next)
+	{
+		if (part->hashed || part->slices == NULL)
+			continue;
+		lanes[n] = (S3Md5Lane) {.parts = part->slices,.nparts = part->nslices};
+		hashed[n++] = part;
+	}
+	s3_md5_lanes(lanes, n);
+	for (int i = 0; i < n; i++)
+	{
+		memcpy(hashed[i]->op.md5, lanes[i].md5, S3_MD5_BYTES);
+		hashed[i]->hashed = true;
+	}
+}
+
 static S3Verdict
 check_part(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 {
-	if (op->etag[0] != '\0' && strpbrk(op->etag, "<>&") == NULL)
-		return S3_DONE;
-	*status = s3_fail(attempt, NULL, SV_IO, "the answer tells no ETag of the part",
-					  "Check the endpoint: it seems to be no S3 server.", err);
-	return S3_FAIL;
+	S3Part	   *part = op->state;
+
+	if (op->etag[0] == '\0' || strpbrk(op->etag, "<>&") != NULL)
+	{
+		*status = s3_fail(attempt, NULL, SV_IO, "the answer tells no ETag of the part",
+						  "Check the endpoint: it seems to be no S3 server.", err);
+		return S3_FAIL;
+	}
+	if (!part->hashed)
+		hash_parts(part);
+	return s3_check_md5(attempt, op->md5, status, err);
 }
 
 SvStatus
@@ -115,10 +146,11 @@ s3_multipart_add(S3Multipart *multipart, SvSlice *slices, int nslices, uint8_t *
 	}
 	part->number = ++multipart->nparts;
 	part->slices = slices;
+	part->nslices = nslices;
 	part->copy = copy;
 	part->op = (S3Op) {
 		.operation = STORE_PUT,.method = HTTP_PUT,.name = multipart->name,.query = part->query,.body = slices,
-		.nbody = nslices,.payload_sha256 = S3_UNSIGNED,.want_md5 = true,.check = check_part
+		.nbody = nslices,.payload_sha256 = S3_UNSIGNED,.check = check_part,.state = part
 	};
 	for (int i = 0; i < nslices; i++)
 		multipart->bytes += slices[i].len;
@@ -132,11 +164,26 @@ s3_multipart_add(S3Multipart *multipart, SvSlice *slices, int nslices, uint8_t *
 }
 
 void
-s3_multipart_trim(S3Multipart *multipart)
+s3_multipart_trim(S3Multipart *multipart, size_t part_bytes, uint8_t **spare)
 {
-	for (S3Part *part = multipart->first; part != NULL; part = part->next)
-		if (part->op.run_state == S3_ENDED)
-			free_body(part);
+	bool		in_order = true;
+
+	if (multipart->untrimmed == NULL)
+		multipart->untrimmed = multipart->first;
+	for (S3Part *part = multipart->untrimmed; part != NULL; part = part->next)
+	{
+		in_order = in_order && part->op.run_state == S3_ENDED;
+		if (in_order)
+			multipart->untrimmed = part;
+		if (part->op.run_state != S3_ENDED || part->copy == NULL)
+			continue;
+		if (*spare == NULL && part->slices[0].len == part_bytes)
+		{
+			*spare = part->copy;
+			part->copy = NULL;
+		}
+		free_body(part);
+	}
 }
 
 static void
@@ -151,7 +198,7 @@ free_multipart(S3Multipart *multipart)
 		free(part->query);
 		free(part);
 	}
-	multipart->last = NULL;
+	multipart->last = multipart->untrimmed = NULL;
 	free(multipart->upload_id);
 	multipart->upload_id = NULL;
 }

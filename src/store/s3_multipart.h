@@ -14,7 +14,9 @@ typedef struct S3Part
 	int			number;			/* from 1 */
 	char	   *query;
 	SvSlice    *slices;			/* its body */
+	int			nslices;
 	uint8_t    *copy;			/* that body, if it is this part's; NULL: the caller's */
+	bool		hashed;			/* op.md5 is known */
 } S3Part;
 
 typedef struct S3Multipart
@@ -25,6 +27,7 @@ typedef struct S3Multipart
 	S3Batch		batch;
 	S3Part	   *first;			/* by number */
 	S3Part	   *last;
+	S3Part	   *untrimmed;		/* all before have been trimmed */
 	int			nparts;
 	uint64_t	bytes;
 } S3Multipart;
@@ -36,8 +39,11 @@ extern SvStatus s3_multipart_begin(S3Multipart *multipart, S3Store *store, const
 /* Queues a part; it takes over slices and copy (malloc'd; copy may be NULL), in any case. */
 extern SvStatus s3_multipart_add(S3Multipart *multipart, SvSlice *slices, int nslices, uint8_t *copy, SvError *err);
 
-/* Frees what parts that have gone up do not need any more. */
-extern void s3_multipart_trim(S3Multipart *multipart);
+/*
+ * Frees what parts that have gone up do not need any more.  If *spare is NULL, it
+ * gets the copy of one of them that has part_bytes, for the next part.
+ */
+extern void s3_multipart_trim(S3Multipart *multipart, size_t part_bytes, uint8_t **spare);
 
 /* Waits for all parts and makes the object of them.  Ends the upload either way. */
 extern SvStatus s3_multipart_finish(S3Multipart *multipart, const StoreCall *call, SvError *err);

@@ -28,6 +28,8 @@ typedef struct S3Upload
 	uint8_t    *part;			/* what is collected */
 	size_t		part_len;
 	size_t		part_room;
+	uint8_t    *spare;			/* of spare_room: memory of a part that has gone up */
+	size_t		spare_room;
 	size_t		unpushed;		/* bytes appended since parts last went on */
 } S3Upload;
 
@@ -57,6 +59,14 @@ make_part(S3Upload *upload, SvError *err)
 {
 	upload->part_room = next_part_bytes(upload);
 	upload->part_len = 0;
+	if (upload->spare != NULL && upload->spare_room == upload->part_room)
+	{
+		upload->part = upload->spare;
+		upload->spare = NULL;
+		return SV_OK;
+	}
+	free(upload->spare);
+	upload->spare = NULL;
 	upload->part = malloc(upload->part_room);
 	return upload->part != NULL ? SV_OK
 		: sv_fail(err, SV_NO_MEMORY, "out of memory: a part of object \"%s\"", upload->base.name);
@@ -94,7 +104,9 @@ push(S3Upload *upload, const StoreCall *call, SvError *err)
 	do
 		status = s3_batch_step(batch, call, s3_batch_pending(batch) > PARTS_AHEAD ? STEP_MS : 0, err);
 	while (status == SV_OK && s3_batch_pending(batch) > PARTS_AHEAD);
-	s3_multipart_trim(&upload->multipart);
+	if (upload->spare == NULL)
+		upload->spare_room = next_part_bytes(upload);
+	s3_multipart_trim(&upload->multipart, upload->spare_room, &upload->spare);
 	return status;
 }
 
@@ -138,6 +150,7 @@ static void
 free_upload(S3Upload *upload)
 {
 	free(upload->part);
+	free(upload->spare);
 	free(upload);
 }
 

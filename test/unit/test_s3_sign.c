@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "store/s3_md5_lanes.h"
 #include "store/s3_sign.h"
 
 #define HOST {"host", "example.amazonaws.com"}
@@ -174,6 +175,41 @@ test_small_things(void)
 	free(path);
 }
 
+/* Bodies of all lengths around a block, in one piece and in several, against OpenSSL's. */
+static void
+test_md5_lanes(void)
+{
+	enum { ROUNDS = 60 };
+	static uint8_t bytes[4096];
+	bool		same = true;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t) (i * 2654435761u >> 11);
+	for (int round = 0; round < ROUNDS; round++)
+	{
+		int			n = 1 + round % S3_MD5_LANES;
+		S3Md5Lane	lanes[S3_MD5_LANES] = {0};
+		SvSlice		parts[S3_MD5_LANES][3];
+		uint8_t		expected[S3_MD5_BYTES];
+
+		for (int i = 0; i < n; i++)
+		{
+			size_t		len = (size_t) (round < 20 ? round * 7 + i : (round * 977 + i * 331) % 3000);
+			size_t		cut = len * (size_t) (round % 4) / 4;
+
+			parts[i][0] = sv_slice(bytes + i, cut);
+			parts[i][1] = sv_slice(NULL, 0);
+			parts[i][2] = sv_slice(bytes + i + cut, len - cut);
+			lanes[i].parts = parts[i];
+			lanes[i].nparts = 3;
+		}
+		s3_md5_lanes(lanes, n);
+		for (int i = 0; i < n; i++)
+			same = same && s3_md5(parts[i], 3, expected) && memcmp(expected, lanes[i].md5, S3_MD5_BYTES) == 0;
+	}
+	CHECK(same, "MD5 of several bodies side by side");
+}
+
 static void
 test_refusals(void)
 {
@@ -202,6 +238,7 @@ main(void)
 {
 	test_vectors();
 	test_small_things();
+	test_md5_lanes();
 	test_refusals();
 	return unit_done();
 }
