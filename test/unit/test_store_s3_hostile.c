@@ -33,9 +33,11 @@ test_request(void)
 static void
 test_one_recovery(const char *name, const ScriptAnswer *answers, int n)
 {
+	StoreS3Options options = usual;
 	Case		c;
 
-	open_case(&c, answers, n, false, usual);
+	options.max_retries = 4;
+	open_case(&c, answers, n, false, options);
 	CHECK(read_some(&c) == SV_OK && strcmp(c.read, "12345678") == 0 && c.requests[STORE_GET] == n &&
 		  c.retries == n - 1 && c.script->nrequests == n, name);
 	close_case(&c);
@@ -62,6 +64,7 @@ test_recoveries(void)
 	};
 	static const ScriptAnswer ranges[] = {
 		{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-8/100", "12345678", THEN_KEEP, false},
+		{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-7/100", "12345678", THEN_KEEP, false},
 		{"HTTP/1.1 206 Partial Content", "12345678", THEN_KEEP, false},
 		{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-8/100", "123456789", THEN_KEEP, false}, GOOD
 	};

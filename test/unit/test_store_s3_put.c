@@ -169,7 +169,8 @@ test_multipart(void)
 		  strstr(c.script->bodies[5], "<Part><PartNumber>3</PartNumber><ETag>\"p3\"</ETag></Part>") != NULL,
 		  "that are put together on condition");
 	close_case(&c);
-	CHECK(put_large(wrong_part, COUNT(wrong_part), SV_OK, &c) == 7 && c.retries == 1, "a part's wrong ETag is noticed");
+	CHECK(put_large(wrong_part, COUNT(wrong_part), SV_OK, &c) == 7 && c.retries == 1 &&
+		  strstr(c.script->heads[3], "?partNumber=1&") != NULL, "a part's wrong ETag is noticed");
 	close_case(&c);
 	CHECK(put_large(late_error, COUNT(late_error), SV_OK, &c) == 7 && c.retries == 1, "an error behind a 200");
 	close_case(&c);
