@@ -258,7 +258,7 @@ define_store_settings(void)
 
 	DefineCustomIntVariable("skyvault.store_timeout",
 							"Longest time one request to a remote store may take.",
-							"Background work gives up after ten times as long, tries included.",
+							"Of a query with its tries; twice that for flushes, ten times for compactions.",
 							&setting_store_timeout_ms,
 							30000, 100, 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);

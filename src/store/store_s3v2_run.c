@@ -181,7 +181,8 @@ run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreC
 {
 	uint64_t	limit_us = time_limit_us(store, tasks, ntasks, call);
 	uint64_t	deadline_us = store_now_us() + limit_us;
-	uint64_t	silence_us = (uint64_t) (call != NULL && call->timeout_ms > 0 ? call->timeout_ms : store->timeout_ms) * 1000;
+	int			timeout_ms = call != NULL && call->timeout_ms > 0 ? call->timeout_ms : store->timeout_ms;
+	uint64_t	silence_us = (uint64_t) timeout_ms * 1000;
 	int			running = 0;
 	int			left = ntasks;
 

@@ -14,6 +14,16 @@ my $node = new_server('main', settings => "skyvault.store_timeout = 1h\nskyvault
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
+# DROP DATABASE waits until every process has taken part in a barrier.
+sub drop_another_database
+{
+	my $session = session($node);
+
+	$session->run('CREATE DATABASE dropped');
+	$session->run('DROP DATABASE dropped');
+	return $session->quit;
+}
+
 # Waits until a query, or a worker, waits for the store.
 sub await_waits
 {
@@ -46,8 +56,7 @@ my $since = sql('SELECT since FROM skyvault_store_waits');
 is(sql('SELECT pg_sleep(0.3); SELECT since FROM skyvault_store_waits') =~ s/^\n//r, $since, 'which stays');
 
 # A statement that waits takes part in barriers: another database can be dropped.
-sql('CREATE DATABASE dropped');
-sql('DROP DATABASE dropped');
+drop_another_database();
 pass('DROP DATABASE of another database does not wait for it');
 is(sql('SELECT count(*) FROM skyvault_store_waits'), 1, 'it still waits then');
 
@@ -67,8 +76,7 @@ ok(await_waits('query'), 'a batch waits');
 my $second = session($node);
 $second->send(q{SELECT skyvault_get('kv', 'k1')});
 my $second_pid = $second->pid;
-sql('CREATE DATABASE dropped');
-sql('DROP DATABASE dropped');
+drop_another_database();
 pass('nor is who waits for the same block in the way of a barrier');
 sql("SELECT pg_cancel_backend($second_pid)");
 like(($second->receive)[1], qr/57014/, 'who waits for the same block can be cancelled');
@@ -85,8 +93,7 @@ ok(await_waits('worker'), 'a flush waits for the store');
 is(sql(q{SELECT skyvault_get('kv', 'k1')}), 'new', 'what is not flushed is readable');
 sql(q{SELECT mirror_put('kv', 'k3', 'newer')});
 pass('and writes go on');
-sql('CREATE DATABASE dropped');
-sql('DROP DATABASE dropped');
+drop_another_database();
 pass('a flush is in no barrier\'s way');
 sql('SELECT pg_cancel_backend(' . $session->pid . ')');
 like(($session->receive)[1], qr/57014/, 'who asked for the flush can be cancelled');

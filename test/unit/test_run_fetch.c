@@ -475,7 +475,9 @@ test_read_ahead(void)
 	run_scan_close(&scan);
 	fetcher = make_fetcher(&fetch);
 	fetcher.ahead_bytes = 8 * 1024 * 1024;
-	CHECK(blocks * SST_FRAME_BYTES > BLOCK_CACHE_MIN_BYTES && scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) && n == blocks &&
+	CHECK(blocks * SST_FRAME_BYTES > BLOCK_CACHE_MIN_BYTES &&
+		  scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) &&
+		  n == blocks &&
 		  fetch.ranges < blocks * 11 / 10, "in a small cache, what was read ahead is there when the scan comes to it");
 	fetcher = make_fetcher(&fetch);
 	fetcher.ahead_bytes = 8 * 1024 * 1024;
