@@ -180,10 +180,8 @@ check_outsider(const Applier *applier, int number, const LsmItem *outsider)
 		if (is_passed(job, merge, &source, outsider))
 			return "a run of the same keys would be passed";
 	}
-	if (merge->level == 0 || outsider->run->level != merge->level)
+	if (merge->is_move || merge->level == 0 || outsider->run->level != merge->level)
 		return NULL;
-	if (merge->is_move)
-		return lsm_range_overlaps(&merge->range, outsider->part) ? "a run overlaps one that moves" : NULL;
 	for (int i = 0; i < result->noutputs; i++)
 	{
 		if (result->outputs[i].merge == number &&

@@ -339,7 +339,7 @@ note_garbage(Chooser *chooser, const LsmView *view, SvError *err)
 		double		share = lsm_item_garbage(view, item, chooser->question->expired_before);
 		double		tombstones = (double) part->tombstones / (double) (part->entries > 0 ? part->entries : 1);
 
-		if (item->run->tier == LSM_WAL || item->busy)
+		if (item->run->tier == LSM_WAL)
 			continue;
 		if (share > 0 && share >= threshold)
 		{

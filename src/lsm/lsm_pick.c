@@ -82,15 +82,14 @@ close_level0(Pick *pick)
 	int			first;
 	int			n = lsm_view_level(pick->view, 0, &first);
 
-	/* Newest first: what is added here is looked at before those that are older than it. */
+	/* Newest first: what overlaps further on is older, and looked at in its turn when it is added. */
 	for (int i = first; i < first + n; i++)
 	{
 		if (!pick->in[i])
 			continue;
 		for (int j = i + 1; j < first + n; j++)
 		{
-			if (!pick->in[j] && lsm_item_before(&items[i], &items[j]) &&
-				lsm_parts_overlap(items[i].part, items[j].part))
+			if (!pick->in[j] && lsm_parts_overlap(items[i].part, items[j].part))
 				pick_add(pick, j);
 		}
 	}
@@ -196,39 +195,25 @@ is_worth_moving(const LsmView *view, const LsmItem *item)
 	return item->bytes >= view->settings->run_bytes / 4;
 }
 
-/* Whether the moved ones and this one are disjoint. */
-static bool
-is_apart(const Pick *moves, int i)
-{
-	const LsmView *view = moves->view;
-
-	for (int j = 0; j < view->nitems; j++)
-	{
-		if (moves->in[j] && lsm_parts_overlap(view->items[j].part, view->items[i].part))
-			return false;
-	}
-	return true;
-}
-
-/* Those that go to level 1 as they are, oldest first; each is a plan of its own. */
+/*
+ * Those that go to level 1 as they are, oldest first; each is a plan of its
+ * own.  They are disjoint: one that overlaps an older run is not alone.
+ */
 static SvStatus
 pick_level0_moves(LsmPicker *picker, const LsmView *view, int64_t up_to_seq, SvError *err)
 {
-	Pick		moves;
 	Pick		one;
+	int			nmoves = 0;
 	int			first;
 	int			n = lsm_view_level(view, 0, &first);
-	SvStatus	status = pick_init(&moves, view, picker->arena, err);
+	SvStatus	status = pick_init(&one, view, picker->arena, err);
 
-	if (status == SV_OK)
-		status = pick_init(&one, view, picker->arena, err);
 	for (int i = first + n - 1; i >= first && status == SV_OK; i--)
 	{
 		const LsmItem *item = &view->items[i];
 
 		if (item->run->seq_lo > up_to_seq || !is_worth_moving(view, item) ||
-			!may_move(picker, view, item) || !is_apart(&moves, i) ||
-			moves.n == picker->question->settings->max_inputs)
+			!may_move(picker, view, item) || nmoves == picker->question->settings->max_inputs)
 			continue;
 		pick_clear(&one);
 		pick_add(&one, i);
@@ -236,7 +221,7 @@ pick_level0_moves(LsmPicker *picker, const LsmView *view, int64_t up_to_seq, SvE
 		add_overlapping(&one, 1);
 		if (one.n > 1 || !is_feasible(picker, &one, 1))
 			continue;
-		pick_add(&moves, i);
+		nmoves++;
 		status = plan_pick(picker, &one, 1, true, err);
 	}
 	return status;

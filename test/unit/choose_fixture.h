@@ -27,12 +27,12 @@ text_slice(const char *text)
 	return sv_slice(text, strlen(text));
 }
 
-/* The key at *text, up to one of - / * ; blank or the end. */
+/* The key at *text, up to one of - % / * ; blank or the end. */
 static inline SvSlice
 spec_key(const char **text)
 {
 	char	   *key = spec_keys + spec_keys_used;
-	size_t		len = strcspn(*text, "-/*; ");
+	size_t		len = strcspn(*text, "-%/*; ");
 
 	if (spec_keys_used + len > sizeof(spec_keys))
 		abort();
@@ -53,7 +53,7 @@ spec_number(const char **text)
 	return (int) number;
 }
 
-/* A part: TABLE:MIN-MAX, /TOMBSTONES and *EXPIRING@FIRST-LAST if there are any; 10 entries. */
+/* A part: TABLE:MIN-MAX, %ENTRIES if not 10, /TOMBSTONES and *EXPIRING@FIRST-LAST if there are any. */
 static inline void
 spec_part(const char **text, LsmPart *part)
 {
@@ -65,6 +65,8 @@ spec_part(const char **text, LsmPart *part)
 	part->min_key = spec_key(text);
 	(*text)++;
 	part->max_key = spec_key(text);
+	if (**text == '%')
+		part->entries = (uint64_t) spec_number(text);
 	if (**text == '/')
 		part->tombstones = (uint64_t) spec_number(text);
 	if (**text == '*')

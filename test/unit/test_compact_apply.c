@@ -44,8 +44,12 @@ typedef struct Case
 #define WAL_JOB "w: 1 2 3 | 1 b0 1-2: 2 1 | 2 b0 1-3: 3 2 1"
 #define LEVEL_BEFORE "1 l1 5-6 1:c-m #1001; 2 l2 1-3 1:b-d; 3 l2 1-4 1:m-n"
 #define LEVEL_JOB "l: 1 2 3 | 1 l2 1-6: 1 2 3"
-#define LOAD_BEFORE "1 b0 5-5 1:a-f; 2 b0 6-6 1:c-m; 3 b0 7-7 1:b-d"
-#define LOAD_JOB "b: 1 2 3 | 1 l1 5-7: 3 2 1"
+#define LOAD_BEFORE "11 b0 5-5 1:a-f; 12 b0 6-6 1:c-m; 13 b0 7-7 1:b-d"
+#define LOAD_JOB "b: 11 12 13 | 1 l1 5-7: 13 12 11"
+#define GAP_BEFORE "1 b0 11-11 #10 1:a-b; 2 b0 12-12 #10 1:e-f; 3 b0 13-13 #10 1:x-y"
+#define GAP_JOB "b: 1 2 3 | 1 l1 11-13: 3 2 1"
+#define SPLIT_BEFORE "1 w0 1-1 1:a-m; 2 b0 2-2 1:a-z; 3 w0 3-3 1:a-m 2:a-b; 4 w0 4-4 2:c-d"
+#define SPLIT_JOB "w: 1 3 4 | 1 b0 3-3: 3 !a-m | 1 b0 1-1: 1 | 2 b0 3-4: 4 3"
 #define MOVE_BEFORE "1 l1 5-5 1:c-m #1001; 2 l2 1-3 1:n-o"
 #define MOVE_JOB "l: 1 | 1 l2 5-5: 1 move"
 #define FULL_BEFORE "1 l1 5-5 1:c-m; 2 l3 1-3 1:d-e"
@@ -104,6 +108,10 @@ static const Case cases[] = {
 		"1 w0 1-1 1:b-m 2:c-d; 2 w0 2-2 1:b-z 2:a-z; 3 w0 3-3 2:a-b", NULL
 	},
 	{
+		"an input has other entries", WAL_BEFORE, WAL_JOB, {{0, "a", "m"}, {1, "a", "z"}},
+		"1 w0 1-1 1:a-m%9 2:c-d; 2 w0 2-2 1:b-z 2:a-z; 3 w0 3-3 2:a-b", NULL
+	},
+	{
 		"an input has other sequences", WAL_BEFORE, WAL_JOB, {{0, "a", "m"}, {1, "a", "z"}},
 		"1 w0 0-1 1:a-m 2:c-d; 2 w0 2-2 1:b-z 2:a-z; 3 w0 3-3 2:a-b", NULL
 	},
@@ -137,18 +145,36 @@ static const Case cases[] = {
 		LEVEL_BEFORE "; 9 l2 2-2 1:x-z; 10 l1 2-2 1:n-z; 11 l3 0-0 1:a-z", "-1 -2 -3 +0 tables 1"
 	},
 	{
-		"level 0", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}}, NULL, "-1 -2 -3 +0 tables 1"
+		"level 0", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}}, NULL, "-11 -12 -13 +0 tables 1"
 	},
 	{
 		"an older run of level 0 that the choice knew nothing of", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}},
-		"1 b0 5-5 1:a-f; 2 b0 6-6 1:c-m; 3 b0 7-7 1:b-d; 0 b0 4-4 1:f-g", NULL
+		LOAD_BEFORE "; 4 b0 4-4 1:f-g", NULL
 	},
 	{
-		"a newer one", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}}, LOAD_BEFORE "; 9 b0 8-8 1:a-z", "-1 -2 -3 +0 tables 1"
+		"a newer one", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}}, LOAD_BEFORE "; 99 b0 8-8 1:a-z",
+		"-11 -12 -13 +0 tables 1"
 	},
 	{
 		"one that was made since of what was apart", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}},
-		LOAD_BEFORE "; 9 b0 2-4 1:a-z", "-1 -2 -3 +0 tables 1"
+		LOAD_BEFORE "; 99 b0 2-4 1:a-z", "-11 -12 -13 +0 tables 1"
+	},
+	{
+		"an output over a gap that has been filled", GAP_BEFORE, GAP_JOB, {{0, "a", "y"}},
+		GAP_BEFORE "; 9 l1 0-0 1:m-n", NULL
+	},
+	{
+		"outputs beside it", GAP_BEFORE, GAP_JOB, {{0, "a", "f"}, {0, "x", "y"}},
+		GAP_BEFORE "; 9 l1 0-0 1:m-n", "-1 -2 -3 +0 +1 tables 1"
+	},
+	{
+		"stretches of a table", SPLIT_BEFORE, SPLIT_JOB, {{0, "a", "m"}, {1, "a", "m"}, {2, "a", "d"}},
+		NULL, "-1 -3 -4 +0 +1 +2 tables 1 2"
+	},
+	{
+		"stretches of a table that is locked", SPLIT_BEFORE, SPLIT_JOB,
+		{{0, "a", "m"}, {1, "a", "m"}, {2, "a", "d"}},
+		NULL, "-4 3:w0(1) +2 unused 0 1 tables 2 left 1",.locked = 1
 	},
 	{
 		"a move", MOVE_BEFORE, MOVE_JOB, {{0}}, NULL, "1:l2(1) tables 1",.moves = true

@@ -226,6 +226,32 @@ static const Case cases[] = {
 		"b: 1 2 | 1 l1 11-12: 2 1", {BASE}
 	},
 
+	{
+		"a target of another table does not hold back",
+		"1 b0 11-11 1:a-m; 2 b0 12-12 1:c-z; 3 b0 13-13 1:b-d",
+		"b: 1 2 3 | 1 l1 11-13: 3 2 1", {BASE,.trivial_moves = false},.target = {2, 1, RANGE("m", "p")}
+	},
+	{
+		"one that ends where the job begins does",
+		"1 b0 11-11 1:a-m; 2 b0 12-12 1:c-z; 3 b0 13-13 1:b-d",
+		NULL, {BASE},.target = {1, 1, RANGE("A", "a")}
+	},
+	{
+		"a WAL run is nothing to begin with",
+		"1 w0 1-1 1:x-z 2:a-z; 2 b0 2-2 1:c-d; 3 b0 3-3 1:c-f; 4 b0 4-4 1:c-d",
+		"b: 2 3 4 | 1 l1 2-4: 4 3 2", {BASE,.trivial_moves = false}
+	},
+	{
+		"claimed buffer runs do not count",
+		"1 b0 1-1 1:a-b; 2 b0 2-2 1:c-d; 3 b0 3-3 1:c-d",
+		NULL, {BASE},.busy = {1}
+	},
+	{
+		"dead parts are consumed with the table's, in order",
+		"1 w0 11-11 1:a-k 2:a-z 3:a-b; 2 b0 12-12 1:c-d",
+		"b: 1(1 3) 2 | 1 l1 11-12: 2 1", {BASE},.tables = {1, 2},.by_hand = {1, false, 12}
+	},
+
 	/* moves */
 	{
 		"runs that overlap nothing move",
@@ -332,6 +358,12 @@ static const Case cases[] = {
 		NULL, {BASE},.target = {1, 2, RANGE("m", "n")}
 	},
 
+	{
+		"claimed runs of a level do not count",
+		"1 l1 5-5 #900 1:a-c; 2 l1 3-3 1:d-f",
+		NULL, {BASE},.busy = {1}
+	},
+
 	/* garbage */
 	{
 		"a run that is mostly expired is rewritten",
@@ -389,6 +421,27 @@ static const Case cases[] = {
 		NULL, {BASE},.expired_before = 150,.busy = {1}
 	},
 
+	{
+		"not where another job writes",
+		"1 l2 5-5 1:a-m*10@1-2",
+		NULL, {BASE},.expired_before = 150,.target = {1, 2, RANGE("m", "n")}
+	},
+	{
+		"one key is enough for tombstones to hide something",
+		"1 l2 5-5 1:a-m/6; 2 l4 1-1 1:m-z",
+		"l: 1 | 1 l3 5-5: 1 move", {BASE}
+	},
+	{
+		"it is the run with the tombstones that goes down",
+		"1 l2 5-5 1:a-m/6; 2 l4 1-1 1:c-d; 3 l2 1-1 1:n-z",
+		"l: 1 | 1 l3 5-5: 1 move", {BASE}
+	},
+	{
+		"not below the bottom",
+		"1 l2 5-5 1:a-m/6; 2 l4 1-1 1:c-d",
+		NULL, {BASE,.bottom_level = 2}
+	},
+
 	/* what is due most */
 	{
 		"the larger debt first",
@@ -441,6 +494,16 @@ static const Case cases[] = {
 		"to a level that it fits in",
 		"2 b0 12-12 #400 1:c-d; 3 l1 5-5 #601 1:d-e",
 		"f: 2 3 | 1 l2 5-12: 2 3", {BASE},.by_hand = {1, true, 12}
+	},
+	{
+		"even if it is just full then",
+		"2 b0 12-12 #400 1:c-d; 3 l1 5-5 #600 1:d-e",
+		"f: 2 3 | 1 l1 5-12: 2 3", {BASE},.by_hand = {1, true, 12}
+	},
+	{
+		"what has come since has its garbage",
+		"2 l1 13-13 1:a-c/1",
+		NULL, {BASE},.by_hand = {1, true, 12}
 	},
 	{
 		"not below the bottom",
@@ -539,9 +602,59 @@ check_case(const Case *c)
 	lsm_forest_free(forest);
 }
 
+/* What a job says of itself, and what it keeps others from. */
+static void
+test_fields(void)
+{
+	static const LsmSettings of_vault = {BASE,.run_bytes = 1};
+	static const LsmSettings of_table = {BASE,.run_bytes = 777};
+	LsmForest  *forest = spec_forest("1 l1 5-5 #700 1:a-c; 2 l1 3-3 #300 1:m-n; 3 l2 1-1 #50 1:m-p", NULL);
+	LsmTable	tables[1] = {{1, &of_table}};
+	LsmClaim	claim;
+	LsmQuestion question = {
+		.forest = forest,.settings = &of_vault,.ntables = 1,.tables = tables,.claims = &claim,
+		.expired_before = INT64_MIN,.alloc = &sv_malloc_alloc
+	};
+	LsmJob	   *job;
+	LsmJob	   *other;
+	SvError		err;
+
+	CHECK(lsm_choose(&question, &job, &err) == SV_OK && job->input_bytes == 0 && job->newest_run_id == 3 &&
+		  strcmp(job->reason, "level 1 has 1000 bytes") == 0, "a move reads nothing");
+	CHECK(lsm_job_claim(job, &claim, &err) == SV_OK && claim.nruns == 1 && claim.run_ids[0] == 1 &&
+		  claim.ntargets == 1 && claim.targets[0].table_id == 1 && claim.targets[0].level == 2 &&
+		  sv_slice_equal(claim.targets[0].range.low, text_slice("a")) &&
+		  sv_slice_equal(claim.targets[0].range.high, text_slice("c")), "it claims its run and where it goes");
+	lsm_job_free(job);
+	lsm_forest_free(forest);
+
+	question.forest = forest = spec_forest("1 l1 5-5 #100 1:a-c; 2 l1 3-3 #1200 1:m-n; 3 l2 1-1 #50 1:m-p; "
+										   "4 l2 1-1 #500 1:b-b; 5 w0 9-9 2:a-b", NULL);
+	CHECK(lsm_choose(&question, &job, &err) == SV_OK && job->kind == LSM_JOB_REMOVE, "dead runs first");
+	lsm_job_free(job);
+	lsm_forest_free(forest);
+
+	question.forest = forest = spec_forest("1 l1 5-5 #100 1:a-c; 2 l1 3-3 #1200 1:m-n; 3 l2 1-1 #50 1:m-p; "
+										   "4 l2 1-1 #500 1:b-b; 5 w0 9-9 1:a-b", NULL);
+	CHECK(lsm_choose(&question, &job, &err) == SV_OK && job->input_bytes == 1250 &&
+		  job->merges[0].bytes == 1250 && job->merges[0].run_bytes == 777 && job->newest_run_id == 5,
+		  "what a merge reads, and how it cuts");
+	lsm_job_free(job);
+	lsm_forest_free(forest);
+
+	question.forest = forest = spec_forest("1 w0 1-1 1:a-c; 2 w0 2-2 1:b-d; 3 w0 3-3 1:a-b", NULL);
+	CHECK(lsm_choose(&question, &job, &err) == SV_OK && lsm_job_claim(job, &claim, &err) == SV_OK &&
+		  claim.nruns == 3 && claim.ntargets == 0, "where sequences keep order there is no target");
+	question.nclaims = 1;
+	CHECK(lsm_choose(&question, &other, &err) == SV_NOT_FOUND && other == NULL, "two jobs do not share runs");
+	lsm_job_free(job);
+	lsm_forest_free(forest);
+}
+
 int
 main(void)
 {
+	test_fields();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		check_case(&cases[i]);
 	return unit_done();

@@ -62,6 +62,7 @@ result_is_sound(const LsmJob *job, const LsmResult *result)
 
 		if (merge->is_move || output->run.nparts != 1 || part->table_id != merge->table_id ||
 			output->run.level != merge->level || output->run.tier != merge->tier ||
+			output->run.seq_lo != merge->seq_lo || output->run.seq_hi != merge->seq_hi ||
 			sv_slice_compare(part->min_key, merge->range.low) < 0 ||
 			sv_slice_compare(part->max_key, merge->range.high) > 0 || part->entries == 0)
 			return false;
