@@ -77,10 +77,13 @@ give_turn(VaultChore *chore, ForestVault *vault, VaultTurn *turn)
 	}
 	PG_CATCH();
 	{
-		error = worker_transaction_recover(context);
+		/* A failure that goes on is in the log once; each try is in skyvault.job. */
+		error = geterrcode() == turn->last_sqlstate ? worker_transaction_recover_silently(context) :
+			worker_transaction_recover(context);
 	}
 	PG_END_TRY();
 
+	turn->last_sqlstate = error != NULL ? error->sqlerrcode : 0;
 	turn->pause_s = error == NULL ? 0 : Min(Max(turn->pause_s * 2, 1), setting_retry_max_s);
 	if (error != NULL)
 	{

@@ -19,6 +19,7 @@ typedef struct VaultTurn
 	int32		vault_id;
 	int			pause_s;		/* after a failure; 0: the last turn went well */
 	TimestampTz retry_at;
+	int			last_sqlstate;	/* of the last turn; 0: it went well */
 	uint64		seen;			/* the chore's own */
 	TimestampTz due_at;			/* likewise */
 } VaultTurn;
