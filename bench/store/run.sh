@@ -64,12 +64,12 @@ load() {
 		-v "region=$SKYVAULT_S3_REGION" -v "key_id=$SKYVAULT_S3_ACCESS_KEY_ID" \
 		-v "secret=$SKYVAULT_S3_SECRET_ACCESS_KEY" -f "$bench/store/setup.sql" >/dev/null
 	for ((first = 1; first <= rows; first += 10000)); do
-		run_psql -c "SELECT bench_load('kv1k', $first, least($first + 9999, $rows), 512)" >/dev/null
+		run_psql -c "SELECT bench_load('kv1k', $first, least($first + 9999, $rows), 1024, 0)" >/dev/null
 	done
 	run_psql -c 'SELECT skyvault_flush()' >/dev/null
 	bytes_1k=$(run_psql -At -c 'SELECT sum(file_bytes) FROM skyvault.run')
 	for ((first = 1; first <= 10 * rows; first += 100000)); do
-		run_psql -c "SELECT bench_load('kv100', $first, least($first + 99999, 10 * $rows), 50)" >/dev/null
+		run_psql -c "SELECT bench_load('kv100', $first, least($first + 99999, 10 * $rows), 50, 50)" >/dev/null
 	done
 	run_psql -c 'SELECT skyvault_flush()' >/dev/null
 	bytes_100=$(($(run_psql -At -c 'SELECT sum(file_bytes) FROM skyvault.run') - bytes_1k))

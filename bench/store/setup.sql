@@ -1,5 +1,5 @@
 -- Tables in the bucket: kv1k with values of 1,024 bytes, kv100 with values of 100,
--- both in ascending keys, and functions that measure from inside the server.
+-- in ascending keys, and functions that measure from inside the server.
 -- psql variables: url, endpoint, region, key_id, secret, rows (of kv1k; kv100 has
 -- ten times as many).
 CREATE EXTENSION skyvault;
@@ -12,13 +12,13 @@ SELECT skyvault_create_table('kv100', 'bytea', 'bytea', 'vault');
 CREATE FUNCTION bench_key(i bigint) RETURNS text LANGUAGE sql IMMUTABLE
 	RETURN 'k' || lpad(i::text, 9, '0');
 
--- Half of a value does not compress.
-CREATE FUNCTION bench_load(rel regclass, first bigint, last bigint, half integer) RETURNS void LANGUAGE sql AS $$
+-- Values of which the first bytes do not compress, and the others do.
+CREATE FUNCTION bench_load(rel regclass, first bigint, last bigint, hard integer, easy integer) RETURNS void LANGUAGE sql AS $$
 	SELECT skyvault_multi_put(rel, array_agg(bench_key(i)::bytea), array_agg(value))
 	FROM generate_series(first, last) AS i,
-		 LATERAL (SELECT substring(string_agg(sha512((i * 100 + n)::text::bytea), '') FOR half)
-						 || decode(repeat('2a', half), 'hex') AS value
-				  FROM generate_series(1, (half + 63) / 64) AS n) AS v
+		 LATERAL (SELECT substring(string_agg(sha512((i * 100 + n)::text::bytea), '') FOR hard)
+						 || decode(repeat('2a', easy), 'hex') AS value
+				  FROM generate_series(1, (hard + 63) / 64) AS n) AS v
 $$;
 
 CREATE FUNCTION bench_gets() RETURNS bigint LANGUAGE sql AS $$
