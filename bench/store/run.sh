@@ -133,6 +133,6 @@ load
 measure
 write_results
 echo
-awk -f "$bench/store/store.awk" "$scratch/store.csv" | sed '2d; s/^| //; s/ |$//' | column -t -s '|'
+awk -f "$bench/store/store.awk" "$scratch/store.csv" | sed '2d; s/^| //; s/ |$//' | grep '|' | column -t -s '|'
 echo
 echo "written: $results/store.csv, store.md, store.png"
