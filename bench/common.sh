@@ -140,6 +140,24 @@ run_pgbench() {
 	[ -n "$rate" ] || die "pgbench printed no rate in $script"
 }
 
+# Runs one query over the binary protocol once, with arrays of table batch as its
+# parameter; sets rate.
+run_batch_client() {
+	local query=$1 round=$2 name
+	name=bench-$((++measurements))
+	PGAPPNAME=$name taskset -c "$cpu" "$scratch/batch_client" "$seconds" "$round" "$query" \
+		>"$scratch/pgbench.log" 2>&1 &
+	pgbench_pid=$!
+	pin_backend "$name"
+	if ! wait "$pgbench_pid"; then
+		cat "$scratch/pgbench.log" >&2
+		die "batch_client failed in: $query"
+	fi
+	pgbench_pid=
+	rate=$(sed -n 's/^tps = \([0-9.]*\) .*/\1/p' "$scratch/pgbench.log")
+	[ -n "$rate" ] || die "batch_client printed no rate for: $query"
+}
+
 # record WORK SYSTEM CLIENTS UNIT ROWS_PER_TRANSACTION
 record() {
 	printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" \

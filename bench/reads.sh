@@ -30,6 +30,12 @@ settings=("shared_buffers=${megabytes}MB" "skyvault.cache_size=${megabytes}MB" m
 . "$(dirname "$0")/common.sh"
 
 # ------------------------------------------------------------- preparations
+# Libpq of the client's own: its version does not matter.
+build_batch_client() {
+	cc -O2 -I"$("$PG_CONFIG" --includedir)" -I/usr/include/postgresql -o "$scratch/batch_client" "$bench/reads/batch_client.c" \
+		-L"$("$PG_CONFIG" --libdir)" -lpq || die "cannot build bench/reads/batch_client.c: libpq's development files are missing"
+}
+
 load() {
 	local first
 	echo "loading"
@@ -71,8 +77,36 @@ measure() {
 	done
 }
 
+# measure_binary QUERY_ON_PLAIN [WORK QUERY]...: the same of batches over the binary protocol.
+measure_binary() {
+	local plain=$1 round i
+	local works=() queries=()
+	shift
+	while [ $# -gt 0 ]; do
+		works+=("$1")
+		queries+=("$2")
+		shift 2
+	done
+	echo "${works[0]} and so on"
+	for ((round = 1; round <= runs; round++)); do
+		run_batch_client "$plain" "$round"
+		for i in "${!works[@]}"; do
+			record "${works[i]}" plain 1 keys/s 1000
+		done
+		for i in "${!works[@]}"; do
+			run_batch_client "${queries[i]}" "$round"
+			record "${works[i]}" skyvault 1 keys/s 1000
+		done
+	done
+}
+
+# shellcheck disable=SC2016
 measure_reads() {
 	local clients
+	measure_binary 'SELECT key, value FROM plain WHERE key = ANY ($1::bytea[])' \
+		"batch of 1000 binary; multi_get" "SELECT key, value FROM skyvault_multi_get('kv', \$1::bytea[])" \
+		"batch of 1000 binary; get_array" "SELECT skyvault_get_array('kv', \$1::bytea[])" \
+		"batch of 1000 binary; = ANY" 'SELECT key, value FROM kv WHERE key = ANY ($1::bytea[])'
 	measure "batch of 1000; multi_get" 1 keys/s 1000 reads-any-plain reads-multi_get \
 		"batch of 1000; get_array" reads-get_array "batch of 1000; = ANY" reads-any-skyvault
 	measure "batch of 1000 counted; multi_get" 1 keys/s 1000 reads-count-plain reads-count-multi_get \
@@ -105,6 +139,7 @@ write_results() {
 }
 
 begin
+build_batch_client
 load
 warm_up
 measure_reads
