@@ -451,6 +451,10 @@ test_read_ahead(void)
 		  fetch.calls == 6, "backward, between bounds, and not beyond");
 	fetcher = make_fetcher(&fetch);
 	fetcher.ahead_bytes = 8 * 1024 * 1024;
+	CHECK(scan_ahead(&caches, &run, &fetcher, 2, 30, false, UINT32_MAX, &n) && n == 29 && fetch.ranges == 29 &&
+		  fetch.calls == 5, "forward too");
+	fetcher = make_fetcher(&fetch);
+	fetcher.ahead_bytes = 8 * 1024 * 1024;
 	CHECK(scan_ahead(&caches, &run, &fetcher, 100, blocks - 1, false, 10, &n) && n == 10 && fetch.ranges == 15,
 		  "one that stops early has read less than twice as much");
 	fetcher = make_fetcher(&fetch);
