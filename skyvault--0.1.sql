@@ -450,6 +450,20 @@ COMMENT ON FUNCTION skyvault_gc(boolean, boolean, name)
 	IS 'deletes objects that nobody can need, and tells what holds the others back; sweep: looks for orphans; dry_run: only tells';
 REVOKE EXECUTE ON FUNCTION skyvault_gc(boolean, boolean, name) FROM PUBLIC;
 
+CREATE FUNCTION skyvault_verify(rel regclass, deep boolean DEFAULT false, OUT object text, OUT problem text,
+								OUT detail text) RETURNS SETOF record
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'skyvault_verify_table';
+COMMENT ON FUNCTION skyvault_verify(regclass, boolean)
+	IS 'compares a table''s runs with the registry; deep: reads all of them; a row for each problem';
+
+CREATE FUNCTION skyvault_verify_vault(vault name, deep boolean DEFAULT false, OUT object text, OUT problem text,
+									  OUT detail text) RETURNS SETOF record
+	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_verify_vault(name, boolean)
+	IS 'compares a vault''s catalogue with its store; deep: reads all of it; a row for each problem';
+
 CREATE FUNCTION skyvault_adopt(server name) RETURNS void
 	LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME';

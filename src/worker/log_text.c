@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "base/sv_hash.h"
+#include "base/sv_sealed.h"
 #include "forest/forest_sql.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
@@ -97,4 +98,28 @@ log_status_check(SvStatus status, const SvError *err)
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
 	pg_status_report(ERROR, err);
+}
+
+const char *
+log_check_object(ObjectStore *store, const StoreCall *call, const char *name, bool deep)
+{
+	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
+	StoreObject object;
+	SvBuffer	content;
+	SvSlice		lines;
+	SvStatus	status;
+	SvError		err;
+	bool		whole;
+
+	sv_buffer_init(&content, &alloc);
+	status = deep ? store_get_small(store, name, LOG_MAX_OBJECT_BYTES, &content, &object, call, &err) :
+		store_head(store, name, &object, call, &err);
+	if (status == SV_NOT_FOUND)
+		return "missing";
+	log_status_check(status, &err);
+	if (!deep)
+		return NULL;
+	whole = sv_sealed_open(sv_buffer_slice(&content), name, &lines, &err) == SV_OK;
+	sv_buffer_free(&content);
+	return whole ? NULL : "damaged";
 }

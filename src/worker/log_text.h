@@ -9,7 +9,11 @@
 #include "postgres.h"
 
 #include "base/sv_buffer.h"
+#include "store/object_store.h"
 #include "utils/uuid.h"
+
+/* Of the log or a snapshot: what one allocation may have. */
+#define LOG_MAX_OBJECT_BYTES ((size_t) 1024 * 1024 * 1024 - 1)
 
 extern char *log_uuid_text(const pg_uuid_t *uuid);
 
@@ -29,6 +33,12 @@ extern char **log_table_lines(int32 vault_id, bool with_floors, int *n, int64 *h
 
 /* What the sequences of the catalogue have reached, as JSON. */
 extern char *log_sequences(void);
+
+/*
+ * NULL, or what is wrong with an object of the log or a snapshot: "missing",
+ * or, if it is to be read as a whole, "damaged".
+ */
+extern const char *log_check_object(ObjectStore *store, const StoreCall *call, const char *name, bool deep);
 
 /* For what a store answers: raises it, cancellation as such. */
 extern void log_status_check(SvStatus status, const SvError *err);

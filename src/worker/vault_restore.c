@@ -27,7 +27,6 @@
 #include "worker/owner_object.h"
 #include "worker/restore_state.h"
 
-#define MAX_OBJECT_BYTES ((size_t) 1024 * 1024 * 1024)
 #define UUID_TEXT_LEN 36
 
 /* An epoch of the line. */
@@ -190,7 +189,7 @@ read_object(Restore *restore, const char *name, SvSlice *header, SvSlice *lines,
 
 	*alloc = pg_status_alloc(CurrentMemoryContext);
 	sv_buffer_init(&content, alloc);
-	status = store_get_small(restore->store, name, MAX_OBJECT_BYTES, &content, NULL, restore->call, &err);
+	status = store_get_small(restore->store, name, LOG_MAX_OBJECT_BYTES, &content, NULL, restore->call, &err);
 	if (status == SV_NOT_FOUND)
 		return false;
 	log_status_check(status, &err);

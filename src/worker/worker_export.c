@@ -40,7 +40,6 @@
 /* Of one object. */
 #define MAX_CHANGES "1000"
 #define MAX_CHANGE_BYTES (4 * 1024 * 1024)
-#define MAX_OBJECT_BYTES ((size_t) 1024 * 1024 * 1024)
 
 /* Counts what may have changed the definition of a table. */
 static uint64 definition_changes = 1;
@@ -188,7 +187,7 @@ accept_uploaded(ObjectStore *store, const ForestVault *vault, Piece *piece, cons
 	ForestRows	rows;
 
 	sv_buffer_init(&content, &alloc);
-	log_status_check(store_get_small(store, name, MAX_OBJECT_BYTES, &content, NULL,
+	log_status_check(store_get_small(store, name, LOG_MAX_OBJECT_BYTES, &content, NULL,
 									 forest_store_call(vault->server_oid, STORE_SNAPSHOT), &err), &err);
 	PG_STATUS_CHECK(sv_sealed_open(sv_buffer_slice(&content), name, &lines, &err), &err);
 	(void) sv_sealed_next(&lines, &line);

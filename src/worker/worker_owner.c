@@ -362,7 +362,8 @@ worker_owner_require(ForestVault *vault, ObjectStore *store)
 		report_not_owner(&row, row.reason);
 	if (row.exists && strcmp(row.state, "attached") == 0)
 		report_not_owner(&row, "It was restored to be read only.");
-	if (!row.exists || !row.same_start || strcmp(row.state, "owner") != 0)
+	/* A database that was copied in this start of the server was never taken by it. */
+	if (!row.exists || !row.same_start || !row.same_database || strcmp(row.state, "owner") != 0)
 		take_alone(vault, store);
 	else
 	{
