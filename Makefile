@@ -168,7 +168,7 @@ TEST_BUILD = ASSERTS=1 STOP_POINTS=1
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
 
-.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads
+.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads bench-living
 
 deps-build:
 	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
@@ -261,6 +261,9 @@ bench-engine:
 
 bench-reads: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/reads.sh
+
+bench-living: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/living/run.sh
 
 # ------------------------------------------------- benchmarks of a bucket
 # bench/store has one program that is ours and one that is bare.

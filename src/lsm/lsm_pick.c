@@ -233,7 +233,7 @@ pick_level0_moves(LsmPicker *picker, const LsmView *view, int64_t up_to_seq, SvE
  * and else what costs no more of level 1 than it brings.
  */
 static void
-grow_level0(const LsmPicker *picker, Pick *pick, Pick *trial)
+grow_level0(const LsmPicker *picker, Pick *pick, Pick *trial, bool wal_runs)
 {
 	int			first;
 	int			n = lsm_view_level(pick->view, 0, &first);
@@ -244,7 +244,7 @@ grow_level0(const LsmPicker *picker, Pick *pick, Pick *trial)
 		{
 			const LsmItem *item = &pick->view->items[i];
 
-			if (pick->in[i] || item->busy || item->run->tier == LSM_WAL ||
+			if (pick->in[i] || item->busy || (item->run->tier == LSM_WAL && !wal_runs) ||
 				(bool) overlapping != lsm_range_overlaps(&pick->range, item->part))
 				continue;
 			pick_try(trial, pick, i, 0);
@@ -285,7 +285,7 @@ lsm_pick_level0(LsmPicker *picker, const LsmView *view, int64_t up_to_seq, bool 
 		pick_try(&pick, &empty, i, 0);
 		if (!is_feasible(picker, &pick, 1))
 			continue;
-		grow_level0(picker, &pick, &trial);
+		grow_level0(picker, &pick, &trial, wal_runs);
 		return plan_pick(picker, &pick, 1, false, err);
 	}
 	return SV_OK;

@@ -234,6 +234,8 @@ read_job(JobReader *reader, HeapTuple tuple)
 		/* The store works, and whatever could not be chosen can. */
 		reader->store_failures = 0;
 		reader->claims->vault_retry_at = 0;
+		if (time_column(tuple, reader->desc, Anum_job_retry_at) != 0)
+			read_failed(reader, heap_copytuple(tuple));	/* in part */
 	}
 }
 
@@ -413,6 +415,10 @@ compact_claim_done(int64 job_id, const CompactOutcome *outcome)
 	set(values, nulls, Anum_job_bytes_in, Int64GetDatum(outcome->bytes_in));
 	set(values, nulls, Anum_job_entries, Int64GetDatum(outcome->entries));
 	set(values, nulls, Anum_job_bytes, Int64GetDatum(outcome->bytes));
+	if (outcome->pause_s > 0)
+		set(values, nulls, Anum_job_retry_at,
+			TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															(int64) outcome->pause_s * 1000)));
 	if (outcome->left_out != NULL)
 		set(values, nulls, Anum_job_left_out, CStringGetTextDatum(outcome->left_out));
 	update_job(job_id, values, nulls);

@@ -9,8 +9,8 @@
  * before the row is committed: so a row that says "running" while its lock is
  * free is of a process that died, and whoever reads it takes the job away.
  *
- * What failed is claimed by nobody until its retry_at: its runs and targets
- * are left alone.  The pause doubles with each failure of a job that has one of
+ * What failed, or had to leave a table out, is claimed by nobody until its
+ * retry_at: its runs and targets are left alone.  The pause doubles with each failure of a job that has one of
  * the same inputs.  A vault whose store fails several jobs one after the other
  * is left alone as a whole.
  */
@@ -58,6 +58,7 @@ typedef struct CompactOutcome
 	int64		entries;		/* written */
 	int64		bytes;
 	const char *left_out;		/* tables, or NULL */
+	int			pause_s;		/* before what was left out is tried again; 0: nothing was */
 } CompactOutcome;
 
 /* In the current transaction.  The job's lock is let go by compact_claim_release, after the commit. */

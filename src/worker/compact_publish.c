@@ -115,19 +115,40 @@ relid_of(int32 table_id, Snapshot snapshot)
 	return relid;
 }
 
+static bool
+is_locked(const Publish *publish, int32 table_id)
+{
+	for (int i = 0; i < publish->ntables; i++)
+		if (publish->tables[i].id == table_id)
+			return publish->tables[i].locked;
+	return false;
+}
+
+/* A run that holds nothing but tables that are left out stays as it is: a TRUNCATE may be removing it. */
+static bool
+is_wanted(const Publish *publish, const LsmJobInput *input)
+{
+	for (int i = 0; i < input->ntables; i++)
+		if (is_locked(publish, input->table_ids[i]))
+			return true;
+	return false;
+}
+
 /* False if an input is not there any more, or somebody is about to remove it. */
 static bool
 take_locks(Publish *publish)
 {
 	const LsmJob *job = publish->plan->job;
 	int64	   *run_ids = palloc(Max(job->ninputs, 1) * sizeof(int64));
+	int			n = 0;
 
 	for (int i = 0; i < publish->ntables; i++)
 		publish->tables[i].locked = catalog_try_lock_table(publish->tables[i].id, AccessShareLock);
 	STOP_POINT("compact-locked");
 	for (int i = 0; i < job->ninputs; i++)
-		run_ids[i] = job->inputs[i].run.id;
-	if (!registry_lock_runs(run_ids, job->ninputs))
+		if (is_wanted(publish, &job->inputs[i]))
+			run_ids[n++] = job->inputs[i].run.id;
+	if (!registry_lock_runs(run_ids, n))
 		return false;
 	catalog_lock_numbering(publish->plan->vault.id);
 	return true;
@@ -247,6 +268,7 @@ finish_job(Publish *publish)
 	outcome->entries_in = publish->result->counts.entries_in;
 	outcome->bytes_in = publish->result->counts.bytes_in;
 	outcome->left_out = names_left_out(publish);
+	outcome->pause_s = publish->changes.nleft_out > 0 ? compact_pause(publish->plan->attempts) : 0;
 	compact_claim_done(publish->plan->job_id, outcome);
 }
 
