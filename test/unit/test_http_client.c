@@ -269,7 +269,7 @@ test_bad_answers(void)
 	CHECK(descriptors == 0, "failures leave no descriptor");
 }
 
-/* A kept connection that the server closes meanwhile costs nothing, with a body too. */
+/* A kept connection that the server has closed meanwhile costs nothing, with a body too. */
 static void
 test_stale_connection(void)
 {
@@ -283,7 +283,15 @@ test_stale_connection(void)
 	SvError		err;
 
 	for (int i = 0; i < 20; i++)
-		all = all && ask(client, &request, text, sizeof(text), &err) == SV_OK && strcmp(text, "hello") == 0;
+	{
+		SvStatus	status;
+
+		/* If it is closed just while the request goes out, that is lost. */
+		do
+			status = ask(client, &request, text, sizeof(text), &err);
+		while (status == SV_IO && request.outcome == HTTP_LOST);
+		all = all && status == SV_OK && strcmp(text, "hello") == 0;
+	}
 	CHECK(all && strcmp(script->bodies[19], "abc") == 0, "connections that the server closes are made anew");
 	http_client_free(client);
 	script_stop(script);
