@@ -1,13 +1,13 @@
 /*
  * run_ahead.c
- *		Reading ahead of a scan: run_fetch_ahead of run_fetch.h.
+ *		Reading ahead of a scan.
  *
  * A window of blocks is asked for when the scan comes to a block that is not
  * cached: one at first, then twice as many each time the scan has gone on to
  * where the window before ended.  So a scan that stops early has read no more
  * than twice what it needed.  What was read ahead waits in the cache.
  */
-#include "cache/run_fetch.h"
+#include "cache/run_ahead.h"
 
 #include "cache/run_access.h"
 #include "cache/run_loads.h"

@@ -54,11 +54,4 @@ extern SvStatus run_fetch_many(RunCaches *caches, const RunFetcher *fetcher, con
 extern SvStatus run_fetch_tails(RunCaches *caches, const RunFetcher *fetcher, const RunReader *const *runs,
 								uint32_t n, uint32_t *fetched, SvError *err);
 
-/*
- * A block for a scan that reads in one direction, as run_block_copy, but with
- * some of those that follow.  How many doubles as long as it goes on; the scan's
- * `ahead` says how far.
- */
-extern SvStatus run_fetch_ahead(RunScan *scan, uint32_t block, SvBuffer *raw, SvError *err);
-
 #endif							/* RUN_FETCH_H */

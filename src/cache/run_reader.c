@@ -6,7 +6,7 @@
 
 #include "base/sv_hash.h"
 #include "cache/run_access.h"
-#include "cache/run_fetch.h"
+#include "cache/run_ahead.h"
 #include "cache/run_lookup.h"
 
 /* So many lookups have their memory misses in flight together. */

@@ -47,7 +47,4 @@ extern bool restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id,
 /* Lines as a JSON array. */
 extern char *restore_as_array(SvSlice lines);
 
-/* Makes the foreign tables, as the current user; returns how many. */
-extern int	restore_make_tables(RestoreState *state);
-
 #endif							/* RESTORE_STATE_H */

@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "worker/restore_state.h"
+#include "worker/restore_tables.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"

@@ -25,7 +25,7 @@
 #include "utils/fmgrprotos.h"
 #include "worker/log_text.h"
 #include "worker/owner_object.h"
-#include "worker/restore_state.h"
+#include "worker/restore_tables.h"
 
 #define UUID_TEXT_LEN 36
 
