@@ -328,6 +328,7 @@ help:
 	@echo 'make bench         measurements side by side with a plain table'
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make bench-reads   the same for reads of ten million rows'
+	@echo 'make bench-living  the same for a table that is overwritten all the time'
 	@echo 'make bench-store   a vault in a bucket, side by side with a bare C program'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make docker-check  the steps of docker/Dockerfile, without Docker, and what they make'

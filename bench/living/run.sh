@@ -89,7 +89,7 @@ sample() {
 }
 
 # The 99th percentile and the longest of latencies in us, the third column of pgbench's logs.
-latencies() { cat "$1"* | sort -n -k 3,3 | awk '{ l[NR] = $3 } END { printf "%d %d", l[int(NR * 0.99) + 1 > NR ? NR : int(NR * 0.99) + 1], l[NR] }'; }
+latencies() { cat "$1"* | sort -n -k 3,3 | awk '{ l[NR] = $3 } END { at = int(NR * 0.99) + 1; if (at > NR) at = NR; printf "%d %d", l[at], l[NR] }'; }
 
 pgbench_run() {
 	local script=$1 sessions=$2 length=$3 log=$4

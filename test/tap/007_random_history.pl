@@ -81,6 +81,9 @@ my @history;
 my @savepoints;
 my $in_transaction = 0;
 my $old_answers = 0;
+my $few_runs = 0;       # flushes may be merged at once
+my $may_conflict = 0;    # something was merged since the transaction began
+my $conflicts = 0;
 
 sub pick { return $_[ int(rand(@_)) ]; }
 sub random_table { return pick(@tables); }
@@ -169,6 +172,7 @@ sub begin
 	return if $in_transaction;
 	do_write('BEGIN ISOLATION LEVEL ' . pick('READ COMMITTED', 'REPEATABLE READ'));
 	$in_transaction = 1;
+	$may_conflict = 0;
 	return;
 }
 
@@ -205,6 +209,7 @@ sub end_savepoint
 sub flush
 {
 	push @history, 'flush';
+	$may_conflict = 1 if $few_runs;
 	$watcher->run('SELECT skyvault_flush()');
 	return;
 }
@@ -216,6 +221,7 @@ sub compact
 	my $full = pick('true', 'false');
 
 	push @history, "compact $table, $full";
+	$may_conflict = 1;
 	$watcher->run("SELECT skyvault_compact('$table', $full)");
 	return;
 }
@@ -225,6 +231,7 @@ sub change_thresholds
 {
 	my $few = rand() < 0.5;
 
+	$few_runs = 1;    # workers may see the old ones for a while
 	push @history, 'thresholds ' . ($few ? 'low' : 'high');
 	$node->append_conf('postgresql.conf', $few ?
 		"skyvault.wal_runs = 3\nskyvault.buffer_runs = 2\nskyvault.level1_size = 64kB\nskyvault.level_ratio = 2\n" :
@@ -338,7 +345,16 @@ sub run_history
 	{
 		my @differences = eval { random_operation()->() };
 
-		@differences = ("error: $@") if $@;
+		if ($@ =~ /ERROR:  40001:/ && $in_transaction && $may_conflict)
+		{
+			# Flushed and merged since the snapshot: whose value it is cannot be told any more.
+			$conflicts++;
+			end_transaction('ROLLBACK');
+		}
+		elsif ($@)
+		{
+			@differences = ("error: $@");
+		}
 		@differences = eval { compare() } if !@differences && $step % 5 == 0;
 		@differences = ("error: $@") if $@;
 		return @differences if @differences;
@@ -348,6 +364,7 @@ sub run_history
 }
 
 my @differences = run_history();
+note("$conflicts serialization failures");
 is(join("\n", @differences), '', "a random history of $steps steps: all sessions get the plain tables' answers")
   or diag(join("\n", "SKYVAULT_SEED=$seed, after:", @history[ -(@history < 60 ? @history : 60) .. -1 ]));
 cmp_ok($old_answers, '>', 10, 'old snapshots were asked again and again');
