@@ -58,6 +58,13 @@ extern int	no_such_variable
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
+/* Needs utils/regproc.h where it is used. */
+#if PG_VERSION_NUM >= 160000
+#define compat_qualified_name_list(name) stringToQualifiedNameList(name, NULL)
+#else
+#define compat_qualified_name_list(name) stringToQualifiedNameList(name)
+#endif
+
 /* Needs catalog/pg_database.h and utils/acl.h where it is used. */
 #if PG_VERSION_NUM < 160000
 #define compat_database_ownercheck(dboid, roleid) pg_database_ownercheck(dboid, roleid)

@@ -17,6 +17,7 @@
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "parser/parse_type.h"
+#include "server/pg_compat.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/regproc.h"
@@ -144,7 +145,7 @@ make_table(const RestoreState *state, const RestoreTable *table)
 	execute(sql.data);
 	drop_placeholders(name, dropped);
 	CommandCounterIncrement();
-	set_identity(table, RangeVarGetRelid(makeRangeVarFromNameList(stringToQualifiedNameList(name)), NoLock, false));
+	set_identity(table, RangeVarGetRelid(makeRangeVarFromNameList(compat_qualified_name_list(name)), NoLock, false));
 	CommandCounterIncrement();
 }
 

@@ -10,6 +10,8 @@
 
 #include "worker/vault_restore.h"
 
+#include <inttypes.h>
+
 #include "access/xlog.h"
 #include "base/sv_sealed.h"
 #include "forest/forest_catalog.h"
@@ -320,7 +322,7 @@ replay_object(Restore *restore, const Epoch *epoch, int64 number, bool *gap)
 	{
 		*gap = !epoch->open ||
 			list_names(restore, psprintf("%s/" INT64_FORMAT "/log/", log_uuid_text(&restore->vault.uuid), epoch->epoch),
-					   psprintf("%s/" INT64_FORMAT "/log/%016" INT64_MODIFIER "x", log_uuid_text(&restore->vault.uuid),
+					   psprintf("%s/" INT64_FORMAT "/log/%016" PRIx64, log_uuid_text(&restore->vault.uuid),
 								epoch->epoch, number), true) != NIL;
 	}
 	else if (!parse_header(restore, "log", header, &rows) || forest_cell_int64(&rows, 0, 0) != epoch->epoch ||

@@ -6,6 +6,8 @@
 
 #include "worker/worker_probe.h"
 
+#include <inttypes.h>
+
 #include "forest/forest_store.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -49,7 +51,7 @@ probe_name(const ForestVault *vault)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
-	return psprintf("%s/probe-%016" INT64_MODIFIER "x",
+	return psprintf("%s/probe-%016" PRIx64,
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&vault->uuid))), random);
 }
 
