@@ -146,7 +146,7 @@ report_missing(const char *object)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("object \"%s\" is no longer in the store", object),
 				 errdetail("The primary server deleted it while this snapshot still needed it."),
-				 errhint("Try again, and turn on hot_standby_feedback.")));
+				 errhint("Try again. Turn on hot_standby_feedback, or raise skyvault.retention on the primary.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("object \"%s\" is missing from the store", object),

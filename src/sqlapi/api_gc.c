@@ -100,8 +100,15 @@ collect(ReturnSetInfo *result, ForestVault *vault, bool dry_run, bool sweep)
 		if (!is_among(&after, forest_cell(&before, i, 0)))
 			put_row(result, vault, sizes, forest_cell(&before, i, 0), "removed", NULL);
 	for (int i = 0; i < after.nrows; i++)
-		put_row(result, vault, sizes, forest_cell(&after, i, 0),
-				is_among(&orphans, forest_cell(&after, i, 0)) ? "orphan" : "removed", forest_cell(&after, i, 1));
+	{
+		const char *object = forest_cell(&after, i, 0);
+		const char *held_by = forest_cell(&after, i, 1);
+
+		/* What held it back has gone since the collection. */
+		if (!dry_run && held_by == NULL)
+			held_by = "nothing any more: the next pass deletes it";
+		put_row(result, vault, sizes, object, is_among(&orphans, object) ? "orphan" : "removed", held_by);
+	}
 	for (int i = 0; i < orphans.nrows; i++)
 		if (!is_among(&after, forest_cell(&orphans, i, 0)))
 			put_row(result, vault, sizes, forest_cell(&orphans, i, 0), "orphan", NULL);

@@ -1,0 +1,128 @@
+# A standby reads while the primary flushes, truncates and collects garbage:
+# what its snapshot sees, or 40001, never anything else.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SkyvaultTest;
+use Test::More;
+
+my $store = PostgreSQL::Test::Utils::tempdir();
+my $primary = new_server('primary', streaming => 1, settings =>
+	"skyvault.retention = 0\nskyvault.orphan_grace = 0\nmax_standby_streaming_delay = -1\nwal_receiver_status_interval = 1\n");
+
+$primary->safe_psql('postgres',
+	"CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store', shared 'on')");
+make_mirror($primary, [ 'kv', 'other' ], 'shared');
+$primary->backup('backup');
+my %standbys;
+foreach my $name ('feedback', 'silent')
+{
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init_from_backup($primary, 'backup', has_streaming => 1);
+	$node->append_conf('postgresql.conf', 'hot_standby_feedback = ' . ($name eq 'feedback' ? 'on' : 'off') . "\n");
+	$node->start;
+	$standbys{$name} = $node;
+}
+
+sub primary { return $primary->safe_psql('postgres', $_[0]); }
+sub await_replay { $primary->wait_for_catchup($_, 'replay', $primary->lsn('insert')) foreach values %standbys; }
+sub gone { return -e "$store/$_[0]" ? 0 : 1; }
+
+primary("SELECT mirror_multi_put(t, array_agg('key' || n), array_agg('value ' || n))"
+	. " FROM unnest('{kv,other}'::text[]) AS t, generate_series(1, 500) AS n GROUP BY t");
+primary('SELECT skyvault_flush()');
+primary("SELECT mirror_put('kv', 'key1', 'newer')");
+primary('SELECT skyvault_flush()');
+my @objects = run_objects($primary);
+await_replay();
+
+# One snapshot on each standby, which has read one table and not the other.
+my $sum = q{SELECT count(*), md5(string_agg(key || value, ',')) FROM skyvault_scan('%s')};
+my %readers = map { $_ => session($standbys{$_}) } keys %standbys;
+my $expected = primary(sprintf($sum, 'kv'));
+foreach my $name (sort keys %readers)
+{
+	$readers{$name}->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	is($standbys{$name}->safe_psql('postgres', sprintf($sum, 'kv')), $expected, "$name: the standby reads what the primary has");
+
+	# A session that has the object open could read it after its end; so this one has not.
+	$readers{$name}->run('SELECT count(*) FROM skyvault.vault');
+	$standbys{$name}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+}
+ok($primary->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'feedback' AND backend_xmin IS NOT NULL"),
+	'the primary knows of a snapshot of the standby');
+
+primary('TRUNCATE kv, other, m_kv, m_other');
+primary("SELECT mirror_put('kv', 'after', 'the truncate')");
+primary('SELECT skyvault_flush()');
+is(primary("SELECT DISTINCT held_by FROM skyvault_gc(true) WHERE object = '$objects[1]'"), 'standby feedback', 'feedback holds garbage back');
+primary('SELECT skyvault_gc()');
+ok(!gone($objects[1]), 'an object that a standby with feedback needs stays');
+is($readers{feedback}->run(sprintf($sum, 'kv')), $expected, 'it is read there');
+$readers{feedback}->run('COMMIT');
+
+# Now nobody holds it; the other standby finds out.
+ok($primary->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM skyvault_gc() WHERE object = '$objects[1]' AND held_by IS NULL"),
+	'it is collected when the standby with feedback needs it no more');
+ok(gone($objects[1]), 'it is gone');
+$standbys{silent}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+foreach my $statement (sprintf($sum, 'kv'), "SELECT skyvault_get('kv', 'key1')",
+	"SELECT * FROM skyvault_multi_get('kv', ARRAY['key1', 'key2'])", "SELECT count(*) FROM kv JOIN other USING (key)")
+{
+	my (undef, $errors) = $readers{silent}->try("SAVEPOINT s; $statement");
+
+	like($errors // '', qr/no longer in the store/, "without feedback: $statement fails");
+	like($errors // '', qr/hot_standby_feedback|retention/, "without feedback: $statement says what to do");
+	$readers{silent}->run('ROLLBACK TO s');
+}
+$readers{silent}->run('ROLLBACK');
+await_replay();
+foreach my $name (sort keys %standbys)
+{
+	is($readers{$name}->run(sprintf($sum, 'kv')), primary(sprintf($sum, 'kv')), "$name: the next snapshot reads");
+	same_content($standbys{$name}, [ 'kv', 'other' ], "$name: tables agree with their mirrors");
+	$readers{$name}->quit;
+}
+
+# Retention protects those without feedback.
+$primary->append_conf('postgresql.conf', "skyvault.retention = 1h\n");
+$primary->reload;
+my $silent = session($standbys{silent});
+$silent->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $before = $silent->run(sprintf($sum, 'kv'));
+my ($kept) = reverse(run_objects($primary));
+$standbys{silent}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+primary('TRUNCATE kv, m_kv');
+primary('SELECT skyvault_gc()');
+ok(!gone($kept), 'retention keeps an object');
+is($silent->run(sprintf($sum, 'kv')), $before, 'for a standby without feedback');
+$silent->quit;
+
+# What only the primary may.
+foreach my $what ('gc()', 'export()', "snapshot('x')", "adopt('shared')", "restore('shared')")
+{
+	fails_with($standbys{silent}, "SELECT skyvault_$what", '25006|55000', qr/during recovery|has a vault already/, "skyvault_$what is refused on a standby");
+}
+
+# Promotion: it collects what the primary left.
+primary("SELECT mirror_put('kv', 'last', 'value')");
+primary('SELECT skyvault_flush()');
+await_replay();
+$primary->stop('immediate');
+$standbys{feedback}->append_conf('postgresql.conf', "skyvault.retention = 0\n");
+$standbys{feedback}->reload;
+$standbys{feedback}->promote;
+$standbys{feedback}->safe_psql('postgres', "SELECT mirror_put('kv', 'promoted', 'value')");
+cmp_ok($standbys{feedback}->safe_psql('postgres', 'SELECT skyvault_flush()'), '>', 0, 'promoted: it flushes');
+$standbys{feedback}->safe_psql('postgres', 'SELECT skyvault_gc(sweep => true)');
+ok(gone($kept), 'promoted: it collects what the primary left');
+same_content($standbys{feedback}, [ 'kv', 'other' ], 'promoted: tables agree with their mirrors');
+is($standbys{feedback}->safe_psql('postgres', "SELECT count(*) FROM skyvault_verify_vault('shared', true)"), 0, 'promoted: nothing is wrong in the store');
+$_->stop foreach values %standbys;
+
+done_testing();
