@@ -141,6 +141,8 @@ put('elsewhere') foreach 1 .. 12;
 is(sql("SELECT state, reason, delayed FROM skyvault_stat_pressure WHERE server = 'other'"),
 	'not held|the last flush failed|0', 'while a store is dead its writes are not held');
 like(pressure(), qr/^none\|/, 'nor are those of others');
+is(sql("SELECT delta_bytes > 15 * 62000 FROM skyvault_stat_pressure WHERE server = 'other'"), 't',
+	'what a failed flush did not take is still behind');
 rename("$directory/gone", "$directory/other") or die;
 sql('SELECT skyvault_flush()');
 is(pressure('other'), 'none|0|0', 'when it is back all is well again');
