@@ -429,6 +429,7 @@ test_read_ahead(void)
 	uint32_t	n;
 	TestRun		run;
 	RunScan		scan;
+	BlockCacheStats stats;
 	SvError		err;
 
 	make_run(&run, 2000, 40000, 0);
@@ -483,6 +484,8 @@ test_read_ahead(void)
 		  scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) &&
 		  n == blocks &&
 		  fetch.ranges < blocks * 11 / 10, "in a small cache, what was read ahead is there when the scan comes to it");
+	block_cache_stats(caches.blocks, &stats);
+	CHECK(fetch.most == stats.frames / 8, "and a window takes an eighth of the cache, no more");
 	fetcher = make_fetcher(&fetch);
 	fetcher.ahead_bytes = 8 * 1024 * 1024;
 	fetch.fail_at = 1;

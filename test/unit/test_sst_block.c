@@ -336,6 +336,39 @@ test_changing_bytes(void)
 	free(raw);
 }
 
+/* A slot of the table that leads a search out of the block, to the table itself or beyond all that is there. */
+static void
+test_slots_that_lead_outside(void)
+{
+	SvSlice		key = entries[9].key;
+	uint64_t	hash = sv_hash64(key);
+	size_t		len;
+	uint8_t    *raw = build(entries, ENTRIES, &len);
+	size_t		home = sst_block_home_at(len, ENTRIES, hash);
+	SstBlock	block = sst_block_known(raw, len, ENTRIES);
+	const size_t offsets[] = {block.entries_bytes, len, SST_FRAME_BYTES - 2};
+	SstSettled	settled;
+
+	if (sst_block_settle(raw, len, &settled) != NULL)
+		abort();
+	for (int i = 0; i < 3; i++)
+	{
+		/* Fourteen bits of the offset plus one, then ten of the hash: FORMAT.md. */
+		uint32_t	slot = (uint32_t) (offsets[i] + 1) | ((uint32_t) hash & 0x3ff) << 14;
+		SstEntry	entry;
+		const char *problem;
+		bool		found;
+
+		sv_put_u16(raw + home, (uint16_t) slot);
+		raw[home + 2] = (uint8_t) (slot >> 16);
+		sst_block_prefetch_entry(&block, hash);
+		problem = sst_block_find(&block, key, hash, &found, &entry);
+		CHECK(problem != NULL && strcmp(problem, "entry is outside the block") == 0 && !found,
+			  "a slot that leads outside");
+	}
+	free(raw);
+}
+
 static const char *
 settle_problem(size_t at, const char *bytes, size_t n)
 {
@@ -411,6 +444,7 @@ main(void)
 	test_sizes_around_a_frame();
 	test_hostile_raw();
 	test_changing_bytes();
+	test_slots_that_lead_outside();
 	test_problems();
 	return unit_done();
 }

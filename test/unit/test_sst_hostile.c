@@ -498,6 +498,38 @@ test_swapped_blocks(void)
 	mem_file_free(&file);
 }
 
+/* The index says of two blocks that one has an entry more and the other one less; lookups in a cache believe it. */
+static void
+test_moved_entry(void)
+{
+	MemFile		file;
+	SstReader  *reader;
+	SstEntry	entry;
+	SvBuffer	scratch;
+	SvError		err;
+	uint8_t    *more;
+	uint8_t    *less;
+
+	make_file(&file, RAW);
+	sv_buffer_init(&scratch, &sv_malloc_alloc);
+	more = record_of(&file, 0) + 26;
+	less = record_of(&file, 1) + 26;
+	sv_put_u16(more, (uint16_t) (sv_get_u16(more) + 1));
+	sv_put_u16(less, (uint16_t) (sv_get_u16(less) - 1));
+	seal(&file);
+	if (mem_open(&reader, &file, &sv_malloc_alloc, &err) != SV_OK)
+		abort();
+	CHECK(sst_reader_get(reader, entries[0].key, &entry, &scratch, &err) == SV_CORRUPT &&
+		  strstr(err.message, "block 0 ") != NULL && strstr(err.message, "wrong number of entries") != NULL,
+		  "a block of fewer entries than the index says");
+	CHECK(sst_reader_get(reader, entries[sv_get_u16(more) - 1].key, &entry, &scratch, &err) == SV_CORRUPT &&
+		  strstr(err.message, "block 1 ") != NULL && strstr(err.message, "wrong number of entries") != NULL,
+		  "and one of more");
+	sst_reader_close(reader);
+	sv_buffer_free(&scratch);
+	mem_file_free(&file);
+}
+
 static void
 test_version(void)
 {
@@ -602,6 +634,7 @@ main(void)
 	test_wrong_raw_size();
 	test_block_in_tail();
 	test_swapped_blocks();
+	test_moved_entry();
 	test_version();
 	test_message();
 	test_bad_dictionary();
