@@ -219,7 +219,7 @@ ENGINE_LIBS = $(UNIT_LIBS) $(if $(filter rocksdb,$(ENGINE_PEERS)),-lrocksdb) \
 	$(if $(filter absl,$(ENGINE_PEERS)),$(shell pkg-config --libs absl_btree 2>/dev/null))
 
 # What cannot be compiled without a peer is left out without it.
-ENGINE_LEFT_OUT = $(if $(filter rocksdb,$(ENGINE_PEERS)),,peer_rocksdb bench_rocksdb_index) \
+ENGINE_LEFT_OUT = $(if $(filter rocksdb,$(ENGINE_PEERS)),,peer_rocksdb bench_rocksdb_index bench_compact) \
 	$(if $(filter lmdb,$(ENGINE_PEERS)),,peer_lmdb) \
 	$(if $(filter absl,$(ENGINE_PEERS)),,bench_index)
 ENGINE_NAMES := $(sort $(basename $(notdir $(wildcard $(SRC_DIR)bench/engine/*.c $(SRC_DIR)bench/engine/*.cc))))

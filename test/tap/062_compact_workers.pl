@@ -105,7 +105,11 @@ foreach my $point (qw(compact-before-run compact-open-input compact-before-publi
 		pass($case);
 		is(workers('a'), 0, "$case: no worker is left");
 		disarm($point);
-		$client->quit if $statement =~ /FORCE/;
+		if ($statement =~ /FORCE/)
+		{
+			$client->await_lost;
+			$client->quit;
+		}
 	}
 }
 
