@@ -281,11 +281,14 @@ $(ENGINE_DIR)/libpure.a: $(PURE_SOURCES:$(SRC_DIR)src/%.c=$(ENGINE_DIR)/obj/%.o)
 	rm -f $@
 	$(AR) rc $@ $^
 
-.PHONY: store-programs bench-store
+.PHONY: store-programs bench-store bench-cancel
 store-programs: $(STORE_DIR)/bare $(STORE_DIR)/upload
 
 bench-store: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/store/run.sh
+
+bench-cancel: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/store/cancel.sh
 
 # What docker/Dockerfile makes, tried without Docker.
 .PHONY: docker-check
@@ -330,6 +333,7 @@ help:
 	@echo 'make bench-reads   the same for reads of ten million rows'
 	@echo 'make bench-living  the same for a table that is overwritten all the time'
 	@echo 'make bench-store   a vault in a bucket, side by side with a bare C program'
+	@echo 'make bench-cancel  how soon who waits for a store stops when told to'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make docker-check  the steps of docker/Dockerfile, without Docker, and what they make'
 	@echo 'make check-layers  who may include whom'
