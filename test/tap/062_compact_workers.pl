@@ -205,6 +205,9 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activit
 #
 # The extension goes while a worker works.
 #
+$node->append_conf('postgresql.conf', "skyvault.wal_runs = 1000\nskyvault.buffer_runs = 1000\n");
+$node->reload;
+ok($node->poll_query_until('postgres', "SELECT current_setting('skyvault.buffer_runs') = '1000'"), 'reloaded');
 foreach my $point (qw(compact-before-run compact-before-publish))
 {
 	make_database('a');
