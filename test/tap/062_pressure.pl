@@ -146,6 +146,11 @@ is(sql("SELECT delta_bytes > 15 * 62000 FROM skyvault_stat_pressure WHERE server
 rename("$directory/gone", "$directory/other") or die;
 sql('SELECT skyvault_flush()');
 is(pressure('other'), 'none|0|0', 'when it is back all is well again');
+sql("SELECT stop_point_arm('flush-uploaded', 'wait')");
+put('elsewhere') foreach 1 .. 5;
+is(pressure('other'), 'slowed|0|0', 'and its writes wait again when flushes are behind');
+sql("SELECT stop_point_disarm('flush-uploaded')");
+sql('SELECT skyvault_flush()');
 
 #
 # Runs.
