@@ -11,12 +11,14 @@
 #include "base/sv_hash.h"
 #include "forest/forest_store_url.h"
 #include "forest/forest_table.h"
+#include "miscadmin.h"
 #include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
 #include "store/store_mirror.h"
 #include "store/store_tier.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #define MIRROR_OPEN_FILES 32
 
@@ -54,16 +56,47 @@ forest_store_wants_mirror(ForeignServer *server)
 	return is_on && forest_store_is_remote(server);
 }
 
-/* Beside the files of the disk tier, under a name that tells mirrors apart. */
-static SvStatus
-open_mirror(ForeignServer *server, ObjectStore *remote, ObjectStore **store, SvError *err)
+static char *
+mirror_name_of(Oid database, Oid server, uint64 place)
+{
+	return psprintf("mirror-%u-%u-%016" PRIx64, database, server, place);
+}
+
+/* Of one server and place, so that it is superfluous as soon as that one does not want it. */
+static char *
+mirror_name(ForeignServer *server)
 {
 	const char *where = identity(server);
 	uint64_t	hash[2];
-	StoreMirrorOptions options = {.identity = where,.max_open_files = MIRROR_OPEN_FILES};
 
 	sv_hash128(sv_slice(where, strlen(where)), hash);
-	options.path = psprintf("%s/mirror-%016" PRIx64 "", setting_disk_cache_path, (uint64) hash[0]);
+	return mirror_name_of(MyDatabaseId, server->serverid, (uint64) hash[0]);
+}
+
+bool
+forest_mirror_is_superfluous(const char *name)
+{
+	Oid			database;
+	Oid			server_oid;
+	uint64_t	place;
+	ForeignServer *server;
+
+	if (sscanf(name, "mirror-%u-%u-%" SCNx64, &database, &server_oid, &place) != 3 ||
+		strcmp(name, mirror_name_of(database, server_oid, place)) != 0)
+		return false;
+	if (database != MyDatabaseId)
+		return !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+	server = GetForeignServerExtended(server_oid, FSV_MISSING_OK);
+	return server == NULL || !forest_store_wants_mirror(server) || strcmp(name, mirror_name(server)) != 0;
+}
+
+/* Beside the files of the disk tier. */
+static SvStatus
+open_mirror(ForeignServer *server, ObjectStore *remote, ObjectStore **store, SvError *err)
+{
+	StoreMirrorOptions options = {.identity = identity(server),.max_open_files = MIRROR_OPEN_FILES};
+
+	options.path = psprintf("%s/%s", setting_disk_cache_path, mirror_name(server));
 	return store_mirror_open(store, remote, &options, err);
 }
 

@@ -17,6 +17,13 @@ extern bool forest_store_is_remote(ForeignServer *server);
 extern bool forest_store_wants_mirror(ForeignServer *server);
 
 /*
+ * Whether that is the name of a mirror, a directory below skyvault.disk_cache_path,
+ * which no server of this database wants any more, or whose database is gone.  Of
+ * mirrors of other databases only that is known.  Needs a transaction.
+ */
+extern bool forest_mirror_is_superfluous(const char *name);
+
+/*
  * The same store with its mirror before it, or else the disk tier of this
  * Postgres server, if there is one.  Takes over remote, also on an error.
  */

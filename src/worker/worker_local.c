@@ -1,6 +1,6 @@
 /*
  * worker_local.c
- *		Filling and sweeping mirrors; retiring ranges of the disk tier.
+ *		Filling, sweeping and removing mirrors; retiring ranges of the disk tier.
  *
  * The registry is read in a transaction, which ends before anything is
  * fetched.  An object that is collected meanwhile is not found, and passed
@@ -16,11 +16,13 @@
 #include "forest/forest_store.h"
 #include "forest/forest_store_local.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "server/pg_disk_tier.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
 #include "store/store_mirror.h"
 #include "store/store_tier.h"
+#include "storage/fd.h"
 #include "utils/timestamp.h"
 #include "worker/vault_chore.h"
 #include "worker/worker_transaction.h"
@@ -169,10 +171,62 @@ turn(ForestVault *vault, VaultTurn *turn)
 	return in_ms(LOOK_MS);
 }
 
+/*
+ * Directories are listed before the transaction begins: so it sees the servers of all
+ * of them.  Who still has an old handle may write into one that is being removed;
+ * then some of it stays, until the next time.
+ */
+static List *
+superfluous_mirrors(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	DIR		   *dir = AllocateDir(setting_disk_cache_path);
+	struct dirent *entry;
+	List	   *mirrors = NIL;
+	List	   *superfluous = NIL;
+	ListCell   *cell;
+
+	if (dir == NULL)
+		return NIL;
+	while ((entry = ReadDirExtended(dir, setting_disk_cache_path, LOG)) != NULL)
+		if (strncmp(entry->d_name, "mirror-", strlen("mirror-")) == 0)
+			mirrors = lappend(mirrors, pstrdup(entry->d_name));
+	FreeDir(dir);
+	if (mirrors == NIL)
+		return NIL;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	foreach(cell, mirrors)
+		if (forest_mirror_is_superfluous(lfirst(cell)))
+			superfluous = lappend(superfluous, lfirst(cell));
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	return superfluous;
+}
+
+/* Nothing depends on a mirror: at worst it has to be fetched again. */
+static TimestampTz
+remove_superfluous_mirrors(void)
+{
+	bool		removed = true;
+	ListCell   *cell;
+
+	foreach(cell, superfluous_mirrors())
+	{
+		CHECK_FOR_INTERRUPTS();
+		removed &= rmtree(psprintf("%s/%s", setting_disk_cache_path, (char *) lfirst(cell)), true);
+	}
+	return in_ms(removed ? LOOK_MS : SWEEP_MS);
+}
+
 TimestampTz
 worker_local_run(void)
 {
 	static VaultChore chore = {.kind = JOB_LOCAL,.turn = turn};
+	static TimestampTz mirrors_due = 0;
 
-	return vault_chore_run(&chore);
+	if (mirrors_due <= GetCurrentTimestamp())
+		mirrors_due = remove_superfluous_mirrors();
+	return Min(mirrors_due, vault_chore_run(&chore));
 }

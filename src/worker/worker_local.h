@@ -8,6 +8,9 @@
  * are published, by whoever uploads them; the chore is for what was there before the
  * mirror was, for what was damaged, and for what a full disk left out.
  *
+ * A mirror that is not wanted any more (option off, other url, DROP SERVER, DROP DATABASE)
+ * is removed as a whole.
+ *
  * In the disk cache, what compaction, TRUNCATE and DROP have made garbage is
  * marked as the first to go: nobody with a new snapshot reads it.
  */

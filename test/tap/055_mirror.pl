@@ -31,7 +31,7 @@ sub files
 {
 	my @files;
 
-	find({ no_chdir => 1, wanted => sub { push @files, $_ if m{/mirror-\w+/../[0-9a-f]{32}$} } }, $dir);
+	find({ no_chdir => 1, wanted => sub { push @files, $_ if m{/mirror-[-\w]+/../[0-9a-f]{32}$} } }, $dir);
 	return @files;
 }
 
@@ -45,6 +45,11 @@ sub await_files
 	$node->poll_query_until('postgres',
 		"SELECT count(*) = $n FROM pg_ls_dir('pgsql_tmp_skyvault') AS m, pg_ls_dir('pgsql_tmp_skyvault/' || m) AS d,"
 		  . " pg_ls_dir('pgsql_tmp_skyvault/' || m || '/' || d) AS f WHERE m LIKE 'mirror-%' AND f !~ '~'") or die;
+}
+
+sub await_no_mirror
+{
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_ls_dir('pgsql_tmp_skyvault') AS m WHERE m LIKE 'mirror-%'") or die;
 }
 
 sql($s3->create_server('vault', server => { mirror => 'on' }));
@@ -84,7 +89,8 @@ is(read_all('they are fetched again'), 0, 'too');
 # Turned on later: what was there before is fetched.
 sql(q{ALTER SERVER vault OPTIONS (SET mirror 'off')});
 sql(q{SELECT mirror_put('kv', 'later', 'value'); SELECT skyvault_flush()});
-is(scalar(files()), runs() - 1, 'a run written while the mirror is off');
+await_no_mirror();
+pass('a mirror that is turned off is removed');
 sql(q{ALTER SERVER vault OPTIONS (SET mirror 'on')});
 await_files(runs());
 is(read_all('is fetched when it is on again'), 0, 'and read without a GET');
@@ -110,6 +116,21 @@ like(sql(q{SELECT error FROM skyvault.job WHERE kind = 'mirror' LIMIT 1}), qr/co
 chmod(0700, $mirror, glob("$mirror/*"));
 await_files(runs());
 is(read_all('when it can be written again'), 0, 'it is');
+
+# Mirrors of servers and databases that are gone, but nothing else.
+sql('CREATE DATABASE other');
+$node->safe_psql('other', $_) foreach 'CREATE EXTENSION skyvault', $s3->create_server('vault', server => { mirror => 'on' }),
+	q{SELECT skyvault_create_table('kv', server => 'vault'); SELECT skyvault_put('kv', 'k', 'v'); SELECT skyvault_flush()};
+my ($other) = grep { $_ ne $mirror } glob("$dir/mirror-*");
+ok($other, 'another database has a mirror of its own, of the same place in the store');
+mkdir("$dir/mirror-of-mine") or die;
+sql('DROP DATABASE other WITH (FORCE)');
+$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_ls_dir('pgsql_tmp_skyvault') AS m WHERE m LIKE 'mirror-%'") or die;
+ok(-d $mirror && !-d $other, 'it goes with its database');
+is(read_all('the mirror beside it'), 0, 'is as it was');
+sql('DROP SERVER vault CASCADE');
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_ls_dir('pgsql_tmp_skyvault') AS m WHERE m LIKE 'mirror-%'") or die;
+ok(-d "$dir/mirror-of-mine" && !-d $mirror, 'DROP SERVER removes its mirror, and nothing that is none');
 
 $s3->stop_proxy;
 done_testing();
