@@ -182,7 +182,7 @@ define_vault_settings(void)
 {
 	define_seconds("skyvault.export_interval",
 				   "Time after which changes of the forest are exported to the store.",
-				   "Zero exports only when asked to.", &setting_export_interval_s);
+				   "Zero exports only when asked to, and before objects are deleted.", &setting_export_interval_s);
 	define_seconds("skyvault.retention",
 				   "Time for which objects that were removed are kept in the store.",
 				   "Base backups, and standbys without feedback, need what was removed while they did not look.",

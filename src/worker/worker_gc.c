@@ -4,8 +4,10 @@
  *
  * An object is deleted, and then its row: after a death in between it is
  * deleted once more, which does nothing.  Orphans become garbage first, and are
- * deleted when garbage is; so there is one way out.  Before each batch OWNER is
- * looked at: who has lost the vault must delete nothing.
+ * deleted when garbage is; so there is one way out.  Before each batch three
+ * things are made sure of.  The removals are on disk: a crash brings back no
+ * run whose object is gone.  They are in the log: nor does a restore.  And OWNER
+ * is looked at: who has lost the vault must delete nothing.
  *
  * A pass has at most so many batches, a sweep so many objects; the rest comes
  * in the next.
@@ -25,6 +27,8 @@
 #include "worker/gc_select.h"
 #include "worker/log_text.h"
 #include "worker/vault_chore.h"
+#include "worker/worker_export.h"
+#include "worker/worker_flush.h"
 #include "worker/worker_owner.h"
 #include "worker/worker_request.h"
 #include "worker/worker_transaction.h"
@@ -74,7 +78,10 @@ read_batch(const ForestVault *vault)
 	worker_transaction_begin();
 	MemoryContextSwitchTo(context);
 	rows = gc_select_deletable(vault->id, BATCH_OBJECTS);
-	worker_transaction_commit();
+	if (rows.nrows > 0)
+		worker_transaction_commit_all();
+	else
+		worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 	return rows;
 }
@@ -98,7 +105,11 @@ forget(const ForestVault *vault, char **objects, int n)
 	MemoryContextSwitchTo(context);
 }
 
-/* How many are gone. */
+/*
+ * How many are gone.  All removals of the batch were committed before it was
+ * read: so they can be numbered and exported now, and nothing that is deleted
+ * is part of the forest that a restore finds at the end of the log.
+ */
 static int
 delete_batch(ForestVault *vault, ObjectStore *store)
 {
@@ -109,6 +120,8 @@ delete_batch(ForestVault *vault, ObjectStore *store)
 
 	if (rows.nrows == 0)
 		return 0;
+	worker_flush_number_pending();
+	(void) worker_export_vault(vault);
 	worker_owner_require(vault, store);
 	STOP_POINT("gc-before-remove");
 	status = store_remove_many(store, (const char *const *) rows.cells, rows.nrows, &removed,

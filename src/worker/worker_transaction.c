@@ -22,7 +22,15 @@ void
 worker_transaction_commit(void)
 {
 	PopActiveSnapshot();
+	ForceSyncCommit();
 	CommitTransactionCommand();
+}
+
+void
+worker_transaction_commit_all(void)
+{
+	(void) GetCurrentTransactionId();
+	worker_transaction_commit();
 }
 
 static ErrorData *
