@@ -14,6 +14,8 @@ run_caches_init(RunCaches *caches)
 {
 	caches->loader = NULL;
 	sv_buffer_init(&caches->block, &sv_malloc_alloc);
+	sv_buffer_init(&caches->stored, &sv_malloc_alloc);
+	caches->scans_ahead = 0;
 	memset(caches->private_tails, 0, sizeof(caches->private_tails));
 	caches->next_private = 0;
 }
@@ -23,6 +25,7 @@ run_caches_release(RunCaches *caches)
 {
 	sst_loader_destroy(caches->loader);
 	sv_buffer_free(&caches->block);
+	sv_buffer_free(&caches->stored);
 	for (int i = 0; i < RUN_PRIVATE_TAILS; i++)
 		free(caches->private_tails[i].memory);
 	run_caches_init(caches);

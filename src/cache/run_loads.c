@@ -22,7 +22,6 @@ run_loads_create(RunCaches *caches, SvError *err)
 	loads->n = 0;
 	loads->taken = 0;
 	loads->bytes = 0;
-	loads->stored = NULL;
 	return loads;
 }
 
@@ -43,8 +42,8 @@ run_loads_drop(RunLoads *loads)
 	for (uint32_t i = loads->taken; i < loads->n; i++)
 		if (loads->list[i].claimed)
 			block_cache_abandon(caches->blocks, &loads->list[i].fill, &caches->waiter);
-	free(loads->stored);
-	loads->stored = NULL;
+	if (caches->scans_ahead == 0 || caches->stored.capacity > RUN_LOADS_MAX_BYTES)
+		sv_buffer_free(&caches->stored);
 	loads->n = 0;
 	loads->taken = 0;
 	loads->bytes = 0;
@@ -82,16 +81,32 @@ run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32
 	return claim;
 }
 
+/*
+ * Room for all that were added.  While it is kept it is as large as it ever
+ * will be: pages that nobody has written to cost nothing.
+ */
+static SvStatus
+make_room(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
+{
+	RunCaches  *caches = loads->caches;
+	size_t		bytes = loads->bytes;
+
+	if (caches->stored.capacity >= bytes)
+		return SV_OK;
+	if (caches->scans_ahead > 0 && bytes < fetcher->ahead_bytes)
+		bytes = fetcher->ahead_bytes;
+	sv_buffer_free(&caches->stored);
+	return sv_buffer_reserve(&caches->stored, bytes, err);
+}
+
 SvStatus
 run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
 {
-	SvStatus	status = SV_OK;
+	SvStatus	status;
 
 	if (loads->n == 0)
 		return SV_OK;
-	loads->stored = malloc(loads->bytes);
-	if (loads->stored == NULL)
-		status = sv_fail(err, SV_NO_MEMORY, "out of memory for reading %zu bytes of blocks", loads->bytes);
+	status = make_room(loads, fetcher, err);
 	for (uint32_t i = 0; i < loads->n && status == SV_OK; i++)
 	{
 		const RunLoad *load = &loads->list[i];
@@ -100,7 +115,7 @@ run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
 			.run = load->run,
 			.offset = sst_index_block(&load->tail->index, load->block).offset,
 			.len = load->stored_bytes,
-			.dst = loads->stored + load->at
+			.dst = loads->caches->stored.data + load->at
 		};
 	}
 	if (status == SV_OK)
@@ -116,7 +131,7 @@ run_loads_take(RunLoads *loads, SvError *err)
 	RunCaches  *caches = loads->caches;
 	RunLoad    *load = &loads->list[loads->taken];
 	SvStatus	status = run_block_settle(caches, load->run, load->tail, load->block,
-										  sv_slice(loads->stored + load->at, load->stored_bytes), err);
+										  sv_slice(caches->stored.data + load->at, load->stored_bytes), err);
 
 	if (status != SV_OK)
 	{

@@ -6,6 +6,12 @@
  * Every load that was added is ended: by run_loads_take, or by run_loads_drop
  * for all that were not taken.  Between adding the first and ending the last
  * nothing waits for other processes.
+ *
+ * The stored bytes of a round lie in the RunCaches' buffer, since a process has
+ * one round at a time.  It is kept from round to round while a scan that reads
+ * ahead is open, so that its windows need no fresh memory each: at most
+ * RUN_LOADS_MAX_BYTES of a process, however many scans and idle cursors it has,
+ * and nothing once they are closed.
  */
 #ifndef RUN_LOADS_H
 #define RUN_LOADS_H
@@ -35,7 +41,6 @@ typedef struct RunLoads
 	uint32_t	n;
 	uint32_t	taken;
 	size_t		bytes;			/* of all stored blocks */
-	uint8_t    *stored;
 	RunLoad		list[RUN_LOADS_MAX];
 	RunRange	ranges[RUN_LOADS_MAX];
 } RunLoads;

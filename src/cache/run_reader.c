@@ -375,8 +375,13 @@ run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *e
 void
 run_scan_close(RunScan *scan)
 {
-	run_tail_release(scan->caches, scan->tail, scan->private_tail);
+	RunCaches  *caches = scan->caches;
+
+	run_tail_release(caches, scan->tail, scan->private_tail);
 	scan->tail = NULL;
+	if (scan->fetcher != NULL && --caches->scans_ahead == 0)
+		sv_buffer_free(&caches->stored);
+	scan->fetcher = NULL;
 }
 
 static SvStatus
@@ -402,6 +407,8 @@ void
 run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t first, uint32_t last,
 					bool backward)
 {
+	if (scan->fetcher == NULL)
+		scan->caches->scans_ahead++;
 	scan->fetcher = fetcher;
 	scan->ahead = (RunAhead) {.first = first,.last = last,.backward = backward,.next = SST_NO_BLOCK};
 }

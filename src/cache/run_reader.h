@@ -42,6 +42,8 @@ typedef struct RunCaches
 	/* for run_reader.c and run_access.c */
 	SstLoader  *loader;
 	SvBuffer	block;			/* a block that was loaded just now */
+	SvBuffer	stored;			/* stored blocks of a round of loads: see run_loads.h */
+	uint32_t	scans_ahead;	/* open scans that read ahead */
 	RunPrivateTail private_tails[RUN_PRIVATE_TAILS];
 	uint32_t	next_private;
 } RunCaches;

@@ -20,6 +20,8 @@ typedef struct TestFetch
 	uint32_t	most;			/* of one call */
 	uint64_t	lowest;			/* offset that was read */
 	uint64_t	highest;
+	const uint8_t *place;		/* of the first range of the call before */
+	int			moves;			/* calls that had another one */
 } TestFetch;
 
 static SvStatus
@@ -27,6 +29,8 @@ count_and_read(void *state, const RunRange *ranges, uint32_t n, SvError *err)
 {
 	TestFetch  *fetch = state;
 
+	fetch->moves += ranges[0].dst != fetch->place;
+	fetch->place = ranges[0].dst;
 	fetch->ranges += n;
 	if (n > fetch->most)
 		fetch->most = n;
@@ -442,6 +446,7 @@ test_read_ahead(void)
 		  n == blocks, "a scan that reads ahead");
 	CHECK(fetch.ranges == blocks && fetch.calls >= 8 && fetch.calls <= 10,
 		  "with windows of 1, 2, 4, ... blocks, each once");
+	CHECK(fetch.moves == 1 && caches.stored.data == NULL, "all in one buffer, which goes with the scan");
 	CHECK(no_claim_is_left(&caches) && pins(&caches) == 0, "nothing is left claimed or pinned");
 	run_caches_release(&caches);
 
@@ -490,7 +495,7 @@ test_read_ahead(void)
 	fetcher.ahead_bytes = 8 * 1024 * 1024;
 	fetch.fail_at = 1;
 	CHECK(!scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) && no_claim_is_left(&caches) &&
-		  pins(&caches) == 0, "a window that cannot be read leaves nothing behind");
+		  pins(&caches) == 0 && caches.stored.data == NULL, "a window that cannot be read leaves nothing behind");
 	run_caches_release(&caches);
 	mem_file_free(&run.file);
 }
