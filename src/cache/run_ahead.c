@@ -6,6 +6,12 @@
  * cached: one at first, then twice as many each time the scan has gone on to
  * where the window before ended.  So a scan that stops early has read no more
  * than twice what it needed.  What was read ahead waits in the cache.
+ *
+ * Blocks are settled and published as they come, while the rest of the window is
+ * under way.  Nothing is under way from one window to the next: a scan that is
+ * not called again (a cursor, a LIMIT, an error) leaves no request and no claim
+ * behind, and claims are never held while the process waits for anything but its
+ * store.
  */
 #include "cache/run_ahead.h"
 
@@ -14,6 +20,9 @@
 
 /* Of the cache's frames, the share that a window may take. */
 #define CACHE_SHARE 8
+
+/* A scan whose window is as large as this reads much. */
+#define PASSING_BYTES ((size_t) 1024 * 1024)
 
 static uint32_t
 max_window(const RunScan *scan)
@@ -73,20 +82,59 @@ add_window(RunScan *scan, uint32_t block, RunLoads *loads)
 	ahead->next = block == SST_NO_BLOCK ? SST_NO_BLOCK : block_behind(ahead, block);
 }
 
-/* All that were added; the first one goes to raw as well. */
+/* A window while it is read. */
+typedef struct Window
+{
+	RunLoads   *loads;
+	SvBuffer   *raw;
+	SvStatus	status;			/* of the blocks that were taken */
+	SvError		err;
+} Window;
+
+/* The first block goes to raw as well. */
+static void
+take_block(Window *window, uint32_t i)
+{
+	const SvBuffer *block = &window->loads->caches->block;
+
+	window->status = run_loads_take(window->loads, i, &window->err);
+	if (window->status == SV_OK && i == 0)
+		window->status = sv_buffer_append(window->raw, block->data, block->len, &window->err);
+}
+
+static void
+take_blocks(Window *window, bool all)
+{
+	const RunLoads *loads = window->loads;
+
+	for (uint32_t i = 0; i < loads->n && window->status == SV_OK; i++)
+		if (!loads->list[i].taken && (all || loads->list[i].there))
+			take_block(window, i);
+}
+
+/* While the rest is on its way. */
+static void
+take_what_is_there(void *state)
+{
+	take_blocks(state, false);
+}
+
+/* All that were added. */
 static SvStatus
 read_window(RunScan *scan, RunLoads *loads, SvBuffer *raw, SvError *err)
 {
-	SvStatus	status = run_loads_read(loads, scan->fetcher, err);
-	uint32_t	n = loads->n;
+	Window		window = {.loads = loads,.raw = raw,.status = SV_OK};
+	RunReading	reading = {
+		.passing = loads->bytes >= PASSING_BYTES,.progress = take_what_is_there,.state = &window
+	};
+	SvStatus	status = run_loads_read(loads, scan->fetcher, &reading, err);
 
-	for (uint32_t i = 0; i < n && status == SV_OK; i++)
-	{
-		status = run_loads_take(loads, err);
-		if (status == SV_OK && i == 0)
-			status = sv_buffer_append(raw, scan->caches->block.data, scan->caches->block.len, err);
-	}
-	return status;
+	if (status != SV_OK)
+		return status;
+	take_blocks(&window, true);
+	if (window.status != SV_OK && err != NULL)
+		*err = window.err;
+	return window.status;
 }
 
 SvStatus

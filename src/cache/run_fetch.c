@@ -43,11 +43,12 @@ typedef struct Many
 } Many;
 
 static SvStatus
-read_singly(void *state, const RunRange *ranges, uint32_t n, SvError *err)
+read_singly(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
 {
 	SvStatus	status = SV_OK;
 
 	(void) state;
+	(void) reading;
 	for (uint32_t i = 0; i < n && status == SV_OK; i++)
 	{
 		const SstSource *source = &ranges[i].run->source;
@@ -118,7 +119,7 @@ fetch_held_tails(RunCaches *caches, const RunFetcher *fetcher, HeldRun *held, ui
 	if (status == SV_OK && *fetched > 0)
 	{
 		cache_guard_count(caches->guard, caches->slot, CACHE_TAIL_MISS, *fetched);
-		status = fetcher->read(fetcher->state, ranges, *fetched, err);
+		status = fetcher->read(fetcher->state, ranges, *fetched, NULL, err);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		if (held[i].claimed)
@@ -320,10 +321,10 @@ fetch_blocks(Many *many, SvError *err)
 
 		status = gather(many, &at, err);
 		if (status == SV_OK)
-			status = run_loads_read(many->loads, many->fetcher, err);
+			status = run_loads_read(many->loads, many->fetcher, NULL, err);
 		for (uint32_t i = 0; i < many->loads->n && status == SV_OK; i++)
 		{
-			status = run_loads_take(many->loads, err);
+			status = run_loads_take(many->loads, i, err);
 			if (status == SV_OK)
 				status = answer_load(many, &many->loads->list[i], err);
 		}

@@ -21,7 +21,17 @@ typedef struct RunRange
 	uint64_t	offset;
 	size_t		len;
 	uint8_t    *dst;
+	bool	   *there;			/* may be set once it is there, before the others are; NULL: nobody asks */
 } RunRange;
+
+/* How ranges are read.  NULL stands for all zero. */
+typedef struct RunReading
+{
+	bool		passing;		/* by a scan that reads much, once */
+	/* May be called while the read is under way, when ranges may be there; NULL: nobody asks. */
+	void		(*progress) (void *state);
+	void	   *state;
+} RunReading;
 
 /*
  * Reads all of the ranges, which belong to one store, or fails; must not
@@ -29,7 +39,7 @@ typedef struct RunRange
  */
 typedef struct RunFetcher
 {
-	SvStatus	(*read) (void *state, const RunRange *ranges, uint32_t n, SvError *err);
+	SvStatus	(*read) (void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err);
 	void	   *state;
 	size_t		ahead_bytes;	/* of stored blocks, the most that a scan reads ahead; 0: it does not */
 } RunFetcher;

@@ -20,7 +20,6 @@ run_loads_create(RunCaches *caches, SvError *err)
 	}
 	loads->caches = caches;
 	loads->n = 0;
-	loads->taken = 0;
 	loads->bytes = 0;
 	return loads;
 }
@@ -39,13 +38,12 @@ run_loads_drop(RunLoads *loads)
 {
 	RunCaches  *caches = loads->caches;
 
-	for (uint32_t i = loads->taken; i < loads->n; i++)
-		if (loads->list[i].claimed)
+	for (uint32_t i = 0; i < loads->n; i++)
+		if (loads->list[i].claimed && !loads->list[i].taken)
 			block_cache_abandon(caches->blocks, &loads->list[i].fill, &caches->waiter);
 	if (caches->scans_ahead == 0 || caches->stored.capacity > RUN_LOADS_MAX_BYTES)
 		sv_buffer_free(&caches->stored);
 	loads->n = 0;
-	loads->taken = 0;
 	loads->bytes = 0;
 }
 
@@ -75,6 +73,7 @@ run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32
 	load->claimed = claim == CACHE_LOAD;
 	load->at = loads->bytes;
 	load->stored_bytes = info.stored_bytes;
+	load->there = load->taken = false;
 	loads->bytes += info.stored_bytes;
 	loads->n++;
 	cache_guard_count(caches->guard, caches->slot, load->claimed ? CACHE_BLOCK_MISS : CACHE_BLOCK_BYPASS, 1);
@@ -100,7 +99,7 @@ make_room(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
 }
 
 SvStatus
-run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
+run_loads_read(RunLoads *loads, const RunFetcher *fetcher, const RunReading *reading, SvError *err)
 {
 	SvStatus	status;
 
@@ -109,36 +108,34 @@ run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
 	status = make_room(loads, fetcher, err);
 	for (uint32_t i = 0; i < loads->n && status == SV_OK; i++)
 	{
-		const RunLoad *load = &loads->list[i];
+		RunLoad    *load = &loads->list[i];
 
 		loads->ranges[i] = (RunRange) {
 			.run = load->run,
 			.offset = sst_index_block(&load->tail->index, load->block).offset,
 			.len = load->stored_bytes,
-			.dst = loads->caches->stored.data + load->at
+			.dst = loads->caches->stored.data + load->at,
+			.there = &load->there
 		};
 	}
 	if (status == SV_OK)
-		status = fetcher->read(fetcher->state, loads->ranges, loads->n, err);
+		status = fetcher->read(fetcher->state, loads->ranges, loads->n, reading, err);
 	if (status != SV_OK)
 		run_loads_drop(loads);
 	return status;
 }
 
 SvStatus
-run_loads_take(RunLoads *loads, SvError *err)
+run_loads_take(RunLoads *loads, uint32_t i, SvError *err)
 {
 	RunCaches  *caches = loads->caches;
-	RunLoad    *load = &loads->list[loads->taken];
+	RunLoad    *load = &loads->list[i];
 	SvStatus	status = run_block_settle(caches, load->run, load->tail, load->block,
 										  sv_slice(caches->stored.data + load->at, load->stored_bytes), err);
 
 	if (status != SV_OK)
-	{
-		run_loads_drop(loads);
 		return status;
-	}
-	loads->taken++;
+	load->taken = true;
 	if (load->claimed)
 		run_block_publish(caches, &load->fill);
 	return SV_OK;

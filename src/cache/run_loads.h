@@ -33,13 +33,14 @@ typedef struct RunLoad
 	BlockFill	fill;
 	size_t		at;				/* of the stored bytes */
 	size_t		stored_bytes;
+	bool		there;			/* told by the fetcher, perhaps while it reads others */
+	bool		taken;
 } RunLoad;
 
 typedef struct RunLoads
 {
 	RunCaches  *caches;
 	uint32_t	n;
-	uint32_t	taken;
 	size_t		bytes;			/* of all stored blocks */
 	RunLoad		list[RUN_LOADS_MAX];
 	RunRange	ranges[RUN_LOADS_MAX];
@@ -58,14 +59,19 @@ extern bool run_loads_have_room(const RunLoads *loads, size_t stored_bytes, size
  */
 extern CacheClaim run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32_t block);
 
-/* Reads all that were added.  If it fails, all are dropped. */
-extern SvStatus run_loads_read(RunLoads *loads, const RunFetcher *fetcher, SvError *err);
+/*
+ * Reads all that were added; reading (may be NULL) goes to the fetcher, and its
+ * progress callback may take loads that are there.  If the read fails, all that
+ * were not taken are dropped.
+ */
+extern SvStatus run_loads_read(RunLoads *loads, const RunFetcher *fetcher, const RunReading *reading, SvError *err);
 
 /*
- * Settles the next one that was read into caches->block, and publishes it.  If
- * it is damaged, all that are left are dropped.
+ * Settles one that was read into caches->block, and publishes it; once, in any
+ * order.  If it is damaged, it and all that are left are still to be dropped: not
+ * here, since others may be under way into their buffer.
  */
-extern SvStatus run_loads_take(RunLoads *loads, SvError *err);
+extern SvStatus run_loads_take(RunLoads *loads, uint32_t i, SvError *err);
 
 /* Ends whatever was not taken, and begins anew. */
 extern void run_loads_drop(RunLoads *loads);

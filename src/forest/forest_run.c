@@ -86,14 +86,21 @@ read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 }
 
 static SvStatus
-read_store_ranges(FetchStore *fetch, const StoreRange *ranges, uint32_t n, SvError *err)
+read_store_ranges(FetchStore *fetch, const StoreRange *ranges, uint32_t n, const RunReading *reading,
+				  SvError *err)
 {
+	StoreCall	call = *forest_store_call(fetch->server_oid, STORE_FOREGROUND);
 	int			failed;
 	SvStatus	status;
 
+	if (reading != NULL)
+	{
+		call.passing = reading->passing;
+		call.progress = reading->progress;
+		call.progress_state = reading->state;
+	}
 	STOP_POINT_IN_LOAD("run-read");
-	status = store_get(fetch->store, ranges, (int) n, &failed,
-					   forest_store_call(fetch->server_oid, STORE_FOREGROUND), err);
+	status = store_get(fetch->store, ranges, (int) n, &failed, &call, err);
 	if (status == SV_OK)
 		return SV_OK;
 	fetch->object = ranges[Max(failed, 0)].name;
@@ -103,7 +110,7 @@ read_store_ranges(FetchStore *fetch, const StoreRange *ranges, uint32_t n, SvErr
 }
 
 static SvStatus
-read_ranges(void *state, const RunRange *ranges, uint32_t n, SvError *err)
+read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
 {
 	FetchStore *fetch = state;
 	StoreRange *store_ranges = malloc(n * sizeof(StoreRange));
@@ -118,9 +125,10 @@ read_ranges(void *state, const RunRange *ranges, uint32_t n, SvError *err)
 			.offset = ranges[i].offset,
 			.len = ranges[i].len,
 			.dst = ranges[i].dst,
-			.object_bytes = ranges[i].run->file_bytes
+			.object_bytes = ranges[i].run->file_bytes,
+			.there = ranges[i].there
 		};
-	status = read_store_ranges(fetch, store_ranges, n, err);
+	status = read_store_ranges(fetch, store_ranges, n, reading, err);
 	free(store_ranges);
 	return status;
 }

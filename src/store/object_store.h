@@ -121,6 +121,12 @@ typedef struct StoreCall
 	StoreCaller caller;
 	int			timeout_ms;		/* for one request; 0: the store's default */
 	int			deadline_ms;	/* for the whole call with its retries; 0: the store's default */
+
+	/* For store_get. */
+	bool		passing;		/* what is read is read once, by who reads much: a disk tier adds none of it */
+	/* Called while others are under way, when ranges may be there; must not use the store.  NULL: nobody asks. */
+	void		(*progress) (void *state);
+	void	   *progress_state;
 } StoreCall;
 
 /* -------------------------------------------------------------------------
@@ -188,6 +194,7 @@ typedef struct StoreRange
 	size_t		len;
 	void	   *dst;
 	uint64_t	object_bytes;	/* of the whole object; 0: not known, and a disk tier reads no more than the range */
+	bool	   *there;			/* is set when all of it is in dst, maybe before the get ends; NULL: nobody asks */
 } StoreRange;
 
 /*
@@ -196,6 +203,15 @@ typedef struct StoreRange
  * store_merge_gap are read with one request; all requests run concurrently, as
  * many as the store's io_concurrency.  On an error *failed (may be NULL) is the
  * index of a range that met it, or -1 if that was none of them.
+ *
+ * Who has much to do with what he reads need not wait for all of it: a driver may
+ * set `there` of ranges whose bytes have come, in any order, and call the call's
+ * progress callback between its waits.  The caller uses such a range then, while
+ * the network goes on with the others.  Its bytes stay what they are (a retry
+ * writes the same ones again), dst has to stay until the get returns, and what
+ * was told is true even if the get fails in the end.  A driver that tells nothing
+ * is right, too: after SV_OK all ranges are there.  Nothing is under way once the
+ * get has returned, whatever it answered.
  */
 extern SvStatus store_get(ObjectStore *store, const StoreRange *ranges, int nranges, int *failed,
 						  const StoreCall *call, SvError *err);

@@ -411,7 +411,11 @@ s3_batch_finish(S3Batch *batch, const StoreCall *call, SvError *err)
 	SvStatus	status = SV_OK;
 
 	while (status == SV_OK && s3_batch_pending(batch) > 0)
+	{
 		status = s3_batch_step(batch, call, STEP_MS, err);
+		if (status == SV_OK)
+			store_progress(call);
+	}
 	return status;
 }
 

@@ -44,7 +44,7 @@ extern int	s3_batch_pending(const S3Batch *batch);
  */
 extern SvStatus s3_batch_step(S3Batch *batch, const StoreCall *call, int max_wait_ms, SvError *err);
 
-/* Until all have ended. */
+/* Until all have ended; calls the call's progress callback between the steps. */
 extern SvStatus s3_batch_finish(S3Batch *batch, const StoreCall *call, SvError *err);
 
 /* Drops what runs; ops that have not ended never will. */

@@ -18,8 +18,9 @@
 
 typedef struct RangedGet
 {
-	S3Op		op;
+	S3Op		op;				/* first: take_range gets it */
 	const StoreRead *read;
+	int			told;			/* so many of its ranges are there, and were told to be */
 	char		range[64];
 } RangedGet;
 
@@ -51,6 +52,24 @@ check_range(S3Attempt *attempt, const StoreRead *read)
 		s3_attempt_stop(attempt, S3_RETRY, SV_IO, "the answer's length is not that of its range");
 }
 
+/* So many bytes of the read have come.  One that ends behind its neighbour makes the neighbour wait. */
+static void
+tell_there(RangedGet *get, size_t received)
+{
+	const StoreRead *read = get->read;
+
+	while (get->told < read->nranges)
+	{
+		const StoreRange *range = read->ranges[get->told];
+
+		if (range->offset + range->len > read->offset + received)
+			return;
+		if (range->there != NULL)
+			*range->there = true;
+		get->told++;
+	}
+}
+
 static bool
 take_range(S3Attempt *attempt, const void *data, size_t len)
 {
@@ -62,6 +81,7 @@ take_range(S3Attempt *attempt, const void *data, size_t len)
 		return s3_attempt_stop(attempt, S3_RETRY, SV_IO, "the answer is longer than its range");
 	store_scatter(read, read->offset + attempt->received, data, len);
 	attempt->received += len;
+	tell_there((RangedGet *) attempt->op, attempt->received);
 	return true;
 }
 
@@ -82,6 +102,7 @@ prepare_get(RangedGet *get, const StoreRead *read)
 {
 	snprintf(get->range, sizeof(get->range), "bytes=%" PRIu64 "-%" PRIu64, read->offset, read->offset + read->len - 1);
 	get->read = read;
+	get->told = 0;
 	get->op = (S3Op) {
 		.operation = STORE_GET,.method = HTTP_GET,.name = read->name,.extra = {{"range", get->range}},.nextra = 1,
 		.expected_bytes = read->len,.take = take_range,.check = check_received,.state = (void *) read,

@@ -71,6 +71,13 @@ store_pause(const StoreCall *call, const char *name, int pause_ms, SvError *err)
 	}
 }
 
+void
+store_progress(const StoreCall *call)
+{
+	if (call != NULL && call->progress != NULL)
+		call->progress(call->progress_state);
+}
+
 uint64_t
 store_now_us(void)
 {

@@ -17,6 +17,9 @@ extern void store_wait(const StoreCall *call, const StoreWaitFd *fds, int nfds, 
 /* Lets time pass.  SV_CANCELLED if the call is to stop meanwhile. */
 extern SvStatus store_pause(const StoreCall *call, const char *name, int pause_ms, SvError *err);
 
+/* Calls the call's progress callback, if it has one. */
+extern void store_progress(const StoreCall *call);
+
 /* Microseconds of a clock that only goes forward. */
 extern uint64_t store_now_us(void);
 

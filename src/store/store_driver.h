@@ -19,8 +19,11 @@
 #define STORE_MAX_NAME_BYTES 512
 #define STORE_MAX_PART_BYTES 255
 
-/* No merged read is longer, so that several run at once; a range that is longer by itself stays whole. */
-#define STORE_MAX_MERGED_BYTES ((size_t) 8 * 1024 * 1024)
+/*
+ * No merged read is longer, so that several run at once: a store answers four of
+ * 2 MiB sooner than one of 8.  A range that is longer by itself stays whole.
+ */
+#define STORE_MAX_MERGED_BYTES ((size_t) 2 * 1024 * 1024)
 
 /* One contiguous read of an object, that serves some ranges: all of them lie inside, by ascending offset. */
 typedef struct StoreRead

@@ -15,6 +15,8 @@
  */
 #include "store/store_tier_read.h"
 
+#include "store/store_tier_pass.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -374,6 +376,8 @@ store_tier_get(ObjectStore *base, const StoreRead *reads, int nreads, int *faile
 	TierGet		get = {.store = (TierStore *) base,.call = call,.adds = adds_to_tier(call)};
 	SvStatus	status;
 
+	if (call != NULL && call->passing)
+		return store_tier_pass(base, reads, nreads, failed, call, err);
 	*failed = -1;
 	status = begin_get(&get, reads, nreads, err);
 	if (status == SV_OK)

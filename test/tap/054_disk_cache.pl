@@ -193,6 +193,28 @@ is(sql(q{SELECT skyvault_get('kv', 'k5000') = sha512('5000')::text}), 't', 'afte
 $s3->clear_faults;
 $session->quit;
 
+# ------------------------------------------------------------------ a long scan
+# Adds its first windows, whatever is free, and leaves what lookups brought.
+sql(q{
+	SELECT skyvault_create_table('large', server => 'vault');
+	SELECT skyvault_multi_put('large', array_agg('k' || n), array_agg(v))
+	  FROM generate_series(1, 8000) AS n,
+		   LATERAL (SELECT string_agg(sha512((n * 10 + i)::text::bytea)::text, '') AS v FROM generate_series(1, 8) AS i) AS s;
+	SELECT skyvault_flush();
+	SELECT skyvault_clear_disk_cache(), skyvault_clear_cache();
+	SELECT skyvault_get('large', 'k' || n) FROM generate_series(1, 8000, 1000) AS n;
+});
+my $bytes = sql('SELECT max(file_bytes) FROM skyvault.run');
+cmp_ok($bytes, '>', 4_000_000, "a run of $bytes bytes");
+my $before = stat_of('bytes');
+sql('SELECT skyvault_clear_cache()');
+is(sql('SELECT count(*), count(DISTINCT value) FROM large'), '8000|8000', 'a scan of all of it');
+cmp_ok(stat_of('bytes') - $before, '<', 2_500_000, 'keeps the beginning only');
+sql('SELECT skyvault_clear_cache()');
+$s3->forget_requests;
+is(sql(q{SELECT count(*) FROM generate_series(1, 8000, 1000) AS n WHERE skyvault_get('large', 'k' || n) IS NOT NULL}), 8, 'what lookups brought');
+is(fetched(), 0, 'is still there');
+
 # ------------------------------------------------------------------ a full disk
 # A limit of the size of files stands for it: the cache outgrows it, nothing else does.
 my $small = new_server('small', settings => "skyvault.disk_cache_size = 64MB\nwork_mem = 64MB\n", segment_mb => 1);

@@ -126,6 +126,61 @@ is_cold('blocks', q{SELECT count(*) FROM skyvault_scan('one', reverse => true)},
 is_cold('blocks', q{SELECT key FROM one LIMIT 1}, 'k00001', '1-2', 'but not for one row');
 is_cold('blocks', q{SELECT count(*) FROM skyvault_scan('one', 'k00200', 'k00240')}, '40', '1-4', 'nor beyond its bounds');
 
+# A window that stops in its middle, of which nobody ever sees the end.
+{
+	my $session = session($node);
+	my $rule;
+
+	sql('SELECT skyvault_clear_cache()');
+	sql("SELECT count(*) FROM skyvault_index('one')");
+	$rule = $s3->fault('stall', method => '^GET$', path => '\.sst', first => 7, keep => 100_000);
+	$session->send('SELECT count(*) FROM one');
+	$s3->await_hits($rule, 1);
+	sql('SELECT pg_cancel_backend(' . $session->pid . ')');
+	like(($session->receive)[1], qr/57014/, 'a scan whose window stops in the middle can be cancelled');
+	$s3->clear_faults;
+	is(($session->run('SELECT count(*), count(DISTINCT value) FROM one'))[0], '11010|11010', 'and leaves nothing claimed');
+	is(sql('SELECT coalesce(sum(pins), 0) FROM skyvault_cache'), 0, 'nor pinned');
+	$session->quit;
+}
+
+# Cursors that stay open in the middle of a window, a LIMIT and an error of a subtransaction:
+# nothing is under way, others read the same blocks, and the session does other things meanwhile.
+{
+	my $session = session($node);
+	my $other = session($node);
+
+	sql('SELECT skyvault_clear_cache()');
+	$session->run('BEGIN');
+	$session->run("DECLARE $_ CURSOR FOR SELECT key FROM $_ ORDER BY key") foreach qw(one two);
+	is(($session->run("FETCH 1 FROM $_"))[0], 'k00001', "a cursor of $_") foreach qw(one two);
+	$session->run("MOVE 3000 FROM $_") foreach qw(one two one);
+	is(($session->run('FETCH 1 FROM one'))[0], 'k06002', 'that goes on by turns with another');
+	is(($session->run('SELECT count(*) FROM (SELECT * FROM two LIMIT 4000) AS t'))[0], 4000, 'a LIMIT');
+	$session->run('SAVEPOINT s');
+	$session->send('SELECT count(1 / (key <> $$k05000$$)::integer) FROM one');
+	like(($session->receive)[1], qr/22012/, 'an error in the middle');
+	$session->run('ROLLBACK TO s');
+	is(($other->run("SELECT count(*), count(DISTINCT value) FROM $_"))[0], '11010|11010', "another session reads all of $_")
+	  foreach qw(one two);
+	is(($session->run('SELECT count(*) FROM one'))[0], 11010, 'so does the first');
+	is(($session->run('FETCH 1 FROM one'))[0], 'k06003', 'whose cursors go on');
+	is(($session->run('FETCH 1 FROM two'))[0], 'k03002', 'both');
+	$session->run('COMMIT');
+	is(sql('SELECT coalesce(sum(pins), 0) FROM skyvault_cache'), 0, 'nothing is pinned');
+	$_->quit foreach $session, $other;
+}
+
+# Three scans of the same at the same time.
+{
+	my @sessions = map { session($node) } 1 .. 3;
+
+	sql('SELECT skyvault_clear_cache()');
+	$_->send('SELECT count(*), count(DISTINCT value) FROM one') foreach @sessions;
+	is(join(' ', map { ($_->receive)[0] } @sessions), '11010|11010 11010|11010 11010|11010', 'scans at the same time');
+	$_->quit foreach @sessions;
+}
+
 # A store that ends in the middle of a round: an error, and all is well when it is back.
 $s3->fault('status', method => '^GET$', path => '\.sst', first => 5, status => 403, code => 'AccessDenied');
 sql('SELECT skyvault_clear_cache()');

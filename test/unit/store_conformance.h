@@ -302,6 +302,72 @@ conformance_get_many(ObjectStore *store)
 	free(bytes);
 }
 
+/* ---- being told what has come ---- */
+
+enum { TOLD_RANGES = 40, TOLD_BYTES = 150000 };
+
+typedef struct Told
+{
+	StoreRange	ranges[TOLD_RANGES];
+	bool		there[TOLD_RANGES];
+	bool		was_there[TOLD_RANGES];
+	bool		wrong;
+} Told;
+
+/* What is told to be there is there, and stays. */
+static void
+look_at_told(void *state)
+{
+	Told	   *told = state;
+
+	for (int i = 0; i < TOLD_RANGES; i++)
+	{
+		const StoreRange *range = &told->ranges[i];
+		const uint8_t *dst = range->dst;
+
+		told->wrong = told->wrong || (told->was_there[i] && !told->there[i]);
+		for (size_t k = 0; told->there[i] && k < range->len; k++)
+			told->wrong = told->wrong || dst[k] != many_byte(9, range->offset + k);
+		told->was_there[i] = told->there[i];
+	}
+}
+
+static void
+conformance_told(ObjectStore *store)
+{
+	Told	   *told = calloc(1, sizeof(Told));
+	uint8_t    *bytes = malloc(TOLD_BYTES);
+	uint8_t    *read = calloc(TOLD_RANGES, 20000);
+	SvSlice		part = {bytes, TOLD_BYTES};
+	StoreCall	call = {.progress = look_at_told,.progress_state = told};
+	SvError		err;
+
+	for (size_t i = 0; i < TOLD_BYTES; i++)
+		bytes[i] = many_byte(9, i);
+	EXPECT(store_put_if_absent(store, "told", &part, 1, NULL, &err) == SV_OK, "an object");
+	for (int pass = 0; pass < 2; pass++)
+	{
+		call.passing = pass == 1;
+		memset(read, 0, (size_t) TOLD_RANGES * 20000);
+		memset(told, 0, sizeof(Told));
+		for (int i = 0; i < TOLD_RANGES; i++)
+			told->ranges[i] = (StoreRange) {
+				.name = "told",.offset = (uint64_t) (i * 3331 % (TOLD_BYTES - 20000)),.len = (size_t) (i * 487),
+				.dst = read + (size_t) i * 20000,.object_bytes = TOLD_BYTES,.there = &told->there[i]
+			};
+		EXPECT(store_get(store, told->ranges, TOLD_RANGES, NULL, &call, &err) == SV_OK, "ranges that are told of");
+		look_at_told(told);
+		EXPECT(!told->wrong, "what is told is there");
+		memset(told->there, true, sizeof(told->there));
+		look_at_told(told);
+		EXPECT(!told->wrong, "all is there in the end");
+	}
+	EXPECT(store_remove(store, "told", NULL, &err) == SV_OK, "it goes");
+	free(read);
+	free(bytes);
+	free(told);
+}
+
 static void
 conformance_remove_many(ObjectStore *store)
 {
@@ -539,6 +605,7 @@ store_conformance(ObjectStore *store, const char *driver)
 	conformance_bad_ranges(store);
 	conformance_list(store);
 	conformance_get_many(store);
+	conformance_told(store);
 	conformance_remove_many(store);
 	conformance_get_small(store);
 	conformance_put_if_match(store);

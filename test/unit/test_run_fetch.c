@@ -22,10 +22,43 @@ typedef struct TestFetch
 	uint64_t	highest;
 	const uint8_t *place;		/* of the first range of the call before */
 	int			moves;			/* calls that had another one */
+	const RunCaches *told;		/* reads backward, and tells of each range; NULL: tells nothing */
+	uint32_t	kept;			/* blocks that were in these caches before their call had ended */
+	uint32_t	passing;		/* ranges of passing calls */
 } TestFetch;
 
+static void
+count_loading(void *state, const BlockCacheItem *item)
+{
+	(void) item;
+	++*(uint32_t *) state;
+}
+
+/* Fails halfway, if at all. */
 static SvStatus
-count_and_read(void *state, const RunRange *ranges, uint32_t n, SvError *err)
+read_and_tell(TestFetch *fetch, const RunRange *ranges, uint32_t n, const RunReading *reading, bool fails,
+			  SvError *err)
+{
+	uint32_t	before = 0;
+	uint32_t	after = 0;
+
+	block_cache_walk(fetch->told->blocks, count_loading, &before);
+	for (uint32_t i = n; i-- > 0;)
+	{
+		if (fails && i < n / 2)
+			return sv_fail(err, SV_IO, "the network is down");
+		if (run_fetch_singly.read(NULL, ranges + i, 1, NULL, err) != SV_OK)
+			return err->status;
+		*ranges[i].there = true;
+		reading->progress(reading->state);
+	}
+	block_cache_walk(fetch->told->blocks, count_loading, &after);
+	fetch->kept += after - before;
+	return SV_OK;
+}
+
+static SvStatus
+count_and_read(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
 {
 	TestFetch  *fetch = state;
 
@@ -41,9 +74,13 @@ count_and_read(void *state, const RunRange *ranges, uint32_t n, SvError *err)
 		if (ranges[i].offset > fetch->highest)
 			fetch->highest = ranges[i].offset;
 	}
-	if (++fetch->calls == fetch->fail_at)
+	fetch->passing += reading != NULL && reading->passing ? n : 0;
+	fetch->calls++;
+	if (fetch->told != NULL && reading != NULL)
+		return read_and_tell(fetch, ranges, n, reading, fetch->calls == fetch->fail_at, err);
+	if (fetch->calls == fetch->fail_at)
 		return sv_fail(err, SV_IO, "the network is down");
-	return run_fetch_singly.read(NULL, ranges, n, err);
+	return run_fetch_singly.read(NULL, ranges, n, reading, err);
 }
 
 static RunFetcher
@@ -122,13 +159,6 @@ static SvStatus
 fetch_all(RunCaches *caches, const RunFetcher *fetcher, SvError *err)
 {
 	return run_fetch_many(caches, fetcher, ask.readers, ask.keys, ask.n, &ask.values, ask.answers, err);
-}
-
-static void
-count_loading(void *state, const BlockCacheItem *item)
-{
-	(void) item;
-	++*(uint32_t *) state;
 }
 
 /* Whether each frame that is in use belongs to a block that can be read: no claim is left. */
@@ -500,6 +530,62 @@ test_read_ahead(void)
 	mem_file_free(&run.file);
 }
 
+/* Blocks are taken as they come, in any order, and a window that ends early leaves nothing behind. */
+static void
+test_told(void)
+{
+	RunCaches	caches = make_caches(64 * 1024 * 1024, 8 * 1024 * 1024);
+	TestFetch	fetch;
+	RunFetcher	fetcher = make_fetcher(&fetch);
+	RunScan		scan;
+	uint32_t	blocks;
+	uint32_t	n;
+	uint32_t	kept = 0;
+	TestRun		run;
+	SvError		err;
+
+	make_run(&run, 2002, 400000, 0);
+	if (run_scan_open(&scan, &caches, &run.reader, &err) != SV_OK)
+		abort();
+	blocks = scan.tail->index.count;
+	run_scan_close(&scan);
+	fetch.told = &caches;
+	fetcher.ahead_bytes = 8 * 1024 * 1024;
+	CHECK(scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) && n == blocks &&
+		  fetch.ranges == blocks, "a scan that is told what has come");
+	CHECK(fetch.kept == blocks, "has each block in the cache while the others are read");
+	CHECK(fetch.passing > 0 && fetch.passing < blocks && fetch.passing > blocks / 2, "its large windows are passing");
+	CHECK(no_claim_is_left(&caches) && pins(&caches) == 0, "nothing is left claimed or pinned");
+	run_caches_release(&caches);
+
+	caches = make_caches(64 * 1024 * 1024, 8 * 1024 * 1024);
+	fetcher = make_fetcher(&fetch);
+	fetch.told = &caches;
+	fetch.fail_at = 7;
+	fetcher.ahead_bytes = 8 * 1024 * 1024;
+	CHECK(!scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) && fetch.calls == 7 &&
+		  no_claim_is_left(&caches) && pins(&caches) == 0, "one that fails halfway leaves nothing behind");
+	block_cache_walk(caches.blocks, count_loading, &kept);
+	CHECK(kept == 63 + 32, "but what had come");
+	run_caches_release(&caches);
+
+	/* The last block of the window of eight. */
+	if (run_scan_open(&scan, &caches, &run.reader, &err) != SV_OK)
+		abort();
+	run.file.bytes.data[sst_index_block(&scan.tail->index, 14).offset + 20] ^= 1;
+	run_scan_close(&scan);
+	run_caches_release(&caches);
+	caches = make_caches(64 * 1024 * 1024, 8 * 1024 * 1024);
+	fetcher = make_fetcher(&fetch);
+	fetch.told = &caches;
+	fetcher.ahead_bytes = 8 * 1024 * 1024;
+	CHECK(!scan_ahead(&caches, &run, &fetcher, 0, blocks - 1, false, UINT32_MAX, &n) && n == 8 && fetch.calls == 4 &&
+		  no_claim_is_left(&caches) && pins(&caches) == 0 && caches.stored.data == NULL,
+		  "a damaged block among those that have come is an error once the rest is read");
+	run_caches_release(&caches);
+	mem_file_free(&run.file);
+}
+
 int
 main(void)
 {
@@ -515,6 +601,7 @@ main(void)
 	test_failures();
 	test_others();
 	test_read_ahead();
+	test_told();
 	sv_buffer_free(&ask.values);
 	for (int r = 0; r < RUNS; r++)
 		mem_file_free(&runs[r].file);

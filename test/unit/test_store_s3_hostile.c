@@ -81,6 +81,48 @@ test_recoveries(void)
 	test_one_recovery("RequestTimeout", timeout, COUNT(timeout));
 }
 
+/* The first half of a body has come, and the second never does. */
+typedef struct Halves
+{
+	Case		c;
+	bool		there[2];
+	bool		right;
+} Halves;
+
+static void
+cancel_when_half_is_there(void *state)
+{
+	Halves	   *halves = state;
+
+	if (!halves->there[0])
+		return;
+	halves->right = !halves->there[1] && memcmp(halves->c.read, "1234", 4) == 0;
+	halves->c.left = 0;
+}
+
+static void
+test_told(void)
+{
+	static const ScriptAnswer half[] = {{PARTIAL "\r\nContent-Length: 8", "12345", THEN_HANG, true}};
+	StoreS3Options options = usual;
+	Halves		halves = {.right = false};
+	StoreRange	ranges[2] = {
+		{.name = "a/b",.len = 4,.dst = halves.c.read,.there = &halves.there[0]},
+		{.name = "a/b",.offset = 4,.len = 4,.dst = halves.c.read + 4,.there = &halves.there[1]}
+	};
+	StoreCall	call;
+
+	/* A time limit ends it only if nobody is told. */
+	options.timeout_ms = options.deadline_ms = 60000;
+	open_case(&halves.c, half, 1, false, options);
+	call = call_of(&halves.c);
+	call.progress = cancel_when_half_is_there;
+	call.progress_state = &halves;
+	CHECK(store_get(halves.c.store, ranges, 2, NULL, &call, &halves.c.err) == SV_CANCELLED && halves.right &&
+		  halves.c.script->nrequests == 1, "ranges of one read are told of while the others are under way");
+	close_case(&halves.c);
+}
+
 /* A read that fails with this, after so many requests. */
 static bool
 fails(ScriptAnswer answer, int tries, SvStatus expected, const char *message, const char *detail, const char *hint)
@@ -458,6 +500,7 @@ main(void)
 	test_options();
 	test_request();
 	test_recoveries();
+	test_told();
 	test_failures();
 	test_time_limits();
 	test_clock();

@@ -177,6 +177,38 @@ test_not_added(void)
 	close_tiered(&tiered);
 }
 
+/* Who reads much is answered from the tier, and adds nothing to it. */
+static void
+test_passing(void)
+{
+	Tiered		tiered;
+	StoreCall	call = {.passing = true};
+	static uint8_t bytes[3][2 * DISK_RANGE_BYTES];
+	bool		there[3] = {false};
+	StoreRange	ranges[3];
+	int			failed;
+	SvError		err;
+
+	open_tiered(&tiered, 100);
+	put_behind(&tiered, "ab");
+	CHECK(reads_right(&tiered, "ab", DISK_RANGE_BYTES, 10) && gets(&tiered) == 1 && stats(&tiered).index.ranges == 1,
+		  "a range that a lookup brought");
+	ranges[0] = range_at("ab", DISK_RANGE_BYTES + 5, 1000, bytes[0]);
+	ranges[1] = range_at("ab", DISK_RANGE_BYTES + 7, DISK_RANGE_BYTES, bytes[1]);
+	ranges[2] = range_at("ab", 10, 100, bytes[2]);
+	for (int i = 0; i < 3; i++)
+		ranges[i].there = &there[i];
+	CHECK(store_get(tiered.store, ranges, 1, NULL, &call, &err) == SV_OK && is_right(&ranges[0]) && there[0] &&
+		  gets(&tiered) == 1, "serves who passes by");
+	CHECK(store_get(tiered.store, ranges, 3, NULL, &call, &err) == SV_OK && is_right(&ranges[0]) &&
+		  is_right(&ranges[1]) && is_right(&ranges[2]) && gets(&tiered) == 2 && !there[1] && !there[2],
+		  "what is not there as a whole is read from the store");
+	CHECK(stats(&tiered).index.ranges == 1 && stats(&tiered).fills == 1, "and not kept");
+	ranges[2].name = "cd";
+	CHECK(store_get(tiered.store, ranges, 3, &failed, &call, &err) == SV_NOT_FOUND && failed == 2, "what is missing");
+	close_tiered(&tiered);
+}
+
 /* Somebody has taken the object for shorter than it is, and filled the tier so. */
 static void
 test_short_range(void)
@@ -496,6 +528,7 @@ main(void)
 	test_conformance();
 	test_reading();
 	test_not_added();
+	test_passing();
 	test_short_range();
 	test_errors();
 	test_put();

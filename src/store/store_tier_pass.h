@@ -1,0 +1,18 @@
+/*
+ * store_tier_pass.h
+ *		Reading past the disk tier.  Private to the store layer.
+ */
+#ifndef STORE_TIER_PASS_H
+#define STORE_TIER_PASS_H
+
+#include "store/store_driver.h"
+
+/*
+ * Get of ObjectStoreOps for a call that is `passing`: ranges that the tier has
+ * whole are copied, the others are read from the inner store as they are, and
+ * nothing is added to the tier.  Claims nothing, so it waits for nobody.
+ */
+extern SvStatus store_tier_pass(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
+								const StoreCall *call, SvError *err);
+
+#endif							/* STORE_TIER_PASS_H */
