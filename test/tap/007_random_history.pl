@@ -368,7 +368,9 @@ note("$conflicts serialization failures");
 is(join("\n", @differences), '', "a random history of $steps steps: all sessions get the plain tables' answers")
   or diag(join("\n", "SKYVAULT_SEED=$seed, after:", @history[ -(@history < 60 ? @history : 60) .. -1 ]));
 cmp_ok($old_answers, '>', 10, 'old snapshots were asked again and again');
-cmp_ok(scalar(run_objects($node)), '>', 3, 'the history made runs');
+# How many are left is chance: compactions merge them.
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE kind = 'flush' AND state = 'done' AND entries > 0"), '>', 3,
+	'the history made runs');
 is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE state = 'failed' AND error NOT LIKE 'the worker ended%'"
 	. " AND sqlstate <> '40001'"), 0, 'no flush or compaction has failed');
 cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE kind = 'compact' AND state = 'done'"), '>', 3,
