@@ -12,7 +12,9 @@
 
 #include "access/xlog.h"
 #include "cache/run_fetch.h"
+#include "forest/forest_sql.h"
 #include "forest/forest_store.h"
+#include "forest/forest_vault.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "server/pg_cache.h"
@@ -143,18 +145,42 @@ object_is_missing(Oid server_oid, const char *object)
 					  forest_store_call(server_oid, STORE_FOREGROUND), &err) == SV_NOT_FOUND;
 }
 
-pg_noreturn static void report_missing(const char *object);
+pg_noreturn static void report_missing(Oid server_oid, const char *object);
 pg_noreturn static void run_fail(Oid server_oid, const char *object, const SvError *err);
 
-static void
-report_missing(const char *object)
+/* 'owner', 'fenced', 'attached', ...: skyvault.owner's state of the server's vault; NULL: none. */
+static const char *
+owner_state(Oid server_oid)
 {
+	ForestVault vault;
+	ForestRows	rows;
+
+	if (!forest_vault_find(server_oid, &vault))
+		return NULL;
+	rows = forest_sql_fixed("SELECT state FROM skyvault.owner WHERE vault_id = $1::integer", 1, forest_arg(vault.id));
+	return forest_cell(&rows, 0, 0);
+}
+
+static void
+report_missing(Oid server_oid, const char *object)
+{
+	const char *state;
+
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("object \"%s\" is no longer in the store", object),
 				 errdetail("The primary server deleted it while this snapshot still needed it."),
 				 errhint("Try again. Turn on hot_standby_feedback, or raise skyvault.retention on the primary.")));
+	state = owner_state(server_oid);
+	if (state != NULL && (strcmp(state, "attached") == 0 || strcmp(state, "fenced") == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("object \"%s\" is no longer in the store", object),
+				 errdetail("This database does not own the vault. The one that does has merged or removed what is in"
+						   " the object, and deleted it after its skyvault.retention."),
+				 errhint("The vault as it is now can be restored into a database that has no table of it yet, with"
+						 " skyvault_restore().")));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("object \"%s\" is missing from the store", object),
@@ -167,7 +193,7 @@ run_fail(Oid server_oid, const char *object, const SvError *err)
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
 	if (err->status == SV_CORRUPT && object_is_missing(server_oid, object))
-		report_missing(object);
+		report_missing(server_oid, object);
 	pg_status_report(ERROR, err);
 	pg_unreachable();
 }

@@ -89,6 +89,34 @@ foreach my $name (sort keys %standbys)
 	$readers{$name}->quit;
 }
 
+# A standby with feedback that is away: its slot goes on to hold what it may need.
+{
+	my $away = $standbys{feedback};
+
+	primary("SELECT pg_create_physical_replication_slot('away')");
+	$away->append_conf('postgresql.conf', "primary_slot_name = 'away'\n");
+	$away->restart;
+	primary("SELECT mirror_put('kv', 'away', 'value')");
+	primary('SELECT skyvault_flush()');
+	my ($needed) = reverse(run_objects($primary));
+	await_replay();
+	my $reader = session($away);
+	$reader->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$reader->run('SELECT count(*) FROM skyvault.vault');
+	my $xmin = $reader->run('SELECT pg_snapshot_xmin(pg_current_snapshot())');
+	ok($primary->poll_query_until('postgres', "SELECT xmin::text::bigint <= $xmin FROM pg_replication_slots"), 'its slot has its xmin');
+	$reader->quit;
+	$away->stop('immediate');
+	primary('TRUNCATE kv, m_kv');
+	is(primary("SELECT held_by FROM skyvault_gc() WHERE object = '$needed'"), 'replication slot away', 'the slot of a standby that is away holds garbage back');
+	ok(!gone($needed), 'which stays');
+	$away->start;
+	await_replay();
+	ok($primary->poll_query_until('postgres', "SELECT count(*) = 1 FROM skyvault_gc() WHERE object = '$needed' AND held_by IS NULL"),
+		'it goes when the standby is back and needs it no more');
+	same_content($away, [ 'kv', 'other' ], 'whose tables agree with their mirrors');
+}
+
 # Retention protects those without feedback.
 $primary->append_conf('postgresql.conf', "skyvault.retention = 1h\n");
 $primary->reload;

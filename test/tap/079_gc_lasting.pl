@@ -61,6 +61,9 @@ is(restore('merged'), content('merged'), 'what is in the log can be restored');
 sql("SELECT skyvault_compact('merged', true)");
 is(sql('SELECT count(*) FROM skyvault_gc() WHERE held_by IS NULL'), 3, 'its inputs are collected');
 is(missing_objects(), '', 'every run has its object');
+$node->safe_psql('restored1', 'SELECT skyvault_clear_cache()');
+fails_with($node, "SELECT skyvault_get('merged', 'key 5')", '55000', qr/no longer in the store.*does not own.*skyvault_restore/s,
+	'a database that was attached before is told what happened', 'restored1');
 is(restore('merged'), content('merged'), 'what was merged and collected after the last export can be restored');
 
 # A removal that has no number yet.
