@@ -235,6 +235,57 @@ test_quality(void)
 	check_quality(make_features, 0.5, 5, "features: few bytes, few steps");
 }
 
+/* ------------------------------------------------------- very many keys */
+
+#define MANY_KEYS 4300000
+
+/* The builder looks at two keys at a time. */
+static SvSlice
+many_key(const void *state, uint32_t i)
+{
+	static uint8_t room[4][8];
+	uint64_t	number = (uint64_t) i * 1000 + i % 7;
+
+	(void) state;
+	for (int j = 0; j < 8; j++)
+		room[i % 4][j] = (uint8_t) (number >> (56 - 8 * j));
+	return sv_slice(room[i % 4], 8);
+}
+
+/* Somewhat more leaves than a cache holds are made wider, unless the caller said how wide. */
+static void
+check_many(uint32_t keys_per_leaf, uint32_t expected, const char *name)
+{
+	SstRmiKeys	keys = {many_key, NULL, MANY_KEYS};
+	SstRmiOptions options = {keys_per_leaf, false};
+	SvBuffer	out;
+	SvError		err;
+	SstRmi		rmi;
+	SstRmiStats stats = {0};
+	bool		ok;
+
+	sv_buffer_init(&out, &sv_malloc_alloc);
+	ok = sst_rmi_build(&keys, &options, &out, &err) == SV_OK &&
+		sst_rmi_parse(&rmi, sv_buffer_slice(&out), MANY_KEYS) == NULL;
+	for (uint32_t i = 0; ok && i < MANY_KEYS; i += 997)
+	{
+		SstRmiRange range = sst_rmi_locate(&rmi, many_key(NULL, i));
+
+		ok = range.low <= i && i < range.high;
+	}
+	if (ok)
+		sst_rmi_stats(&rmi, &stats);
+	CHECK(ok && stats.leaves > MANY_KEYS / expected * 9 / 10 && stats.leaves < MANY_KEYS / expected * 11 / 10, name);
+	sv_buffer_free(&out);
+}
+
+static void
+test_many(void)
+{
+	check_many(0, 128, "of very many keys, leaves have twice as many");
+	check_many(64, 64, "unless the caller said how many");
+}
+
 int
 main(void)
 {
@@ -242,5 +293,6 @@ main(void)
 	test_ranges();
 	test_contract();
 	test_quality();
+	test_many();
 	return unit_done();
 }
