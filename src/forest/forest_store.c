@@ -57,6 +57,7 @@ typedef struct StoreEntry
 } StoreEntry;
 
 static HTAB *stores = NULL;
+static bool servers_changed = false;	/* one may have been dropped */
 
 static void
 stores_invalidate(Datum arg, int cacheid, uint32 hashvalue)
@@ -67,6 +68,7 @@ stores_invalidate(Datum arg, int cacheid, uint32 hashvalue)
 	hash_seq_init(&status, stores);
 	while ((entry = hash_seq_search(&status)) != NULL)
 		entry->stale = true;
+	servers_changed = true;
 }
 
 static void
@@ -193,6 +195,31 @@ find_entry(Oid server_oid)
 }
 
 /*
+ * Stores of servers that are gone.  Nobody uses those: a statement has locked the
+ * tables of its servers, which are dropped before them; what goes by the server (jobs
+ * of workers, skyvault_verify and _gc) opens no other meanwhile.  A look at the catalogue
+ * may tell of more, for the next time.
+ */
+static void
+close_dropped(Oid opened)
+{
+	HASH_SEQ_STATUS status;
+	StoreEntry *entry;
+
+	if (!servers_changed)
+		return;
+	servers_changed = false;
+	hash_seq_init(&status, stores);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->server_oid != opened && entry->stale && entry->store != NULL &&
+			!SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(entry->server_oid)))
+		{
+			store_close(entry->store);
+			entry->store = NULL;
+		}
+}
+
+/*
  * What changes while the new handle is made, as any look at a catalogue may
  * tell, is stale again.
  */
@@ -204,6 +231,7 @@ forest_store_open(Oid server_oid)
 	ForeignServer *server;
 
 	pg_disk_tier_report();
+	close_dropped(server_oid);
 	if (entry->store != NULL && !entry->stale &&
 		memcmp(&entry->settings, &settings, sizeof(StoreSettings)) == 0)
 		return entry->store;

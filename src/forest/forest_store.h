@@ -21,7 +21,8 @@
  * The store, opened once per process and server, and again when options of the
  * server, its owner or a user mapping have changed.  Needs a transaction; makes no
  * request.  Do not keep it beyond the next call of this function for the same
- * server; until then it stays open, also while no transaction is.
+ * server; until then it stays open, also while no transaction is, unless the server
+ * is dropped: then until the next call for any other.
  */
 extern ObjectStore *forest_store_open(Oid server_oid);
 

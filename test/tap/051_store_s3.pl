@@ -182,5 +182,31 @@ fails_with($node, 'SET ROLE reader; SELECT umoptions FROM pg_user_mapping', '425
 	'and which is not for everybody');
 is(leaks(sql('SET ROLE reader; SELECT umoptions::text FROM pg_user_mappings WHERE umuser = 0')), 0, 'nor is its view');
 
+# ------------------------------------------------------------------- a server that is dropped
+# A session's connection to its store goes with the next use of any other.
+SKIP:
+{
+	skip 'needs /proc', 2 unless -d "/proc/$$/fd";
+	sql($s3->create_server($_) . qq{;
+		SELECT skyvault_create_table('kv_$_', server => '$_'); SELECT skyvault_put('kv_$_', 'k', 'v'); SELECT skyvault_flush('$_')})
+	  foreach qw(stays goes);
+	sql('SELECT skyvault_clear_cache()');
+	sql('SELECT skyvault_clear_disk_cache()');
+	my $session = session($node);
+	my $pid = $session->pid;
+	my $sockets = sub { return scalar grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$pid/fd/*") };
+
+	$session->run(q{SELECT skyvault_get('kv_stays', 'k')});
+	my $before = $sockets->();
+	$session->run(q{SELECT skyvault_get('kv_goes', 'k')});
+	cmp_ok($sockets->(), '>', $before, 'a session has a connection to each store');
+	$session->run('DROP SERVER goes CASCADE');
+	$session->run(q{SELECT skyvault_get('kv_stays', 'k')});
+	$session->run(q{SELECT skyvault_clear_cache()});
+	$session->run(q{SELECT skyvault_get('kv_stays', 'k')});
+	is($sockets->(), $before, 'that to the store of a dropped server is closed');
+	$session->quit;
+}
+
 $node->stop;
 done_testing();
