@@ -114,6 +114,9 @@ foreach my $name (sort keys %standbys)
 	await_replay();
 	ok($primary->poll_query_until('postgres', "SELECT count(*) = 1 FROM skyvault_gc() WHERE object = '$needed' AND held_by IS NULL"),
 		'it goes when the standby is back and needs it no more');
+	primary("SELECT mirror_put('kv', 'back', 'value')");
+	primary('SELECT skyvault_flush()');
+	await_replay();
 	same_content($away, [ 'kv', 'other' ], 'whose tables agree with their mirrors');
 }
 
