@@ -133,7 +133,7 @@ static SvStatus
 wait_sleep(void *state, uint32_t channel, SvError *err)
 {
 	HOLD_INTERRUPTS();
-	(void) ConditionVariableTimedSleep(&shared->channels[channel], WAIT_STEP_MS, PG_WAIT_EXTENSION);
+	(void) ConditionVariableTimedSleep(&shared->channels[channel], WAIT_STEP_MS, pg_wait_load_event());
 	RESUME_INTERRUPTS();
 	pg_wait_absorb_barrier();
 	if (pg_status_must_stop())

@@ -182,6 +182,14 @@ wait_event(StoreOperation operation)
 	return PG_WAIT_EXTENSION;
 }
 
+static uint32 load_event = PG_WAIT_EXTENSION;
+
+uint32
+pg_wait_load_event(void)
+{
+	return load_event;
+}
+
 void
 pg_wait_prepare(void)
 {
@@ -214,6 +222,7 @@ pg_wait_prepare(void)
 		AddWaitEventToSet(set, WL_SOCKET_READABLE, sockets, NULL, NULL);
 	for (int operation = 0; operation < STORE_OPERATIONS; operation++)
 		(void) wait_event(operation);	/* which may raise errors the first time */
+	load_event = compat_new_wait_event("SkyvaultLoad");
 	wait_set = set;
 }
 

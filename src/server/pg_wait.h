@@ -40,6 +40,9 @@ extern void pg_wait_shmem_startup(void);
 /* Makes what waits need, once in a process.  Raises errors; waits do not. */
 extern void pg_wait_prepare(void);
 
+/* The wait event of who waits for what another process reads; Extension before 17, and until pg_wait_prepare. */
+extern uint32 pg_wait_load_event(void);
+
 /* Waits until one of fds is ready, the latch is set, or timeout_ms passed, or less. */
 extern void pg_wait_for_store(PgWait *wait, const StoreWaitFd *fds, int nfds, int timeout_ms);
 
