@@ -1,7 +1,9 @@
-# A random history of writes, transactions, flushes, compactions and restarts, in a vault's
-# tables and in plain ones.  Every few steps three sessions compare what both
-# answer: the one that writes, one that sees what is committed, and one that
-# holds an old snapshot, whose answers must not change either.
+# A random history of writes, transactions, flushes, compactions, snapshots,
+# collections of garbage and restarts, in a vault's tables and in plain ones.
+# Every few steps three sessions compare what both answer: the one that writes,
+# one that sees what is committed, and one that holds an old snapshot, whose
+# answers must not change either.  In the end the vault is restored from its
+# store alone, and has to be what it was.
 #
 # SKYVAULT_SEED repeats a history, SKYVAULT_STEPS makes it longer.
 use strict;
@@ -21,7 +23,8 @@ diag("SKYVAULT_SEED=$seed");
 # the old snapshot looks at it only in the end.
 my @tables = qw(a b c);
 my @settled_tables = qw(a b);
-my $node = new_server('main', settings => "log_statement = none\nskyvault.ttl_grace = 0\nskyvault.run_size = 64kB\n");
+my $node = new_server('main', settings => "log_statement = none\nskyvault.ttl_grace = 0\nskyvault.run_size = 64kB\n"
+	  . "skyvault.retention = 0\nskyvault.orphan_grace = 0\n");
 make_mirror($node, \@tables);
 
 # Where a vault's table and its mirror answer differently; nothing if nowhere.
@@ -226,6 +229,30 @@ sub compact
 	return;
 }
 
+# Each has to leave alone what an old snapshot or a kept one still needs.
+sub collect
+{
+	push @history, 'collect';
+	$watcher->run("SELECT count(*) FROM skyvault_gc(sweep => true)");
+	return;
+}
+
+sub export_log
+{
+	push @history, 'export';
+	$watcher->run('SELECT skyvault_export()');
+	return;
+}
+
+# Which flushes.
+sub snapshot_in_store
+{
+	push @history, 'snapshot in the store';
+	$may_conflict = 1 if $few_runs;
+	$watcher->run('SELECT skyvault_snapshot()');
+	return;
+}
+
 # Later flushes are compacted without being asked for, or not any more.
 sub change_thresholds
 {
@@ -322,7 +349,8 @@ my @weighted = (
 	[ 6, \&insert_rows ], [ 6, \&update_rows ], [ 4, \&delete_rows ], [ 2, \&truncate_table ],
 	[ 7, \&begin ], [ 6, sub { return end_transaction('COMMIT'); } ], [ 3, sub { return end_transaction('ROLLBACK'); } ],
 	[ 6, \&savepoint ], [ 5, sub { return end_savepoint('ROLLBACK TO'); } ], [ 2, sub { return end_savepoint('RELEASE'); } ],
-	[ 8, \&flush ], [ 3, \&compact ], [ 0.5, \&change_thresholds ], [ 5, \&take_snapshot ], [ 2, \&release_snapshot ], [ 0.5, \&restart_server ]);
+	[ 8, \&flush ], [ 3, \&compact ], [ 3, \&collect ], [ 2, \&export_log ], [ 1, \&snapshot_in_store ],
+	[ 0.5, \&change_thresholds ], [ 5, \&take_snapshot ], [ 2, \&release_snapshot ], [ 0.5, \&restart_server ]);
 my $total = 0;
 $total += $_->[0] foreach @weighted;
 
@@ -367,6 +395,24 @@ my @differences = run_history();
 note("$conflicts serialization failures");
 is(join("\n", @differences), '', "a random history of $steps steps: all sessions get the plain tables' answers")
   or diag(join("\n", "SKYVAULT_SEED=$seed, after:", @history[ -(@history < 60 ? @history : 60) .. -1 ]));
+# What of it a restore brings back that is not as it was.
+sub restore_differs
+{
+	$_->quit foreach grep { defined } $writer, $watcher, $old;
+	$node->safe_psql('postgres', 'SELECT skyvault_flush(); SELECT skyvault_export();'
+		  . " SELECT skyvault_compact('a', true); SELECT count(*) FROM skyvault_gc(sweep => true)");
+	$node->safe_psql('postgres', 'CREATE DATABASE restored');
+	$node->safe_psql('restored', 'CREATE EXTENSION skyvault');
+	$node->safe_psql('restored', "SELECT skyvault_restore('skyvault')");
+	return grep {
+		$node->safe_psql('restored', "SELECT md5(string_agg(key || '=' || value, ',')) FROM skyvault_scan('$_')") ne
+		  $node->safe_psql('postgres', "SELECT md5(string_agg(key || '=' || value, ',' ORDER BY key)) FROM m_$_ WHERE value IS NOT NULL")
+	} @tables;
+}
+
+is(join(' ', restore_differs()), '', 'the vault is restored as it was') or diag("SKYVAULT_SEED=$seed");
+is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault_verify_vault('skyvault', true)"), 0, 'nothing is wrong with the store')
+  or diag($node->safe_psql('postgres', "SELECT * FROM skyvault_verify_vault('skyvault', true)"));
 cmp_ok($old_answers, '>', 10, 'old snapshots were asked again and again');
 # How many are left is chance: compactions merge them.
 cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE kind = 'flush' AND state = 'done' AND entries > 0"), '>', 3,
