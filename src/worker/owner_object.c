@@ -12,6 +12,7 @@
 #include "forest/forest_store.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
+#include "server/stop_point.h"
 #include "utils/builtins.h"
 #include "worker/log_text.h"
 #include "worker/worker_transaction.h"
@@ -90,6 +91,12 @@ owner_object_read(ObjectStore *store, const ForestVault *vault, OwnerObject *own
 	return true;
 }
 
+bool
+owner_object_may_be_between(ObjectStore *store)
+{
+	return (store_capabilities(store) & STORE_CAN_PUT_IF_MATCH) == 0;
+}
+
 /*
  * Without conditional puts two who take a vault at the same instant are not
  * told apart here; the next look at the object tells one of them.
@@ -108,6 +115,7 @@ put(ObjectStore *store, const ForestVault *vault, SvSlice bytes, const char *eta
 		status = store_remove(store, name, call, err);
 		if (status != SV_OK)
 			return status;
+		STOP_POINT("owner-removed");
 	}
 	return store_put_if_absent(store, name, &bytes, 1, call, err);
 }

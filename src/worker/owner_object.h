@@ -33,6 +33,12 @@ extern char *owner_object_name(const ForestVault *vault);
 extern bool owner_object_read(ObjectStore *store, const ForestVault *vault, OwnerObject *owner,
 							  char etag[STORE_ETAG_BYTES]);
 
+/*
+ * Whether the store has no conditional puts, so that a replacement removes the
+ * object first, and a death may leave none.
+ */
+extern bool owner_object_may_be_between(ObjectStore *store);
+
 /* False if somebody else was faster. */
 extern bool owner_object_replace(ObjectStore *store, const ForestVault *vault, const OwnerObject *owner,
 								 const char etag[STORE_ETAG_BYTES]);

@@ -286,6 +286,13 @@ become_another_vault(ForestVault *vault, const OwnRow *row)
 		fence(vault, row, "This database is a copy of the one that owns it.");
 }
 
+/* A replacement was announced, and may have come no further than to remove the object. */
+static bool
+was_interrupted(ObjectStore *store, const OwnRow *row)
+{
+	return row->pending_incarnation != NULL && owner_object_may_be_between(store);
+}
+
 static void
 take(ForestVault *vault, ObjectStore *store)
 {
@@ -306,7 +313,7 @@ take(ForestVault *vault, ObjectStore *store)
 		found = false;
 		etag[0] = '\0';
 	}
-	else if (!found && !is_told && row.epoch > 0)
+	else if (!found && !is_told && row.epoch > 0 && !was_interrupted(store, &row))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("object \"%s\" is missing from the store of server \"%s\"",

@@ -136,6 +136,37 @@ fails_with($node, q{SELECT skyvault_flush('vault')}, '58030', qr/confirmed.*^HIN
 $s3->clear_faults;
 is_well('puts that the store confirms');
 
+# ------------------------------------------------------------------- OWNER
+# Without conditional puts it is removed and put again: a death in between leaves
+# none, and who announced that is the owner still.
+foreach my $point ('owner-announced', 'owner-removed', 'owner-replaced')
+{
+	my $epoch = sql('SELECT epoch FROM skyvault_vaults');
+
+	$node->restart;
+	write_round();
+	my $flusher = session($node);
+	$flusher->run("SELECT stop_point_arm('$point', 'wait')");
+	$flusher->send(q{SELECT skyvault_flush('vault')});
+	sql("CALL stop_point_await('$point')");
+	kill_postmaster($node);
+	$flusher->await_lost;
+	$flusher->quit;
+	$node->start;
+	is_well("a death at $point");
+	cmp_ok(sql('SELECT epoch FROM skyvault_vaults'), '>', $epoch, "a death at $point: the vault is taken anew");
+	is(sql('SELECT state FROM skyvault_vaults'), 'owner', "a death at $point: by its owner");
+}
+
+# Without such an announcement a missing OWNER is not made again unasked.
+my $alter = q{ALTER SERVER vault OPTIONS (SET url '%s')};
+my $url = sql(q{SELECT substr(o, 5) FROM pg_foreign_server, unnest(srvoptions) AS o WHERE srvname = 'vault' AND o LIKE 'url=%'});
+sql(sprintf($alter, $url . 'elsewhere/'));
+write_round();
+fails_with($node, q{SELECT skyvault_flush('vault')}, '55000', qr/OWNER" is missing.*skyvault_adopt/s, 'another store');
+sql(sprintf($alter, $url));
+is_well('the right store again');
+
 # ------------------------------------------------------------------- waiting
 # Not even libs3 is in the way of a cancel.
 $s3->fault('hang');
