@@ -160,6 +160,26 @@ forest_is_skyvault_server(Oid server_oid)
 	return wrapper_is_skyvault(GetForeignServer(server_oid)->fdwid);
 }
 
+Oid
+forest_table_relid(int32 table_id, Snapshot snapshot)
+{
+	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			relid = InvalidOid;
+	bool		isnull;
+
+	ScanKeyInit(&key, Anum_table_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(table_id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_PKEY), true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		relid = DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relid;
+}
+
 bool
 forest_is_skyvault_relation(Oid relid)
 {

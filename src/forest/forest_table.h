@@ -17,6 +17,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 typedef struct ForestTable
 {
@@ -55,6 +56,9 @@ extern const ForestTable *forest_table_for_write(Oid relid);
  * scan and write begins with this.  TRUNCATE makes the table usable again.
  */
 extern void forest_table_check_key(const ForestTable *table);
+
+/* The relation of a table id; InvalidOid if the snapshot sees no such table. */
+extern Oid	forest_table_relid(int32 table_id, Snapshot snapshot);
 
 /* Whether the relation is a foreign table of this wrapper. */
 extern bool forest_is_skyvault_relation(Oid relid);

@@ -10,20 +10,16 @@
 
 #include "worker/compact_plan.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_pause.h"
 #include "forest/forest_store.h"
+#include "forest/forest_table.h"
 #include "lsm/lsm_choose.h"
 #include "miscadmin.h"
 #include "server/pg_settings.h"
 #include "server/pg_status.h"
 #include "server/stop_point.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker/compact_claim.h"
@@ -130,26 +126,6 @@ read_ahead_of(const LsmJob *job)
 	return Min(Max((size_t) setting_worker_memory_kb * 1024 / 4 / most, COMPACT_LEAST_READ_AHEAD), MOST_READ_AHEAD);
 }
 
-static Oid
-relid_of(int32 table_id, Snapshot snapshot)
-{
-	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			relid = InvalidOid;
-	bool		isnull;
-
-	ScanKeyInit(&key, Anum_table_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(table_id));
-	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_PKEY), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		relid = DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, RelationGetDescr(rel), &isnull));
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return relid;
-}
-
 static void
 note_storage(CompactPlan *plan, Snapshot snapshot)
 {
@@ -163,7 +139,7 @@ note_storage(CompactPlan *plan, Snapshot snapshot)
 		if (plan->ntables > 0 && plan->tables[plan->ntables - 1].table_id == table_id)
 			continue;
 		plan->tables[plan->ntables].table_id = table_id;
-		plan->tables[plan->ntables++].storage = forest_storage(relid_of(table_id, snapshot));
+		plan->tables[plan->ntables++].storage = forest_storage(forest_table_relid(table_id, snapshot));
 	}
 }
 

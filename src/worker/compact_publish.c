@@ -15,25 +15,21 @@
 
 #include "worker/compact_publish.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_foreign_server.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_changelog.h"
 #include "forest/forest_registry.h"
 #include "forest/forest_store.h"
+#include "forest/forest_table.h"
 #include "forest/forest_traffic.h"
 #include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "lsm/lsm_apply.h"
 #include "server/pg_status.h"
 #include "server/stop_point.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "worker/compact_claim.h"
@@ -93,26 +89,6 @@ collect_tables(Publish *publish)
 	for (int i = 0; i < n; i++)
 		if (i == 0 || ids[i] != ids[i - 1])
 			publish->tables[publish->ntables++].id = ids[i];
-}
-
-static Oid
-relid_of(int32 table_id, Snapshot snapshot)
-{
-	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			relid = InvalidOid;
-	bool		isnull;
-
-	ScanKeyInit(&key, Anum_table_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(table_id));
-	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_PKEY), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		relid = DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, RelationGetDescr(rel), &isnull));
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return relid;
 }
 
 static bool
@@ -181,7 +157,7 @@ check(Publish *publish)
 
 	publish->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	for (int i = 0; i < publish->ntables; i++)
-		publish->tables[i].relid = relid_of(publish->tables[i].id, publish->snapshot);
+		publish->tables[i].relid = forest_table_relid(publish->tables[i].id, publish->snapshot);
 	input.forest = registry_read_forest(publish->plan->vault.id, publish->snapshot, CurrentMemoryContext);
 	PG_STATUS_CHECK(lsm_apply(&input, &publish->verdict, &publish->changes, &err), &err);
 }

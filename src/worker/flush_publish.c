@@ -15,44 +15,16 @@
 
 #include "worker/flush_publish.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_delta.h"
 #include "forest/forest_registry.h"
+#include "forest/forest_table.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "server/stop_point.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
-
-/* Empty if the snapshot sees no such table. */
-static Oid
-table_relid(int32 table_id, Snapshot snapshot)
-{
-	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			relid = InvalidOid;
-
-	ScanKeyInit(&key, Anum_table_id, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(table_id));
-	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_PKEY), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool		isnull;
-
-		relid = DatumGetObjectId(heap_getattr(tuple, Anum_table_relid, RelationGetDescr(rel), &isnull));
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return relid;
-}
 
 static void
 note_left_out(StringInfo left_out, Oid relid, const char *reason)
@@ -75,7 +47,7 @@ choose_tables(const FlushBatch *batch, const bool *locked, Snapshot snapshot, St
 	for (int i = 0; i < batch->ntables; i++)
 	{
 		int32		table_id = batch->tables[i].part.table_id;
-		Oid			relid = table_relid(table_id, snapshot);
+		Oid			relid = forest_table_relid(table_id, snapshot);
 
 		if (!locked[i])
 			note_left_out(left_out, relid, "locked by a load, TRUNCATE or DROP");
