@@ -42,8 +42,13 @@ is($node->safe_psql('copy', 'SELECT count(*) FROM skyvault_scan(\'kv\')'), 1, 'w
 
 $node->safe_psql('postgres', 'ALTER DATABASE copy RENAME TO renamed');
 has_scheduler('renamed', 'a database can be renamed, and its scheduler comes back');
-flushes('renamed', 'a renamed database can be flushed');
-flushes('a', 'the database it was copied from can be flushed');
+$node->safe_psql('renamed', "SELECT skyvault_put('kv', 'key', 'value')");
+fails_with($node, 'SELECT skyvault_flush()', '55000', qr/This database is a copy of the one that owns it/,
+	'a copy does not write to the vault of the database it was copied from', 'renamed');
+flushes('a', 'which can be flushed');
+$node->safe_psql('postgres', 'ALTER DATABASE a RENAME TO b');
+flushes('b', 'also under another name');
+$node->safe_psql('postgres', 'ALTER DATABASE b RENAME TO a');
 
 $node->safe_psql('postgres', 'DROP DATABASE renamed');
 pass('a database with a scheduler can be dropped');

@@ -139,7 +139,9 @@ my $second_flush = session($node);
 $second_flush->send(q{SELECT skyvault_flush('skyvault')});
 
 # ------------------------------------------------------------------- the store is back
+# A daemon that was stopped for so long may give up when it goes on.
 $s3->signal('CONT');
+$s3->start;
 is(($session->receive)[0], 2, 'when the store goes on, so does the flush');
 is(($second_flush->receive)[0], 1, 'and that of the other vault after it');
 same_content($node, ['kv'], 'nothing was lost');
@@ -160,6 +162,7 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM skyvault.delta
 		WHERE t.relid = 'near'::regclass}), 'another vault is flushed meanwhile');
 is(scheduler_pid($node), $scheduler, 'by the same process');
 $s3->signal('CONT');
+$s3->start;
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault.delta'), 'when the store goes on, so do flushes, unasked');
 same_content($node, ['kv'], 'nothing was lost');
 
