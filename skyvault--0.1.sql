@@ -496,7 +496,7 @@ CREATE FUNCTION skyvault_pause(vault name DEFAULT NULL) RETURNS void
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION skyvault_pause(name)
-	IS 'until skyvault_resume() workers begin nothing for the vault but flushes; what is under way ends';
+	IS 'no compaction of the vault begins until skyvault_resume(); those under way end, and all else goes on';
 
 CREATE FUNCTION skyvault_resume(vault name DEFAULT NULL) RETURNS void
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
