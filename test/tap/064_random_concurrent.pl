@@ -98,6 +98,11 @@ sub stop_writers
 	$writers->signal('TERM');
 	$writers->finish;
 	die "pgbench: $said" if $said =~ /ERROR/;
+
+	# A session ends its statement before it notices that its client has gone.
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE query LIKE '%random_writes(%' AND pid <> pg_backend_pid()")
+	  or die 'writers go on';
 }
 
 sub pick { return $_[ int(rand(@_)) ]; }
