@@ -452,6 +452,34 @@ compact_claim_failed(int64 job_id, const ErrorData *error, int pause_s)
 	update_job(job_id, values, nulls);
 }
 
+static bool
+job_is_running(int64 job_id)
+{
+	Relation	rel = catalog_open(CATALOG_JOB, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		running = false;
+
+	ScanKeyInit(&key, Anum_job_id, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(job_id));
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_JOB_PKEY), true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		state = heap_getattr(tuple, Anum_job_state, RelationGetDescr(rel), &isnull);
+
+		running = strcmp(TextDatumGetCString(state), "running") == 0;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return running;
+}
+
+/*
+ * Looks once more: the job may have ended after the caller's snapshot, which is
+ * why its worker no longer held the lock.
+ */
 void
 compact_claim_dead(int64 job_id)
 {
@@ -460,7 +488,8 @@ compact_claim_dead(int64 job_id)
 		.message = "the worker ended before the job did"
 	};
 
-	compact_claim_failed(job_id, &error, 0);
+	if (job_is_running(job_id))
+		compact_claim_failed(job_id, &error, 0);
 }
 
 int64
