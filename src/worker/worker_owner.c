@@ -205,7 +205,11 @@ why_not_by_itself(const OwnRow *row)
 	return row->same_place ? NULL : "This data directory is a copy of the one that owns it.";
 }
 
-/* The line of epochs that leads to the one that begins now, with how far this database has come in each. */
+/*
+ * The line of epochs that leads to the one that begins now, with how far this
+ * database has come in each: those of which there is anything to restore from.
+ * A snapshot stays when the log up to it goes, and may be all of its epoch.
+ */
 static char *
 next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *owner)
 {
@@ -216,10 +220,12 @@ next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *own
 	MemoryContextSwitchTo(context);
 	rows = forest_sql("SELECT coalesce(jsonb_agg(h ORDER BY (h->>'epoch')::bigint), '[]') FROM"
 					  " (SELECT h FROM jsonb_array_elements($1::jsonb) AS h"
-					  "  WHERE (h->>'epoch')::bigint < $2::bigint AND (h->>'epoch')::bigint >="
-					  "   (SELECT min(l.epoch) FROM skyvault.log_object AS l WHERE l.vault_id = $5::integer)"
+					  "  WHERE (h->>'epoch')::bigint < $2::bigint AND (h->>'epoch')::bigint IN"
+					  "   (SELECT l.epoch FROM skyvault.log_object AS l WHERE l.vault_id = $5::integer"
+					  "    UNION ALL SELECT s.epoch FROM skyvault.snapshot AS s WHERE s.vault_id = $5::integer)"
 					  "  UNION ALL SELECT jsonb_build_object('epoch', $2::bigint, 'last_id', $3::bigint,"
-					  "   'objects', $4::bigint) WHERE $4::bigint > 0) AS line",
+					  "   'objects', $4::bigint) WHERE $4::bigint > 0 OR EXISTS (SELECT FROM skyvault.snapshot AS s"
+					  "   WHERE s.vault_id = $5::integer AND s.epoch = $2::bigint)) AS line",
 					  5, owner != NULL ? owner->history : "[]", forest_arg(row->epoch),
 					  forest_arg(row->exported_id), forest_arg(row->log_objects), forest_arg(vault->id));
 	worker_transaction_commit();

@@ -1,0 +1,71 @@
+# Each start of the server begins an epoch.  What a restore begins with, the
+# snapshots, may be of epochs before, of which no log is left: also then all of
+# the vault comes back.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SkyvaultTest;
+use Test::More;
+
+my $store = PostgreSQL::Test::Utils::tempdir();
+my $node = new_server('origin');
+my $server = "CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store')";
+my $content = "SELECT string_agg(key || '=' || value, ' ' ORDER BY key) FROM kv";
+my $restores = 0;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub write_and_export
+{
+	my ($key) = @_;
+
+	sql("SELECT skyvault_put('kv', '$key', 'v')");
+	sql('SELECT skyvault_flush()');
+	sql('SELECT skyvault_export()');
+}
+
+# By default to the last change.
+sub is_restored
+{
+	my ($expected, $case, $arguments) = @_;
+	my $name = 'restored_' . ++$restores;
+
+	sql("CREATE DATABASE $name");
+	$node->safe_psql($name, "CREATE EXTENSION skyvault; $server");
+	my ($status, $stdout, $stderr) = $node->psql($name, "SELECT skyvault_restore('shared'" . ($arguments // '') . ')');
+	is($status, 0, "$case: restored");
+	unlike($stderr, qr/WARNING/, "$case: without a warning");
+	is($node->safe_psql($name, $content), $expected, "$case: all of it") if $status == 0;
+	$node->safe_psql('postgres', "DROP DATABASE $name");
+}
+
+sql("$server; SELECT skyvault_create_table('kv', server => 'shared')");
+write_and_export('a');
+sql("SELECT skyvault_snapshot('named', 'shared')");
+write_and_export('b');
+sql("SELECT skyvault_snapshot(vault => 'shared')") for (1, 2);
+is(sql('SELECT count(*) FROM skyvault.log_object'), 0, 'two snapshots have everything, and no log is left');
+is_restored('a=v b=v', 'in the epoch of the snapshots');
+foreach my $epoch (2 .. 4)
+{
+	my $key = chr(ord('a') + $epoch);
+
+	$node->restart;
+	write_and_export($key);
+	is(sql('SELECT count(DISTINCT epoch) FROM skyvault.log_object'), $epoch - 1, 'the log is of the epochs since');
+	is_restored(sql($content), "$epoch epochs on");
+	is_restored('a=v', "$epoch epochs on, to the snapshot with a name", ", 'named'");
+}
+
+# An epoch that has a snapshot, but no change.
+$node->restart;
+sql("SELECT skyvault_snapshot('still', 'shared')");
+$node->restart;
+write_and_export('z');
+is_restored('a=v b=v c=v d=v e=v', 'to a snapshot of an epoch without changes', ", 'still'");
+is_restored(sql($content), 'beyond it');
+$node->stop;
+
+done_testing();
