@@ -188,8 +188,8 @@ worker_request(const WorkerRequest *request, WorkerChoreId chore)
 	return answer.result;
 }
 
-void
-worker_request_restart(void)
+static void
+detach(int code, Datum arg)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < MAX_REQUESTS; i++)
@@ -200,6 +200,13 @@ worker_request_restart(void)
 			slot->state = slot->abandoned ? REQUEST_FREE : REQUEST_WAITING;
 	}
 	LWLockRelease(shared->lock);
+}
+
+/* Runs before the slot of the scheduler is given back, so there is no other one yet. */
+void
+worker_request_attach(void)
+{
+	on_shmem_exit(detach, (Datum) 0);
 }
 
 int

@@ -40,8 +40,12 @@ extern int64 worker_request(const WorkerRequest *request, WorkerChoreId chore);
 
 /* ---- For chores ---- */
 
-/* Forgets what an earlier scheduler of this database has begun. */
-extern void worker_request_restart(void);
+/*
+ * Makes the calling process, which is the database's scheduler and connected, the
+ * one that takes requests.  What it has taken and not answered when it ends is
+ * the next one's.
+ */
+extern void worker_request_attach(void);
 
 /* Takes the oldest request of this kind; its handle, or -1. */
 extern int	worker_request_take(WorkerRequestKind kind, WorkerRequest *request);

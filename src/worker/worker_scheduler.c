@@ -24,6 +24,7 @@
 #include "worker/worker_prepared.h"
 #include "worker/worker_pressure.h"
 #include "worker/worker_process.h"
+#include "worker/worker_request.h"
 #include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
 
@@ -223,6 +224,7 @@ skyvault_scheduler_main(Datum arg)
 	if (!worker_slot_attach(dboid))
 		proc_exit(0);
 	worker_process_connect(dboid);
+	worker_request_attach();
 	pgstat_report_activity(STATE_IDLE, NULL);
 
 	run_schedule();

@@ -63,6 +63,39 @@ foreach my $point ('snapshot-before-upload', 'snapshot-uploaded', 'snapshot-befo
 	}
 }
 
+# A scheduler that is told to end leaves what it was asked for to the next one,
+# unless who asked has gone.
+foreach my $asker_goes (0, 1)
+{
+	my $case = $asker_goes ? 'the asker goes' : 'the asker waits';
+	my $name = 'name ' . ++$n;
+	my $scheduler = scheduler_pid($node);
+	my $asker = session($node);
+	my $pid = $asker->pid;
+
+	$asker->run("SELECT stop_point_arm('snapshot-before-upload', 'wait')");
+	$asker->send("SELECT skyvault_snapshot('$name')");
+	sql("CALL stop_point_await('snapshot-before-upload')");
+	if ($asker_goes)
+	{
+		sql("SELECT pg_cancel_backend($pid)");
+		like(($asker->receive)[1], qr/57014/, "$case: cancelled");
+	}
+	sql("SELECT pg_terminate_backend($scheduler)");
+	ok(await_new_process($node, 'skyvault scheduler', $scheduler, 'postgres'), "$case: there is a scheduler again");
+	if ($asker_goes)
+	{
+		is(sql("SELECT skyvault_snapshot('$name')"), 1, "$case: so nobody has made it");
+	}
+	else
+	{
+		$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM skyvault_snapshots WHERE name = '$name'")
+			or die 'the next scheduler does not make the snapshot';
+		is(($asker->receive)[0], 1, "$case: and has its answer");
+	}
+	$asker->quit;
+}
+
 # The takeover of each start.
 foreach my $point ('owner-announced', 'owner-replaced')
 {
