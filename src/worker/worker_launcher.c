@@ -18,16 +18,12 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
-
+#include "worker/worker_process.h"
 #include "worker/worker_slot.h"
 
 #define LAUNCHER_RESTART_S 5
@@ -54,20 +50,8 @@ static bool skipped_reported = false;
 void
 worker_launcher_register(void)
 {
-	BackgroundWorker worker;
-
-	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
-		return;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = LAUNCHER_RESTART_S;
-	strlcpy(worker.bgw_library_name, SKYVAULT_NAME, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "skyvault_launcher_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, "skyvault launcher", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "skyvault launcher", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
+	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
+		worker_process_register("skyvault_launcher_main", "skyvault launcher", LAUNCHER_RESTART_S);
 }
 
 static bool
@@ -140,29 +124,9 @@ sync_slots(void)
 static bool
 start_scheduler(Start *start, Oid dboid)
 {
-	BackgroundWorker worker;
-	MemoryContext old_context;
-	bool		registered;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, SKYVAULT_NAME, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "skyvault_scheduler_main", BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "skyvault scheduler for database %u", dboid);
-	strlcpy(worker.bgw_type, "skyvault scheduler", BGW_MAXLEN);
-	worker.bgw_main_arg = ObjectIdGetDatum(dboid);
-	worker.bgw_notify_pid = MyProcPid;
-
-	if (start->handle != NULL)
-		pfree(start->handle);
-	start->handle = NULL;
 	start->dboid = dboid;
-	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	registered = RegisterDynamicBackgroundWorker(&worker, &start->handle);
-	MemoryContextSwitchTo(old_context);
-	return registered;
+	return worker_process_start("skyvault_scheduler_main", "skyvault scheduler", dboid, ObjectIdGetDatum(dboid),
+								&start->handle);
 }
 
 /*
@@ -228,8 +192,7 @@ skyvault_launcher_main(Datum arg)
 {
 	MemoryContext cycle_context;
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	worker_process_signals();
 	worker_slot_attach_launcher();
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
@@ -241,12 +204,7 @@ skyvault_launcher_main(Datum arg)
 		TimestampTz wake_at;
 
 		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		(void) worker_process_interrupts();
 
 		MemoryContextSwitchTo(cycle_context);
 		MemoryContextReset(cycle_context);

@@ -9,12 +9,10 @@
 #include <signal.h>
 
 #include "miscadmin.h"
-#include "postmaster/bgworker.h"
 #include "server/pg_settings.h"
 #include "storage/ipc.h"
-#include "utils/memutils.h"
 #include "worker/worker_chore.h"
-#include "worker/worker_compactor.h"
+#include "worker/worker_process.h"
 #include "worker/worker_slot.h"
 
 /* Processes that this scheduler has started and that may not have got to their place. */
@@ -129,33 +127,11 @@ give_back(int index, uint32 turn)
 }
 
 static bool
-register_worker(int index, uint32 turn)
+start_process(int index, uint32 turn)
 {
-	BackgroundWorker worker;
-	PoolHandle *start = &handles[index];
-	MemoryContext old_context;
-	bool		registered;
-	uint64		arg = ((uint64) turn << 32) | (uint32) index;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, SKYVAULT_NAME, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "skyvault_compactor_main", BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "skyvault compaction for database %u", MyDatabaseId);
-	strlcpy(worker.bgw_type, "skyvault compaction", BGW_MAXLEN);
-	worker.bgw_main_arg = UInt64GetDatum(arg);
-	worker.bgw_notify_pid = MyProcPid;
-
-	if (start->handle != NULL)
-		pfree(start->handle);
-	start->handle = NULL;
-	start->turn = turn;
-	old_context = MemoryContextSwitchTo(TopMemoryContext);
-	registered = RegisterDynamicBackgroundWorker(&worker, &start->handle);
-	MemoryContextSwitchTo(old_context);
-	return registered;
+	handles[index].turn = turn;
+	return worker_process_start("skyvault_compactor_main", "skyvault compaction", MyDatabaseId,
+								UInt64GetDatum(((uint64) turn << 32) | (uint32) index), &handles[index].handle);
 }
 
 PoolStart
@@ -168,7 +144,7 @@ worker_pool_start(void)
 
 	if (index < 0)
 		return POOL_IS_FULL;
-	registered = register_worker(index, turn);
+	registered = start_process(index, turn);
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	was_reported = worker_shared->pool.no_room;
 	worker_shared->pool.no_room = !registered;

@@ -1,16 +1,62 @@
 /*
  * worker_process.c
- *		What schedulers and compaction workers have in common.
+ *		See worker_process.h.
  */
 #include "postgres.h"
 
 #include "worker/worker_process.h"
 
 #include "miscadmin.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
+#include "worker/worker_slot.h"
+
+static BackgroundWorker
+describe(const char *function, const char *type, int restart_s)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = restart_s;
+	strlcpy(worker.bgw_library_name, SKYVAULT_NAME, sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
+	strlcpy(worker.bgw_name, type, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
+	return worker;
+}
+
+void
+worker_process_register(const char *function, const char *type, int restart_s)
+{
+	BackgroundWorker worker = describe(function, type, restart_s);
+
+	RegisterBackgroundWorker(&worker);
+}
+
+bool
+worker_process_start(const char *function, const char *type, Oid dboid, Datum arg,
+					 BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker = describe(function, type, BGW_NEVER_RESTART);
+	MemoryContext old_context;
+	bool		registered;
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "%s for database %u", type, dboid);
+	worker.bgw_main_arg = arg;
+	worker.bgw_notify_pid = MyProcPid;
+
+	if (*handle != NULL)
+		pfree(*handle);
+	*handle = NULL;
+	old_context = MemoryContextSwitchTo(TopMemoryContext);
+	registered = RegisterDynamicBackgroundWorker(&worker, handle);
+	MemoryContextSwitchTo(old_context);
+	return registered;
+}
 
 void
 worker_process_signals(void)
