@@ -27,6 +27,14 @@ cache_run_id_equal(CacheRunId a, CacheRunId b)
 	return a.hi == b.hi && a.lo == b.lo;
 }
 
+static inline int
+cache_run_id_compare(CacheRunId a, CacheRunId b)
+{
+	if (a.hi != b.hi)
+		return a.hi < b.hi ? -1 : 1;
+	return (a.lo > b.lo) - (a.lo < b.lo);
+}
+
 /* Loads in progress are waited for on one of so many channels. */
 #define CACHE_WAIT_CHANNELS 128
 

@@ -427,12 +427,7 @@ disk_index_forget(DiskIndex *index, const DiskPlace *place)
 static int
 compare_objects(const void *a, const void *b)
 {
-	const CacheRunId *x = a;
-	const CacheRunId *y = b;
-
-	if (x->hi != y->hi)
-		return x->hi < y->hi ? -1 : 1;
-	return (x->lo > y->lo) - (x->lo < y->lo);
+	return cache_run_id_compare(*(const CacheRunId *) a, *(const CacheRunId *) b);
 }
 
 /* One slot at a time under the lock: nobody waits for the whole walk. */

@@ -381,12 +381,7 @@ mirror_write_abort(MirrorWrite *write)
 static int
 compare_objects(const void *a, const void *b)
 {
-	const CacheRunId *x = a;
-	const CacheRunId *y = b;
-
-	if (x->hi != y->hi)
-		return x->hi < y->hi ? -1 : 1;
-	return (x->lo > y->lo) - (x->lo < y->lo);
+	return cache_run_id_compare(*(const CacheRunId *) a, *(const CacheRunId *) b);
 }
 
 /* Whether this name in a directory of the mirror is that of a file nobody needs. */

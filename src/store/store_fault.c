@@ -10,22 +10,15 @@
 
 #include <stdlib.h>
 
-#include "store/store_driver.h"
+#include "store/store_front.h"
 
 typedef struct FaultStore
 {
-	ObjectStore base;
-	ObjectStore *inner;
+	StoreFront	front;
 	uint64_t	calls[STORE_OPERATIONS];
 	StoreFault *faults;
 	size_t		nfaults;
 } FaultStore;
-
-typedef struct FaultUpload
-{
-	StoreUpload base;
-	StoreUpload *inner;
-} FaultUpload;
 
 static const char *const operation_names[STORE_OPERATIONS] = {
 	[STORE_PUT] = "put",
@@ -86,7 +79,7 @@ fault_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, i
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	return outcome(fault, store_put_if_absent(store->inner, name, parts, nparts, call, err),
+	return outcome(fault, store_put_if_absent(store->front.inner, name, parts, nparts, call, err),
 				   name, err);
 }
 
@@ -99,7 +92,7 @@ fault_put_if_match(ObjectStore *base, const char *name, SvSlice bytes, const cha
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	return outcome(fault, store_put_if_match(store->inner, name, bytes, etag, new_etag, call, err),
+	return outcome(fault, store_put_if_match(store->front.inner, name, bytes, etag, new_etag, call, err),
 				   name, err);
 }
 
@@ -107,29 +100,24 @@ static SvStatus
 fault_upload_begin(ObjectStore *base, const char *name, StoreUpload **upload,
 				   const StoreCall *call, SvError *err)
 {
-	FaultUpload *begun = calloc(1, sizeof(FaultUpload));
-	SvStatus	status;
+	StoreFrontUpload *begun;
+	SvStatus	status = store_front_upload_begin(base, name, sizeof(StoreFrontUpload), &begun, call, err);
 
-	if (begun == NULL)
-		return sv_fail(err, SV_NO_MEMORY, "out of memory: an upload that meets faults");
-	status = store_upload_begin(((FaultStore *) base)->inner, name, &begun->inner, call, err);
 	if (status == SV_OK)
 		*upload = &begun->base;
-	else
-		free(begun);
 	return status;
 }
 
 static SvStatus
 fault_upload_append(StoreUpload *upload, const void *data, size_t len, const StoreCall *call, SvError *err)
 {
-	return store_upload_append(((FaultUpload *) upload)->inner, data, len, call, err);
+	return store_upload_append(((StoreFrontUpload *) upload)->inner, data, len, call, err);
 }
 
 static void
 fault_upload_abort(StoreUpload *upload, const StoreCall *call)
 {
-	store_upload_abort(((FaultUpload *) upload)->inner, call);
+	store_upload_abort(((StoreFrontUpload *) upload)->inner, call);
 	free(upload);
 }
 
@@ -145,7 +133,7 @@ fault_upload_finish(StoreUpload *upload, const StoreCall *call, SvError *err)
 		fault_upload_abort(upload, call);
 		return status;
 	}
-	status = outcome(fault, store_upload_finish(((FaultUpload *) upload)->inner, call, err),
+	status = outcome(fault, store_upload_finish(((StoreFrontUpload *) upload)->inner, call, err),
 					 upload->name, err);
 	free(upload);
 	return status;
@@ -172,7 +160,7 @@ fault_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
 		*failed = 0;
 		return injected(fault, reads[0].name, err);
 	}
-	status = store->inner->ops->get(store->inner, reads, nreads, failed, call, err);
+	status = store->front.inner->ops->get(store->front.inner, reads, nreads, failed, call, err);
 	if (status == SV_OK && is_kind(fault, STORE_FAULT_TORN_READ))
 		tear(last->dst, last->len);
 	return outcome(fault, status, reads[0].name, err);
@@ -189,7 +177,7 @@ fault_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer 
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	status = store_get_small(store->inner, name, max_bytes, content, object, call, err);
+	status = store_get_small(store->front.inner, name, max_bytes, content, object, call, err);
 	if (status == SV_OK && is_kind(fault, STORE_FAULT_TORN_READ) && content->len > before)
 		tear(content->data + before, content->len - before);
 	return outcome(fault, status, name, err);
@@ -203,7 +191,7 @@ fault_head(ObjectStore *base, const char *name, StoreObject *object, const Store
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	return outcome(fault, store_head(store->inner, name, object, call, err), name, err);
+	return outcome(fault, store_head(store->front.inner, name, object, call, err), name, err);
 }
 
 static SvStatus
@@ -214,7 +202,7 @@ fault_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, name, err);
-	return outcome(fault, store_remove(store->inner, name, call, err), name, err);
+	return outcome(fault, store_remove(store->front.inner, name, call, err), name, err);
 }
 
 static SvStatus
@@ -227,7 +215,7 @@ fault_remove_many(ObjectStore *base, const char *const *names, int n, int *remov
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, names[0], err);
-	status = outcome(fault, store_remove_many(store->inner, names, n, removed, call, err), names[0], err);
+	status = outcome(fault, store_remove_many(store->front.inner, names, n, removed, call, err), names[0], err);
 	if (is_kind(fault, STORE_FAULT_LOST_REPLY))
 		*removed = 0;
 	return status;
@@ -242,7 +230,7 @@ fault_list(ObjectStore *base, const char *prefix, const char *after, StoreListCa
 
 	if (is_kind(fault, STORE_FAULT_FAIL))
 		return injected(fault, prefix, err);
-	return outcome(fault, store_list(store->inner, prefix, after, callback, state, call, err),
+	return outcome(fault, store_list(store->front.inner, prefix, after, callback, state, call, err),
 				   prefix, err);
 }
 
@@ -251,7 +239,7 @@ fault_close(ObjectStore *base)
 {
 	FaultStore *store = (FaultStore *) base;
 
-	store_close(store->inner);
+	store_close(store->front.inner);
 	free(store->faults);
 	free(store);
 }
@@ -280,11 +268,8 @@ store_fault_open(ObjectStore **store, ObjectStore *inner, SvError *err)
 	*store = NULL;
 	if (opened == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a store that injects faults");
-	opened->base.ops = &fault_ops;
-	opened->base.capabilities = store_capabilities(inner);
-	opened->base.merge_gap = store_merge_gap(inner);
-	opened->inner = inner;
-	*store = &opened->base;
+	opened->front = store_front(inner, &fault_ops);
+	*store = &opened->front.base;
 	return SV_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "cache/disk_files.h"
 #include "store/mirror_files.h"
 #include "store/store_copy.h"
-#include "store/store_driver.h"
+#include "store/store_front.h"
 
 /* Fetched at once by store_mirror_fill. */
 #define FILL_BYTES ((size_t) 128 * DISK_RANGE_BYTES)
@@ -19,8 +19,7 @@
 
 typedef struct MirrorStore
 {
-	ObjectStore base;
-	ObjectStore *inner;
+	StoreFront	front;
 	MirrorFiles *files;
 	StoreIdentity identity;
 } MirrorStore;
@@ -35,18 +34,10 @@ object_id(const MirrorStore *store, const char *name)
  * Reading
  * ------------------------------------------------------------------------- */
 
-/* What is not there locally: ranges, and which read they are of. */
-typedef struct Missing
-{
-	StoreRange *ranges;
-	int		   *reads;
-	int			n;
-} Missing;
-
-/* Sets *there if the whole range is. */
 static SvStatus
-read_range(MirrorStore *store, const StoreRange *range, bool *there, const StoreCall *call, SvError *err)
+read_range(ObjectStore *base, const StoreRange *range, bool *there, const StoreCall *call, SvError *err)
 {
+	MirrorStore *store = (MirrorStore *) base;
 	CacheRunId	object = object_id(store, range->name);
 	SvStatus	status = SV_OK;
 
@@ -64,55 +55,10 @@ read_range(MirrorStore *store, const StoreRange *range, bool *there, const Store
 }
 
 static SvStatus
-read_local(MirrorStore *store, const StoreRead *reads, int nreads, Missing *missing, const StoreCall *call,
-		   SvError *err)
-{
-	for (int i = 0; i < nreads; i++)
-	{
-		for (int j = 0; j < reads[i].nranges; j++)
-		{
-			const StoreRange *range = reads[i].ranges[j];
-			bool		there;
-			SvStatus	status = read_range(store, range, &there, call, err);
-
-			if (status != SV_OK)
-				return status;
-			if (there)
-				continue;
-			missing->ranges[missing->n] = *range;
-			missing->reads[missing->n++] = i;
-		}
-	}
-	return SV_OK;
-}
-
-static SvStatus
 mirror_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
 		   const StoreCall *call, SvError *err)
 {
-	MirrorStore *store = (MirrorStore *) base;
-	Missing		missing = {0};
-	int			n = 0;
-	int			at = -1;
-	SvStatus	status;
-
-	*failed = -1;
-	for (int i = 0; i < nreads; i++)
-		n += reads[i].nranges;
-	missing.ranges = malloc((size_t) n * sizeof(StoreRange));
-	missing.reads = malloc((size_t) n * sizeof(int));
-	if (missing.ranges == NULL || missing.reads == NULL)
-		status = sv_fail(err, SV_NO_MEMORY, "out of memory for reading object \"%s\"", reads[0].name);
-	else
-		status = read_local(store, reads, nreads, &missing, call, err);
-	if (status == SV_OK && missing.n > 0)
-	{
-		status = store_get(store->inner, missing.ranges, missing.n, &at, call, err);
-		*failed = at >= 0 ? missing.reads[at] : -1;
-	}
-	free(missing.ranges);
-	free(missing.reads);
-	return status;
+	return store_front_get(base, read_range, reads, nreads, failed, call, err);
 }
 
 /* -------------------------------------------------------------------------
@@ -173,7 +119,7 @@ mirror_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, 
 					 const StoreCall *call, SvError *err)
 {
 	MirrorStore *store = (MirrorStore *) base;
-	SvStatus	status = store_put_if_absent(store->inner, name, parts, nparts, call, err);
+	SvStatus	status = store_put_if_absent(store->front.inner, name, parts, nparts, call, err);
 	LocalWrite	local;
 
 	if (status != SV_OK)
@@ -185,17 +131,9 @@ mirror_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, 
 	return SV_OK;
 }
 
-static SvStatus
-mirror_put_if_match(ObjectStore *base, const char *name, SvSlice bytes, const char *etag,
-					char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err)
-{
-	return store_put_if_match(((MirrorStore *) base)->inner, name, bytes, etag, new_etag, call, err);
-}
-
 typedef struct MirrorUpload
 {
-	StoreUpload base;
-	StoreUpload *inner;
+	StoreFrontUpload front;
 	LocalWrite	local;
 } MirrorUpload;
 
@@ -203,20 +141,13 @@ static SvStatus
 mirror_upload_begin(ObjectStore *base, const char *name, StoreUpload **upload,
 					const StoreCall *call, SvError *err)
 {
-	MirrorStore *store = (MirrorStore *) base;
-	MirrorUpload *opened = calloc(1, sizeof(MirrorUpload));
-	SvStatus	status;
+	StoreFrontUpload *begun;
+	SvStatus	status = store_front_upload_begin(base, name, sizeof(MirrorUpload), &begun, call, err);
 
-	if (opened == NULL)
-		return sv_fail(err, SV_NO_MEMORY, "out of memory for uploading object \"%s\"", name);
-	status = store_upload_begin(store->inner, name, &opened->inner, call, err);
 	if (status != SV_OK)
-	{
-		free(opened);
 		return status;
-	}
-	begin_local(&opened->local, store, name, call);
-	*upload = &opened->base;
+	begin_local(&((MirrorUpload *) begun)->local, (MirrorStore *) base, name, call);
+	*upload = &begun->base;
 	return SV_OK;
 }
 
@@ -224,7 +155,7 @@ static SvStatus
 mirror_upload_append(StoreUpload *base, const void *data, size_t len, const StoreCall *call, SvError *err)
 {
 	MirrorUpload *upload = (MirrorUpload *) base;
-	SvStatus	status = store_upload_append(upload->inner, data, len, call, err);
+	SvStatus	status = store_upload_append(upload->front.inner, data, len, call, err);
 
 	if (status == SV_OK)
 		append_local(&upload->local, sv_slice(data, len));
@@ -235,7 +166,7 @@ static SvStatus
 mirror_upload_finish(StoreUpload *base, const StoreCall *call, SvError *err)
 {
 	MirrorUpload *upload = (MirrorUpload *) base;
-	SvStatus	status = store_upload_finish(upload->inner, call, err);
+	SvStatus	status = store_upload_finish(upload->front.inner, call, err);
 
 	end_local(&upload->local, status == SV_OK);
 	free(upload);
@@ -247,7 +178,7 @@ mirror_upload_abort(StoreUpload *base, const StoreCall *call)
 {
 	MirrorUpload *upload = (MirrorUpload *) base;
 
-	store_upload_abort(upload->inner, call);
+	store_upload_abort(upload->front.inner, call);
 	end_local(&upload->local, false);
 	free(upload);
 }
@@ -272,7 +203,7 @@ fetch(MirrorStore *store, const char *name, uint64_t bytes, uint8_t *piece, Mirr
 			.object_bytes = bytes
 		};
 
-		status = store_get(store->inner, &range, 1, NULL, call, err);
+		status = store_get(store->front.inner, &range, 1, NULL, call, err);
 		if (status == SV_OK)
 			mirror_write_append(write, sv_slice(piece, range.len));
 	}
@@ -330,25 +261,12 @@ store_mirror_sweep(ObjectStore *base, const char *const *names, int n, int min_a
  * The rest
  * ------------------------------------------------------------------------- */
 
-static SvStatus
-mirror_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *content,
-				 StoreObject *object, const StoreCall *call, SvError *err)
-{
-	return store_get_small(((MirrorStore *) base)->inner, name, max_bytes, content, object, call, err);
-}
-
-static SvStatus
-mirror_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
-{
-	return store_head(((MirrorStore *) base)->inner, name, object, call, err);
-}
-
 /* A removal that failed may have happened. */
 static SvStatus
 mirror_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError *err)
 {
 	MirrorStore *store = (MirrorStore *) base;
-	SvStatus	status = store_remove(store->inner, name, call, err);
+	SvStatus	status = store_remove(store->front.inner, name, call, err);
 
 	mirror_files_remove(store->files, object_id(store, name));
 	return status;
@@ -359,18 +277,11 @@ mirror_remove_many(ObjectStore *base, const char *const *names, int n, int *remo
 				   const StoreCall *call, SvError *err)
 {
 	MirrorStore *store = (MirrorStore *) base;
-	SvStatus	status = store_remove_many(store->inner, names, n, removed, call, err);
+	SvStatus	status = store_remove_many(store->front.inner, names, n, removed, call, err);
 
 	for (int i = 0; i < n; i++)
 		mirror_files_remove(store->files, object_id(store, names[i]));
 	return status;
-}
-
-static SvStatus
-mirror_list(ObjectStore *base, const char *prefix, const char *after, StoreListCallback callback,
-			void *state, const StoreCall *call, SvError *err)
-{
-	return store_list(((MirrorStore *) base)->inner, prefix, after, callback, state, call, err);
 }
 
 static void
@@ -378,24 +289,24 @@ mirror_close(ObjectStore *base)
 {
 	MirrorStore *store = (MirrorStore *) base;
 
-	store_close(store->inner);
+	store_close(store->front.inner);
 	mirror_files_close(store->files);
 	free(store);
 }
 
 static const ObjectStoreOps mirror_ops = {
 	.put_if_absent = mirror_put_if_absent,
-	.put_if_match = mirror_put_if_match,
+	.put_if_match = store_front_put_if_match,
 	.upload_begin = mirror_upload_begin,
 	.upload_append = mirror_upload_append,
 	.upload_finish = mirror_upload_finish,
 	.upload_abort = mirror_upload_abort,
 	.get = mirror_get,
-	.get_small = mirror_get_small,
-	.head = mirror_head,
+	.get_small = store_front_get_small,
+	.head = store_front_head,
 	.remove = mirror_remove,
 	.remove_many = mirror_remove_many,
-	.list = mirror_list,
+	.list = store_front_list,
 	.close = mirror_close
 };
 
@@ -414,12 +325,9 @@ store_mirror_open(ObjectStore **store, ObjectStore *inner, const StoreMirrorOpti
 		free(opened);
 		return status;
 	}
-	opened->base.ops = &mirror_ops;
-	opened->base.capabilities = store_capabilities(inner);
-	opened->base.merge_gap = store_merge_gap(inner);
-	opened->inner = inner;
+	opened->front = store_front(inner, &mirror_ops);
 	opened->identity = store_identity(options->identity);
-	*store = &opened->base;
+	*store = &opened->front.base;
 	return SV_OK;
 }
 

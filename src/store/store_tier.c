@@ -45,7 +45,7 @@ begin_write(TierWrite *write, TierStore *store, const char *name)
 {
 	*write = (TierWrite) {
 		.tier = store->tier,
-		.object = store_tier_object(&store->base, name),
+		.object = store_tier_object(&store->front.base, name),
 		.cutter = store_cutter(write_through, write)
 	};
 }
@@ -59,7 +59,7 @@ drop_many(TierStore *store, const char *const *names, int n, bool gone)
 	if (objects == NULL)
 		return;
 	for (int i = 0; i < n; i++)
-		objects[i] = store_tier_object(&store->base, names[i]);
+		objects[i] = store_tier_object(&store->front.base, names[i]);
 	disk_tier_drop(store->tier, objects, n, gone);
 	free(objects);
 }
@@ -73,7 +73,7 @@ tier_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, in
 				   const StoreCall *call, SvError *err)
 {
 	TierStore  *store = (TierStore *) base;
-	SvStatus	status = store_put_if_absent(store->inner, name, parts, nparts, call, err);
+	SvStatus	status = store_put_if_absent(store->front.inner, name, parts, nparts, call, err);
 	TierWrite	write;
 
 	if (status != SV_OK || !writes_data(store, call))
@@ -85,17 +85,9 @@ tier_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, in
 	return SV_OK;
 }
 
-static SvStatus
-tier_put_if_match(ObjectStore *base, const char *name, SvSlice bytes, const char *etag,
-				  char new_etag[STORE_ETAG_BYTES], const StoreCall *call, SvError *err)
-{
-	return store_put_if_match(((TierStore *) base)->inner, name, bytes, etag, new_etag, call, err);
-}
-
 typedef struct TierUpload
 {
-	StoreUpload base;
-	StoreUpload *inner;
+	StoreFrontUpload front;
 	bool		writes;			/* to the tier */
 	TierWrite	write;
 } TierUpload;
@@ -105,21 +97,17 @@ tier_upload_begin(ObjectStore *base, const char *name, StoreUpload **upload,
 				  const StoreCall *call, SvError *err)
 {
 	TierStore  *store = (TierStore *) base;
-	TierUpload *opened = calloc(1, sizeof(TierUpload));
-	SvStatus	status;
+	StoreFrontUpload *begun;
+	TierUpload *tiered;
+	SvStatus	status = store_front_upload_begin(base, name, sizeof(TierUpload), &begun, call, err);
 
-	if (opened == NULL)
-		return sv_fail(err, SV_NO_MEMORY, "out of memory for uploading object \"%s\"", name);
-	status = store_upload_begin(store->inner, name, &opened->inner, call, err);
 	if (status != SV_OK)
-	{
-		free(opened);
 		return status;
-	}
-	opened->writes = writes_data(store, call);
-	if (opened->writes)
-		begin_write(&opened->write, store, name);
-	*upload = &opened->base;
+	tiered = (TierUpload *) begun;
+	tiered->writes = writes_data(store, call);
+	if (tiered->writes)
+		begin_write(&tiered->write, store, name);
+	*upload = &begun->base;
 	return SV_OK;
 }
 
@@ -127,7 +115,7 @@ static SvStatus
 tier_upload_append(StoreUpload *base, const void *data, size_t len, const StoreCall *call, SvError *err)
 {
 	TierUpload *upload = (TierUpload *) base;
-	SvStatus	status = store_upload_append(upload->inner, data, len, call, err);
+	SvStatus	status = store_upload_append(upload->front.inner, data, len, call, err);
 
 	if (status == SV_OK && upload->writes)
 		store_cut(&upload->write.cutter, sv_slice(data, len));
@@ -138,12 +126,12 @@ tier_upload_append(StoreUpload *base, const void *data, size_t len, const StoreC
 static void
 end_upload(TierUpload *upload, bool succeeded)
 {
-	const char *name = upload->base.name;
+	const char *name = upload->front.base.name;
 
 	if (upload->writes)
 		store_cut_end(&upload->write.cutter);
 	if (upload->writes && !succeeded)
-		drop_many((TierStore *) upload->base.store, &name, 1, true);
+		drop_many((TierStore *) upload->front.base.store, &name, 1, true);
 	free(upload);
 }
 
@@ -151,7 +139,7 @@ static SvStatus
 tier_upload_finish(StoreUpload *base, const StoreCall *call, SvError *err)
 {
 	TierUpload *upload = (TierUpload *) base;
-	SvStatus	status = store_upload_finish(upload->inner, call, err);
+	SvStatus	status = store_upload_finish(upload->front.inner, call, err);
 
 	end_upload(upload, status == SV_OK);
 	return status;
@@ -162,7 +150,7 @@ tier_upload_abort(StoreUpload *base, const StoreCall *call)
 {
 	TierUpload *upload = (TierUpload *) base;
 
-	store_upload_abort(upload->inner, call);
+	store_upload_abort(upload->front.inner, call);
 	end_upload(upload, false);
 }
 
@@ -170,25 +158,12 @@ tier_upload_abort(StoreUpload *base, const StoreCall *call)
  * The rest
  * ------------------------------------------------------------------------- */
 
-static SvStatus
-tier_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *content,
-			   StoreObject *object, const StoreCall *call, SvError *err)
-{
-	return store_get_small(((TierStore *) base)->inner, name, max_bytes, content, object, call, err);
-}
-
-static SvStatus
-tier_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
-{
-	return store_head(((TierStore *) base)->inner, name, object, call, err);
-}
-
 /* A removal that failed may have happened. */
 static SvStatus
 tier_remove(ObjectStore *base, const char *name, const StoreCall *call, SvError *err)
 {
 	TierStore  *store = (TierStore *) base;
-	SvStatus	status = store_remove(store->inner, name, call, err);
+	SvStatus	status = store_remove(store->front.inner, name, call, err);
 
 	drop_many(store, &name, 1, true);
 	return status;
@@ -199,17 +174,10 @@ tier_remove_many(ObjectStore *base, const char *const *names, int n, int *remove
 				 const StoreCall *call, SvError *err)
 {
 	TierStore  *store = (TierStore *) base;
-	SvStatus	status = store_remove_many(store->inner, names, n, removed, call, err);
+	SvStatus	status = store_remove_many(store->front.inner, names, n, removed, call, err);
 
 	drop_many(store, names, n, true);
 	return status;
-}
-
-static SvStatus
-tier_list(ObjectStore *base, const char *prefix, const char *after, StoreListCallback callback,
-		  void *state, const StoreCall *call, SvError *err)
-{
-	return store_list(((TierStore *) base)->inner, prefix, after, callback, state, call, err);
 }
 
 static void
@@ -217,23 +185,23 @@ tier_close(ObjectStore *base)
 {
 	TierStore  *store = (TierStore *) base;
 
-	store_close(store->inner);
+	store_close(store->front.inner);
 	free(store);
 }
 
 static const ObjectStoreOps tier_ops = {
 	.put_if_absent = tier_put_if_absent,
-	.put_if_match = tier_put_if_match,
+	.put_if_match = store_front_put_if_match,
 	.upload_begin = tier_upload_begin,
 	.upload_append = tier_upload_append,
 	.upload_finish = tier_upload_finish,
 	.upload_abort = tier_upload_abort,
 	.get = store_tier_get,
-	.get_small = tier_get_small,
-	.head = tier_head,
+	.get_small = store_front_get_small,
+	.head = store_front_head,
 	.remove = tier_remove,
 	.remove_many = tier_remove_many,
-	.list = tier_list,
+	.list = store_front_list,
 	.close = tier_close
 };
 
@@ -245,13 +213,10 @@ store_tier_open(ObjectStore **store, ObjectStore *inner, DiskTier *tier, const c
 	*store = NULL;
 	if (opened == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a store with a disk cache");
-	opened->base.ops = &tier_ops;
-	opened->base.capabilities = store_capabilities(inner);
-	opened->base.merge_gap = store_merge_gap(inner);
-	opened->inner = inner;
+	opened->front = store_front(inner, &tier_ops);
 	opened->tier = tier;
 	opened->identity = store_identity(identity);
-	*store = &opened->base;
+	*store = &opened->front.base;
 	return SV_OK;
 }
 

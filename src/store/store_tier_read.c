@@ -93,7 +93,7 @@ count_pieces(const StoreRead *reads, int nreads)
 static void
 cut_range(TierGet *get, const StoreRange *range, int read)
 {
-	CacheRunId	object = store_tier_object(&get->store->base, range->name);
+	CacheRunId	object = store_tier_object(&get->store->front.base, range->name);
 	uint64_t	offset = range->offset;
 	uint64_t	end = range->offset + range->len;
 	uint8_t    *dst = range->dst;
@@ -123,11 +123,10 @@ compare_pieces(const void *a, const void *b)
 {
 	const TierPiece *x = a;
 	const TierPiece *y = b;
+	int			order = cache_run_id_compare(x->range.object, y->range.object);
 
-	if (x->range.object.hi != y->range.object.hi)
-		return x->range.object.hi < y->range.object.hi ? -1 : 1;
-	if (x->range.object.lo != y->range.object.lo)
-		return x->range.object.lo < y->range.object.lo ? -1 : 1;
+	if (order != 0)
+		return order;
 	if (x->range.number != y->range.number)
 		return x->range.number < y->range.number ? -1 : 1;
 	return (x->at > y->at) - (x->at < y->at);
@@ -321,7 +320,7 @@ run_fetches(TierGet *get, int *failed, SvError *err)
 	SvStatus	status = SV_OK;
 
 	if (get->nfetches > 0)
-		status = store_get(get->store->inner, get->wanted, get->nfetches, &at, get->call, err);
+		status = store_get(get->store->front.inner, get->wanted, get->nfetches, &at, get->call, err);
 	if (status != SV_OK)
 		*failed = at >= 0 ? get->fetches[at].piece->read : -1;
 	for (int i = 0; i < get->nfetches; i++)

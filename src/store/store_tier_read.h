@@ -6,13 +6,12 @@
 #define STORE_TIER_READ_H
 
 #include "store/store_copy.h"
-#include "store/store_driver.h"
+#include "store/store_front.h"
 #include "store/store_tier.h"
 
 typedef struct TierStore
 {
-	ObjectStore base;
-	ObjectStore *inner;
+	StoreFront	front;
 	DiskTier   *tier;
 	StoreIdentity identity;
 } TierStore;
