@@ -1,6 +1,7 @@
 /*
  * pg_settings.h
- *		The settings skyvault.*, defined in one table in pg_settings.c.
+ *		The settings skyvault.*, but for those of when to compact
+ *		(pg_thresholds.h).  Defaults and ranges are in pg_settings.c.
  */
 #ifndef PG_SETTINGS_H
 #define PG_SETTINGS_H
@@ -49,6 +50,7 @@ extern int	setting_stop_wait_ms;
 
 /* skyvault.ttl_grace: how long an entry is kept after it has expired */
 extern int	setting_ttl_grace_s;
+
 /* skyvault.io_concurrency: requests at once that one process has under way; a server's option goes before it */
 extern int	setting_io_concurrency;
 
