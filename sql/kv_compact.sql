@@ -37,6 +37,7 @@ SELECT skyvault_compact('compact_kv');
 ROLLBACK;
 SELECT skyvault_compact('pg_class');
 SELECT skyvault_compact('no_such_table');
+SELECT skyvault_compact(1::regclass);
 SELECT skyvault_compact(NULL);
 SELECT skyvault_pause('no_such_server');
 SELECT skyvault_resume('no_such_server');

@@ -15,7 +15,12 @@ INSERT INTO calls (name, statement) VALUES
 	('exists', format('SELECT skyvault_exists(%s::regclass, ''a'')', :kv)),
 	('multi_get', format('SELECT skyvault_multi_get(%s::regclass, ARRAY[''a''])', :kv)),
 	('multi_get, tables', format('SELECT skyvault_multi_get(ARRAY[%s]::regclass[], ARRAY[''a''])', :kv)),
+	('get_array', format('SELECT skyvault_get_array(%s::regclass, ARRAY[''a''])', :kv)),
 	('scan', format('SELECT skyvault_scan(%s::regclass)', :kv)),
+	('index', format('SELECT count(*) FROM skyvault_index(%s::regclass)', :kv)),
+	('prewarm', format('SELECT skyvault_prewarm(%s::regclass)', :kv)),
+	('tree', format('SELECT skyvault_tree(%s::regclass)', :kv)),
+	('verify', format('SELECT count(*) FROM skyvault_verify(%s::regclass)', :kv)),
 	('put', format('SELECT skyvault_put(%s::regclass, ''a'', ''2'')', :kv)),
 	('multi_put', format('SELECT skyvault_multi_put(%s::regclass, ARRAY[''a''], ARRAY[''2''])', :kv)),
 	('delete', format('SELECT skyvault_delete(%s::regclass, ''a'')', :kv));

@@ -113,7 +113,7 @@ skyvault_compact(PG_FUNCTION_ARGS)
 {
 	Oid			relid = api_relation_arg(fcinfo, 0);
 	bool		full = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
-	Relation	rel = relation_open(relid, AccessShareLock);
+	Relation	rel = api_relation_lock(relid, AccessShareLock);
 	ForestTable table = *forest_table_for_read(relid);
 
 	/* The lock stays: the table is not dropped while somebody waits for it. */

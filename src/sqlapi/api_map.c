@@ -72,15 +72,22 @@ check_writable(Relation rel)
 }
 
 Relation
-api_relation_open(Oid relid, AclMode privilege)
+api_relation_lock(Oid relid, LOCKMODE lockmode)
 {
-	LOCKMODE	lockmode = privilege == ACL_SELECT ? AccessShareLock : RowExclusiveLock;
 	Relation	rel = try_relation_open(relid, lockmode);
 
 	if (rel == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
+	return rel;
+}
+
+Relation
+api_relation_open(Oid relid, AclMode privilege)
+{
+	Relation	rel = api_relation_lock(relid, privilege == ACL_SELECT ? AccessShareLock : RowExclusiveLock);
+
 	check_privilege(rel, privilege);
 	return rel;
 }

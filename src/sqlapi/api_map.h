@@ -15,6 +15,7 @@
 #include "forest/forest_table.h"
 #include "forest/row_shape.h"
 #include "nodes/parsenodes.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
 typedef struct ApiMap
@@ -26,9 +27,10 @@ typedef struct ApiMap
 } ApiMap;
 
 /*
- * Opens and locks a relation (42P01 if there is none) and checks the caller's
- * privilege on it and on its schema (42501).
+ * Opens and locks a relation (42P01 if there is none); api_relation_open checks
+ * the caller's privilege on it and on its schema (42501), too.
  */
+extern Relation api_relation_lock(Oid relid, LOCKMODE lockmode);
 extern Relation api_relation_open(Oid relid, AclMode privilege);
 
 /*

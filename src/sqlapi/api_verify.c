@@ -29,7 +29,7 @@
 #include "sqlapi/api_vault.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -224,14 +224,10 @@ begin(Verification *v, FunctionCallInfo fcinfo, Oid server_oid, bool deep)
 Datum
 skyvault_verify_table(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	Relation	rel = relation_open(relid, AccessShareLock);
-	const ForestTable *table = forest_table_for_read(relid);
-	AclResult	acl = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
+	Relation	rel = api_relation_open(PG_GETARG_OID(0), ACL_SELECT);
+	const ForestTable *table = forest_table_for_read(RelationGetRelid(rel));
 	Verification v;
 
-	if (acl != ACLCHECK_OK)
-		aclcheck_error(acl, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 	begin(&v, fcinfo, table->server_oid, PG_GETARG_BOOL(1));
 	if (table->table_id != 0)
 		verify_runs(&v, table->vault_id, table->table_id);
