@@ -6,21 +6,9 @@
 
 #include <signal.h>
 
+#include "s3_run.h"
 #include "store/store_s3.h"
 #include "store_conformance.h"
-
-static const char *
-setting(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-	{
-		printf("Bail out! %s is not set: run-tests.sh sets it\n", name);
-		exit(1);
-	}
-	return value;
-}
 
 /* With the run's keys where they are NULL. */
 static ObjectStore *
@@ -141,39 +129,12 @@ test_refusals(void)
 	CHECK(fails(options, NULL, NULL, NULL, SV_IO, ""), "nobody listens");
 }
 
-static bool
-count_listed(void *state, const StoreListed *object)
-{
-	int		   *n = state;
-	char		expected[32];
-
-	snprintf(expected, sizeof(expected), "p/%04d", *n);
-	*n += strcmp(object->name, expected) == 0 && object->bytes == 1 && object->modified_s > 1700000000;
-	return true;
-}
-
 static void
 test_pages(void)
 {
-	enum { N = 1100 };
-	static char names[N][32];
-	static const char *pointers[N];
 	ObjectStore *store = open_with(usual_options("unit/pages"), NULL, NULL, NULL);
-	int			removed = 0;
-	int			n = 0;
-	bool		all = true;
-	SvError		err;
 
-	for (int i = 0; i < N; i++)
-	{
-		snprintf(names[i], sizeof(names[i]), "p/%04d", i);
-		pointers[i] = names[i];
-		all = all && put_text(store, names[i], "x", &err) == SV_OK;
-	}
-	CHECK(all, "many objects");
-	CHECK(store_list(store, "p/", NULL, count_listed, &n, NULL, &err) == SV_OK && n == N, "a listing of two pages");
-	CHECK(store_remove_many(store, pointers, N, &removed, NULL, &err) == SV_OK && removed == N && listed(store) == 0,
-		  "more than a thousand are removed");
+	check_pages(store);
 	store_close(store);
 }
 

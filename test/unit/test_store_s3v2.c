@@ -2,26 +2,15 @@
  * test_store_s3v2.c
  *		The driver for Signature Version 2 against the S3 server of the run.
  */
+#include "unit.h"
+
+#include "s3_run.h"
 #include "store/store_s3v2.h"
 #include "store_conformance.h"
-#include "unit.h"
 
 static char endpoint[256];
 
-static const char *
-setting(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (value == NULL)
-	{
-		printf("Bail out! %s is not set: run-tests.sh sets it\n", name);
-		exit(1);
-	}
-	return value;
-}
-
-/* Keys "" : those of the server. */
+/* With the run's keys where they are NULL. */
 static SvStatus
 open_store(ObjectStore **store, const char *id, const char *secret, const char *token, StoreS3V2Options options,
 		   SvError *err)
@@ -79,43 +68,15 @@ test_conformance(void)
 	snprintf(endpoint, sizeof(endpoint), "%s", setting("SKYVAULT_S3_ENDPOINT"));
 }
 
-/* What a listing of more than one page lists. */
-static bool
-count_listed(void *state, const StoreListed *object)
-{
-	int		   *n = state;
-	char		expected[32];
-
-	snprintf(expected, sizeof(expected), "p/%04d", *n);
-	*n += strcmp(object->name, expected) == 0 && object->bytes == 1 && object->modified_s > 1700000000;
-	return true;
-}
-
 static void
 test_pages(void)
 {
 	ObjectStore *store;
 	SvError		err;
-	int			n = 0;
 
 	if (!CHECK(open_store(&store, NULL, NULL, NULL, usual_options("unit-v2/pages"), &err) == SV_OK, "a store"))
 		return;
-	for (int i = 0; i < 1100; i++)
-	{
-		char		name[32];
-
-		snprintf(name, sizeof(name), "p/%04d", i);
-		if (put_text(store, name, "x", &err) != SV_OK)
-			printf("# %s: %s; %s\n", name, err.message, err.detail);
-	}
-	CHECK(store_list(store, "p/", NULL, count_listed, &n, NULL, &err) == SV_OK && n == 1100, "a listing of two pages");
-	for (int i = 0; i < 1100; i++)
-	{
-		char		name[32];
-
-		snprintf(name, sizeof(name), "p/%04d", i);
-		store_remove(store, name, NULL, &err);
-	}
+	check_pages(store);
 	store_close(store);
 }
 
