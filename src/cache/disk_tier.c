@@ -34,8 +34,9 @@ count(_Atomic uint64_t *counter)
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-uint32_t
-disk_tier_slots(uint64_t budget_bytes)
+/* That a budget of disk space buys; 0 if none. */
+static uint32_t
+slots_of(uint64_t budget_bytes)
 {
 	uint64_t	slots = budget_bytes / DISK_SLOT_BYTES;
 
@@ -51,7 +52,7 @@ shared_bytes(void)
 size_t
 disk_tier_region_bytes(uint64_t budget_bytes)
 {
-	return shared_bytes() + disk_index_bytes(disk_tier_slots(budget_bytes));
+	return shared_bytes() + disk_index_bytes(slots_of(budget_bytes));
 }
 
 /* The state only ever gets worse, until the next start. */
@@ -73,7 +74,7 @@ give_up(DiskTier *tier, DiskTierState state, const SvError *why)
 void
 disk_tier_start(DiskTier *tier, void *region, uint64_t budget_bytes, const char *directory)
 {
-	uint32_t	slots = disk_tier_slots(budget_bytes);
+	uint32_t	slots = slots_of(budget_bytes);
 	SvError		err = {0};
 	SvStatus	status;
 

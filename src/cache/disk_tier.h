@@ -58,8 +58,6 @@ typedef struct DiskTierStats
 	uint64_t	write_errors;
 } DiskTierStats;
 
-/* The slots that a budget of disk space buys; 0 if none. */
-extern uint32_t disk_tier_slots(uint64_t budget_bytes);
 /* Shared memory for a tier of that budget. */
 extern size_t disk_tier_region_bytes(uint64_t budget_bytes);
 

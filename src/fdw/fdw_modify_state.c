@@ -130,8 +130,8 @@ fdw_modify_key(FdwModify *state, const Datum *values, const bool *isnull)
 	return key;
 }
 
-SvSlice
-fdw_modify_value(FdwModify *state, const Datum *values, const bool *isnull)
+static SvSlice
+encode_value(FdwModify *state, const Datum *values, const bool *isnull)
 {
 	StringInfoData bytes;
 
@@ -147,7 +147,7 @@ fdw_modify_put(FdwModify *state, TupleTableSlot *slot)
 
 	slot_getallattrs(slot);
 	put.key = fdw_modify_key(state, slot->tts_values, slot->tts_isnull);
-	put.value = fdw_modify_value(state, slot->tts_values, slot->tts_isnull);
+	put.value = encode_value(state, slot->tts_values, slot->tts_isnull);
 	return put;
 }
 

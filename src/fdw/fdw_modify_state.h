@@ -37,11 +37,10 @@ typedef struct FdwModify
 extern FdwModify *fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo);
 
 /*
- * Encodings of a row in CurrentMemoryContext, values by attribute number - 1.
- * fdw_modify_key raises 54000 for a key that is too long.
+ * The encoded key of a row, in CurrentMemoryContext; values by attribute number - 1.
+ * 54000 if it is too long.
  */
 extern SvSlice fdw_modify_key(FdwModify *state, const Datum *values, const bool *isnull);
-extern SvSlice fdw_modify_value(FdwModify *state, const Datum *values, const bool *isnull);
 
 /* The put of the row in the slot. */
 extern ForestWrite fdw_modify_put(FdwModify *state, TupleTableSlot *slot);

@@ -27,7 +27,14 @@ static void check_insert(const char *name, const char *value);
 static void check_storage(const char *name, const char *value);
 static void check_threshold(const char *name, const char *value);
 
-const FdwOption fdw_options[] = {
+typedef struct FdwOption
+{
+	const char *name;
+	Oid			catalog;		/* of the objects that may have it */
+	void		(*check) (const char *name, const char *value);
+} FdwOption;
+
+static const FdwOption options_known[] = {
 	{"url", ForeignServerRelationId, fdw_check_url},
 	{"endpoint", ForeignServerRelationId, fdw_check_endpoint},
 	{"region", ForeignServerRelationId, fdw_check_region},
@@ -57,7 +64,6 @@ const FdwOption fdw_options[] = {
 	{"garbage_share", ForeignTableRelationId, check_threshold},
 	{"trivial_moves", ForeignTableRelationId, check_threshold},
 	{"run_size", ForeignTableRelationId, check_threshold},
-	{NULL, InvalidOid, NULL}
 };
 
 void
@@ -159,9 +165,9 @@ check_insert(const char *name, const char *value)
 static const FdwOption *
 find_option(const char *name, Oid catalog)
 {
-	for (const FdwOption *option = fdw_options; option->name != NULL; option++)
-		if (option->catalog == catalog && strcmp(option->name, name) == 0)
-			return option;
+	for (int i = 0; i < lengthof(options_known); i++)
+		if (options_known[i].catalog == catalog && strcmp(options_known[i].name, name) == 0)
+			return &options_known[i];
 	return NULL;
 }
 
@@ -171,9 +177,9 @@ report_unknown_option(const char *name, Oid catalog)
 	StringInfoData valid;
 
 	initStringInfo(&valid);
-	for (const FdwOption *option = fdw_options; option->name != NULL; option++)
-		if (option->catalog == catalog)
-			appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", option->name);
+	for (int i = 0; i < lengthof(options_known); i++)
+		if (options_known[i].catalog == catalog)
+			appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", options_known[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),

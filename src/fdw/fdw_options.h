@@ -19,15 +19,6 @@
 
 #include "postgres.h"
 
-typedef struct FdwOption
-{
-	const char *name;			/* NULL ends the table */
-	Oid			catalog;		/* of the objects that may have it */
-	void		(*check) (const char *name, const char *value);
-} FdwOption;
-
-extern const FdwOption fdw_options[];
-
 /* 22023, with a hint of what values there are. */
 extern void fdw_options_bad_value(const char *name, const char *value, const char *hint);
 

@@ -10,6 +10,7 @@
 #include "commands/defrem.h"
 #include "fdw/fdw_options.h"
 #include "forest/forest_store_url.h"
+#include "forest/forest_table.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -184,25 +185,10 @@ fdw_check_secret(const char *name, const char *value)
 				 errhidestmt(true)));
 }
 
-static const char *
-option_value(List *options, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *option = lfirst_node(DefElem, cell);
-
-		if (strcmp(option->defname, name) == 0)
-			return defGetString(option);
-	}
-	return NULL;
-}
-
 static bool
 option_is(List *options, const char *name, const char *value)
 {
-	const char *given = option_value(options, name);
+	const char *given = forest_option(options, name);
 
 	return given != NULL && strcmp(given, value) == 0;
 }
@@ -210,13 +196,13 @@ option_is(List *options, const char *name, const char *value)
 static void
 check_kind(List *options)
 {
-	const char *text = option_value(options, "url");
+	const char *text = forest_option(options, "url");
 	StoreUrl	url;
 
 	if (text == NULL || forest_store_url_parse(text, &url) != NULL || url.kind == STORE_KIND_S3)
 		return;
 	for (int i = 0; i < lengthof(s3_options); i++)
-		if (option_value(options, s3_options[i]) != NULL)
+		if (forest_option(options, s3_options[i]) != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("option \"%s\" is not for servers with \"file:\" URLs", s3_options[i]),
@@ -232,7 +218,7 @@ fdw_server_options_check(List *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there are no conditional puts with signature \"v2\""),
 				 errhint("Leave out option \"conditional_puts\", or use signature \"v4\".")));
-	if (option_value(options, "profile") != NULL && !option_is(options, "credentials", "file") &&
+	if (forest_option(options, "profile") != NULL && !option_is(options, "credentials", "file") &&
 		!option_is(options, "credentials", "auto"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -242,10 +228,10 @@ fdw_server_options_check(List *options)
 void
 fdw_mapping_options_check(List *options)
 {
-	bool		has_id = option_value(options, "access_key_id") != NULL;
-	bool		has_secret = option_value(options, "secret_access_key") != NULL;
+	bool		has_id = forest_option(options, "access_key_id") != NULL;
+	bool		has_secret = forest_option(options, "secret_access_key") != NULL;
 
-	if (has_id != has_secret || (!has_id && option_value(options, "session_token") != NULL))
+	if (has_id != has_secret || (!has_id && forest_option(options, "session_token") != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"%s\" is missing", has_id ? "secret_access_key" : "access_key_id"),

@@ -253,9 +253,14 @@ take_room(SvScratch *scratch, Size bytes)
 	return room;
 }
 
-/* One RunReader for each stretch of keys of a run, and a pointer to it for each key. */
+/*
+ * One RunReader for each stretch of keys of a run, and a pointer to it for each
+ * key.  With a server each has a source, for the rare cases in which a tail or
+ * block is read by itself: when another process gave up loading it, or there is
+ * no room for it.  Without (InvalidOid) they read what is cached.
+ */
 static const RunReader *const *
-make_readers(const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+make_readers(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 {
 	const RunReader **of_keys = take_room(scratch, n * sizeof(RunReader *));
 
@@ -269,7 +274,9 @@ make_readers(const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 			continue;
 		}
 		reader = take_room(scratch, sizeof(RunReader));
-		*reader = forest_run_cached(runs[i]);
+		*reader = OidIsValid(server_oid) ?
+			reader_with_source(runs[i], take_room(scratch, sizeof(RunStore)), server_oid) :
+			forest_run_cached(runs[i]);
 		of_keys[i] = reader;
 	}
 	return of_keys;
@@ -283,35 +290,10 @@ forest_run_get_cached(const LsmRun *const *runs, const SvSlice *run_keys, uint32
 	SvError		err;
 
 	/* What fails here is a damaged block, and names its object. */
-	if (run_reader_get_many(pg_caches(), make_readers(runs, n, scratch), run_keys, n, values, answers,
+	if (run_reader_get_many(pg_caches(), make_readers(InvalidOid, runs, n, scratch), run_keys, n, values, answers,
 							&uncached, &err) != SV_OK)
 		pg_status_report(ERROR, &err);
 	return uncached;
-}
-
-/*
- * Each run's source is for the rare cases in which a tail or block is read by
- * itself: when another process gave up loading it, or there is no room for it.
- */
-static const RunReader *const *
-make_sources(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
-{
-	const RunReader **of_keys = take_room(scratch, n * sizeof(RunReader *));
-
-	for (uint32 i = 0; i < n; i++)
-	{
-		RunReader  *reader;
-
-		if (i > 0 && runs[i] == runs[i - 1])
-		{
-			of_keys[i] = of_keys[i - 1];
-			continue;
-		}
-		reader = take_room(scratch, sizeof(RunReader));
-		*reader = reader_with_source(runs[i], take_room(scratch, sizeof(RunStore)), server_oid);
-		of_keys[i] = reader;
-	}
-	return of_keys;
 }
 
 /* Which object it was that failed, an error of a single read says by its own reader. */
@@ -335,7 +317,7 @@ forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_k
 	SvError		err;
 
 	CHECK_FOR_INTERRUPTS();
-	if (run_fetch_many(pg_caches(), &fetcher, make_sources(server_oid, runs, n, scratch), run_keys, n, values,
+	if (run_fetch_many(pg_caches(), &fetcher, make_readers(server_oid, runs, n, scratch), run_keys, n, values,
 					   answers, &err) != SV_OK)
 		fetch_fail(&fetch, runs, n, &err);
 }
@@ -350,7 +332,7 @@ forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvSc
 	SvError		err;
 
 	CHECK_FOR_INTERRUPTS();
-	status = run_fetch_tails(pg_caches(), &fetcher, make_readers(runs, n, scratch), n, &fetched, &err);
+	status = run_fetch_tails(pg_caches(), &fetcher, make_readers(InvalidOid, runs, n, scratch), n, &fetched, &err);
 
 	/*
 	 * Not all of these may be needed: what is wrong with one object is for

@@ -145,8 +145,9 @@ take_json(SvSlice json, const char *member, char *to, size_t size)
 		s3_copy_value(to, size, sv_slice(to, strlen(to))) && to[0] != '\0';
 }
 
-SvStatus
-s3_credentials_of_json(SvSlice json, const char *name, S3Credentials *credentials, SvError *err)
+/* Keys from the JSON of metadata services.  SV_DENIED if that is not what it is. */
+static SvStatus
+credentials_of_json(SvSlice json, const char *name, S3Credentials *credentials, SvError *err)
 {
 	char		expiration[64];
 	char		code[64];
@@ -179,7 +180,7 @@ ask_for_keys(const S3SourceInput *input, HttpRequest *request, const char *name,
 
 	if (status != SV_OK)
 		return status;
-	status = request->status == 200 ? s3_credentials_of_json(body, name, credentials, err)
+	status = request->status == 200 ? credentials_of_json(body, name, credentials, err)
 		: fail_status(request, name, err);
 	s3_free_secret(&body);
 	return status;

@@ -19,9 +19,6 @@ extern SvStatus s3_from_instance(const S3SourceInput *input, S3Credentials *cred
 extern SvStatus s3_ask_source(const S3SourceInput *input, HttpRequest *request, const char *name,
 							  SvSlice *body, const StoreCall *call, SvError *err);
 
-/* Keys from the JSON of metadata services.  SV_DENIED if that is not what it is. */
-extern SvStatus s3_credentials_of_json(SvSlice json, const char *name, S3Credentials *credentials, SvError *err);
-
 /* "2026-11-29T18:30:00Z", maybe with a fraction, to seconds since 1970; false for anything else. */
 extern bool s3_parse_time(const char *text, int64_t *seconds);
 

@@ -100,9 +100,13 @@ compare_parts(S3Store *store, const char *name, const SvSlice *parts, int nparts
 	return status;
 }
 
-SvStatus
-s3_check_own(S3Store *store, const char *name, const SvSlice *parts, int nparts,
-			 const StoreCall *call, SvError *err)
+/*
+ * A name that should have been free is taken: by these very bytes, if the answer
+ * to an earlier try was lost?  SV_OK if so, SV_EXISTS if not.
+ */
+static SvStatus
+check_own(S3Store *store, const char *name, const SvSlice *parts, int nparts,
+		  const StoreCall *call, SvError *err)
 {
 	StoreObject object;
 	uint64_t	bytes = 0;
@@ -170,7 +174,7 @@ s3_put_if_absent(ObjectStore *base, const char *name, const SvSlice *parts, int 
 	status = put(store, &op, name, parts, nparts, conditional ? "if-none-match" : NULL, "*", call, err);
 	if (status == SV_UNSUPPORTED && conditional && s3_give_up_conditional(store))
 		return s3_put_if_absent(base, name, parts, nparts, call, err);
-	return status == SV_EXISTS ? s3_check_own(store, name, parts, nparts, call, err) : status;
+	return status == SV_EXISTS ? check_own(store, name, parts, nparts, call, err) : status;
 }
 
 static SvStatus
@@ -214,7 +218,7 @@ s3_put_if_match(ObjectStore *base, const char *name, SvSlice bytes, const char *
 		return sv_fail(err, SV_EXISTS, "object \"%s\" is no longer there", name);
 	if (status != SV_EXISTS)
 		return status;
-	status = s3_check_own(store, name, &bytes, 1, call, err);
+	status = check_own(store, name, &bytes, 1, call, err);
 	if (status == SV_OK)
 		return etag_of(store, name, NULL, new_etag, call, err);
 	return status == SV_EXISTS ? sv_fail(err, SV_EXISTS, "object \"%s\" has changed", name) : status;

@@ -27,11 +27,4 @@ extern SvStatus s3_exists(const char *name, SvError *err);
 /* SV_OK if nothing has this name, SV_EXISTS if something has. */
 extern SvStatus s3_check_absent(S3Store *store, const char *name, const StoreCall *call, SvError *err);
 
-/*
- * A name that should have been free is taken: by these very bytes, if the answer
- * to an earlier try was lost?  SV_OK if so, SV_EXISTS if not.
- */
-extern SvStatus s3_check_own(S3Store *store, const char *name, const SvSlice *parts, int nparts,
-							 const StoreCall *call, SvError *err);
-
 #endif							/* S3_PUT_H */

@@ -37,8 +37,8 @@ store_file_fsync(int fd)
 	return rc;
 }
 
-SvStatus
-store_file_sync_directory(const char *path, SvError *err)
+static SvStatus
+sync_directory(const char *path, SvError *err)
 {
 	int			fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int			rc;
@@ -62,11 +62,11 @@ store_file_sync_parent(char *path, SvError *err)
 	SvStatus	status;
 
 	if (slash == NULL)
-		return store_file_sync_directory(".", err);
+		return sync_directory(".", err);
 	if (slash == path)
-		return store_file_sync_directory("/", err);
+		return sync_directory("/", err);
 	*slash = '\0';
-	status = store_file_sync_directory(path, err);
+	status = sync_directory(path, err);
 	*slash = '/';
 	return status;
 }

@@ -18,10 +18,7 @@ extern SvStatus store_file_fail(SvError *err, int os_errno, const char *action, 
 /* fsync that starts again when it is interrupted. */
 extern int	store_file_fsync(int fd);
 
-/* Makes the names in a directory durable. */
-extern SvStatus store_file_sync_directory(const char *path, SvError *err);
-
-/* The same for the directory that holds path; path is changed only meanwhile. */
+/* Makes the names in the directory that holds path durable; path is changed only meanwhile. */
 extern SvStatus store_file_sync_parent(char *path, SvError *err);
 
 /* Makes a directory of mode 0700 unless it is there, and its name durable in either case. */

@@ -116,8 +116,8 @@ worker_note_committed_bytes(uint64 bytes)
 		worker_note_extension_created();
 }
 
-void
-worker_wake_scheduler(void)
+static void
+wake_scheduler(bool number, uint32 chores)
 {
 	WorkerSlot *slot;
 
@@ -128,28 +128,23 @@ worker_wake_scheduler(void)
 	slot = find_own_slot();
 	if (slot != NULL)
 	{
-		slot->number = true;
+		slot->number |= number;
+		slot->woken_chores |= chores;
 		worker_slot_wake_scheduler(slot);
 	}
 	LWLockRelease(worker_shared->lock);
 }
 
 void
+worker_wake_scheduler(void)
+{
+	wake_scheduler(true, 0);
+}
+
+void
 worker_chore_wake(WorkerChoreId id)
 {
-	WorkerSlot *slot;
-
-	if (worker_shared == NULL)
-		return;
-
-	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	slot = find_own_slot();
-	if (slot != NULL)
-	{
-		slot->woken_chores |= CHORE_BIT(id);
-		worker_slot_wake_scheduler(slot);
-	}
-	LWLockRelease(worker_shared->lock);
+	wake_scheduler(false, CHORE_BIT(id));
 }
 
 void
