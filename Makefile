@@ -166,6 +166,7 @@ fuzz-smoke: fuzz
 # Tests run a build with assertions and stop points, the demo a plain one.
 TEST_BUILD = ASSERTS=1 STOP_POINTS=1
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
+TEST_DEPS = test
 TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
 
 .PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads bench-living
@@ -174,7 +175,7 @@ deps-build:
 	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
 
 deps-test:
-	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh test
+	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh $(TEST_DEPS)
 
 # The second make of each pair runs as root if need be and only copies files.
 test-install: deps-test

@@ -24,7 +24,9 @@ CREATE ROLE disk_monitor IN ROLE pg_monitor;
 SET ROLE disk_nobody;
 SELECT state FROM skyvault_stat_disk_cache;
 SELECT skyvault_clear_disk_cache();
+\set VERBOSITY sqlstate
 SHOW skyvault.disk_cache_path;
+\set VERBOSITY default
 SET ROLE disk_monitor;
 SELECT state FROM skyvault_stat_disk_cache;
 SELECT skyvault_clear_disk_cache();

@@ -245,10 +245,12 @@ COPY fdw_modify_parent FROM STDIN (FORMAT csv);
 COPY fdw_modify_part2 FROM STDIN (FORMAT csv);
 25,duplicate,1
 \.
+\set SHOW_CONTEXT never
 COPY fdw_modify_checked (k, v) FROM STDIN;
 5	50
 6	0
 \.
+\set SHOW_CONTEXT errors
 COPY fdw_modify_kv FROM PROGRAM 'seq 2001 4500 | sed ''s/$/\tcopied/''';
 SELECT * FROM fdw_modify_kv WHERE k IN (80, 81);
 SELECT count(*), min(k), max(k) FROM fdw_modify_kv WHERE v = 'copied';

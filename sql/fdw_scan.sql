@@ -212,10 +212,11 @@ SELECT * FROM fdw_scan_one WHERE k = 1 FOR SHARE NOWAIT;
 -- parallel queries
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
-SET force_parallel_mode = on;
+SELECT name AS force_parallel FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gset
+SET :force_parallel = on;
 SELECT count(*), sum(k) FROM fdw_scan_one;
 SELECT * FROM fdw_scan_one WHERE k = ANY ('{3,1}');
-RESET force_parallel_mode;
+RESET :force_parallel;
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 

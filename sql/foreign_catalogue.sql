@@ -66,7 +66,9 @@ SELECT (SELECT count(*) FROM skyvault.vault) AS vaults, (SELECT count(*) FROM sk
 	   (SELECT count(*) FROM skyvault.job) AS jobs, (SELECT count(*) FROM skyvault.delta) AS rows;
 
 -- The schema is in the extension's way, which says so and leaves it alone.
+\set SHOW_CONTEXT never
 CREATE EXTENSION skyvault;
+\set SHOW_CONTEXT errors
 SELECT count(*) FROM skyvault.delta;
 SET client_min_messages = warning;
 DROP SCHEMA skyvault CASCADE;

@@ -5,6 +5,7 @@
 SELECT pg_describe_object(d.classid, d.objid, d.objsubid) COLLATE "C" AS object
   FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
  WHERE e.extname = 'skyvault' AND d.deptype = 'e'
+   AND d.classid <> 'pg_type'::regclass	-- from 17 on those of tables and views
  ORDER BY 1;
 
 -- Reads are STABLE and may run in parallel workers; what writes, locks or waits is neither.

@@ -12,6 +12,8 @@
 #include "forest/forest_table.h"
 #include "forest/row_shape.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
@@ -37,6 +39,32 @@ lookup_name(ForeignScanState *node, ForeignScan *plan)
 	return several ? "batch" : "point";
 }
 
+/*
+ * What joins make has the column on either side, depending on the version: it is
+ * shown on the left.
+ */
+static List *
+columns_to_the_left(List *quals)
+{
+	List	   *result = (List *) copyObject(quals);
+	ListCell   *cell;
+
+	foreach(cell, result)
+	{
+		OpExpr	   *clause = (OpExpr *) lfirst(cell);
+		Node	   *right;
+
+		if (!IsA(clause, OpExpr) || list_length(clause->args) != 2)
+			continue;
+		right = (Node *) lsecond(clause->args);
+		if (IsA(right, RelabelType))
+			right = (Node *) ((RelabelType *) right)->arg;
+		if (IsA(right, Var) && OidIsValid(get_commutator(clause->opno)))
+			CommuteOpExpr(clause);
+	}
+	return result;
+}
+
 static void
 explain_key_condition(ForeignScan *plan, ExplainState *es)
 {
@@ -46,7 +74,7 @@ explain_key_condition(ForeignScan *plan, ExplainState *es)
 		return;
 	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
 	ExplainPropertyText("Key Condition",
-						deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
+						deparse_expression((Node *) make_ands_explicit(columns_to_the_left(plan->fdw_recheck_quals)),
 										   context, es->verbose, false),
 						es);
 }

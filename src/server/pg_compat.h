@@ -65,6 +65,13 @@ extern int	no_such_variable
 #define compat_qualified_name_list(name) stringToQualifiedNameList(name)
 #endif
 
+/* Needs parser/parse_type.h where it is used: an invalid type if there is none of that name. */
+#if PG_VERSION_NUM >= 160000
+#define compat_parse_type_string(name, type, typmod) ((void) parseTypeString(name, type, typmod, NULL))
+#else
+#define compat_parse_type_string(name, type, typmod) parseTypeString(name, type, typmod, true)
+#endif
+
 /* Needs catalog/pg_database.h and utils/acl.h where it is used. */
 #if PG_VERSION_NUM < 160000
 #define compat_database_ownercheck(dboid, roleid) pg_database_ownercheck(dboid, roleid)

@@ -38,11 +38,7 @@ type_name(const char *definition, const char *table, const char *column)
 	Oid			type;
 	int32		typmod;
 
-#if PG_VERSION_NUM >= 160000
-	(void) parseTypeString(definition, &type, &typmod, NULL);
-#else
-	parseTypeString(definition, &type, &typmod, true);
-#endif
+	compat_parse_type_string(definition, &type, &typmod);
 	if (!OidIsValid(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

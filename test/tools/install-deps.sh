@@ -2,7 +2,8 @@
 # Installs with apt what a build or the tests need, and only what is missing.
 #
 #   install-deps.sh build    compiler, server and its development files, libraries
-#   install-deps.sh test     that, and what the test suites run on
+#   install-deps.sh sql      that, and what the suites run on that need only a server
+#   install-deps.sh test     that, and what the other suites run on
 #
 # PG_CONFIG names the server to work with, if there is one; PG_MAJOR the version
 # to install if there is none.
@@ -10,8 +11,8 @@ set -euo pipefail
 
 purpose=${1:-}
 case $purpose in
-	build|test) ;;
-	*) echo "usage: $0 {build|test}" >&2; exit 2 ;;
+	build|sql|test) ;;
+	*) echo "usage: $0 {build|sql|test}" >&2; exit 2 ;;
 esac
 
 pg_config=${PG_CONFIG:-pg_config}
@@ -57,13 +58,16 @@ need libxxhash-dev has_header xxhash.h
 need libcurl4-openssl-dev has_header curl/curl.h
 need libssl-dev has_header openssl/evp.h
 need libs3-dev has_header libs3.h
+need libicu-dev has_header unicode/ucol.h
+if [ "$purpose" != build ]; then
+	need perl has_command prove
+	need "postgresql-$major-pgtap" test -f "$sharedir/extension/pgtap.control"
+	need libtap-parser-sourcehandler-pgtap-perl has_perl_module TAP::Parser::SourceHandler::pgTAP
+fi
 if [ "$purpose" = test ]; then
 	need clang has_command clang
 	need libclang-rt-dev has_fuzzer
-	need perl has_command prove
 	need libipc-run-perl has_perl_module IPC::Run
-	need "postgresql-$major-pgtap" test -f "$sharedir/extension/pgtap.control"
-	need libtap-parser-sourcehandler-pgtap-perl has_perl_module TAP::Parser::SourceHandler::pgTAP
 	need ceph-mon has_command ceph-mon
 	need ceph-osd has_command ceph-osd
 	need radosgw has_command radosgw

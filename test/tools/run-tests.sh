@@ -280,14 +280,15 @@ suite_pgtap() {
 	PATH=$bindir:$PATH run_tap pgtap --database pgtap test/pgtap/*.sql
 }
 
-# The environment is the one that the target prove_installcheck of PGXS gives.
+# The environment is the one that the target prove_installcheck of PGXS gives; of
+# where things go, 15 knows TESTDIR only, later versions the other two.
 suite_tap() {
 	if ! compgen -G 'test/tap/*.pl' >/dev/null; then
 		cannot_run tap "no tests in test/tap"
 		return
 	fi
 	need_s3 || { cannot_run tap "no S3 server"; return; }
-	TESTDIR=$scratch PATH=$bindir:$PATH PGPORT=65432 \
+	TESTDIR=$scratch TESTDATADIR=$scratch/tmp_check TESTLOGDIR=$scratch/tmp_check/log PATH=$bindir:$PATH PGPORT=65432 \
 		PG_REGRESS=$pgxs_dir/src/test/regress/pg_regress \
 		STOP_POINTS_SQL=$scratch/tree/test/tools/stop_points.sql \
 		run_tap tap -I "$pgxs_dir/src/test/perl" -I test/tap test/tap/*.pl
