@@ -51,7 +51,7 @@ sv_buffer_reserve(SvBuffer *buf, size_t more, SvError *err)
 }
 
 SvStatus
-sv_buffer_append(SvBuffer *buf, const void *data, size_t len, SvError *err)
+sv_buffer_append_any(SvBuffer *buf, const void *data, size_t len, SvError *err)
 {
 	SvStatus	status;
 

@@ -32,7 +32,19 @@ sv_buffer_reset(SvBuffer *buf)
 
 /* Makes room for `more` bytes behind len.  SV_NO_MEMORY leaves buf as it was. */
 extern SvStatus sv_buffer_reserve(SvBuffer *buf, size_t more, SvError *err);
-extern SvStatus sv_buffer_append(SvBuffer *buf, const void *data, size_t len, SvError *err);
+
+/* What sv_buffer_append leaves to sv_buffer.c. */
+extern SvStatus sv_buffer_append_any(SvBuffer *buf, const void *data, size_t len, SvError *err);
+
+static inline SvStatus
+sv_buffer_append(SvBuffer *buf, const void *data, size_t len, SvError *err)
+{
+	if (len == 0 || len > buf->capacity - buf->len)
+		return sv_buffer_append_any(buf, data, len, err);
+	memcpy(buf->data + buf->len, data, len);
+	buf->len += len;
+	return SV_OK;
+}
 
 static inline SvSlice
 sv_buffer_slice(const SvBuffer *buf)

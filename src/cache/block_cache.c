@@ -20,6 +20,7 @@
  */
 #include "cache/block_cache.h"
 
+#include "base/sv_prefetch.h"
 #include "cache/block_cache_layout.h"
 #include "cache/block_cache_policy.h"
 #include "cache/block_cache_table.h"
@@ -29,7 +30,7 @@
 void
 block_cache_prefetch(const BlockCache *cache, uint64_t hash)
 {
-	__builtin_prefetch(&cache->buckets[block_home_bucket(cache, hash)]);
+	sv_prefetch(&cache->buckets[block_home_bucket(cache, hash)]);
 }
 
 uint32_t
@@ -48,7 +49,7 @@ block_cache_prefetch_frame(const BlockCache *cache, uint32_t frame, uint32_t off
 
 	if (frame == BLOCK_CACHE_NONE)
 		return;
-	__builtin_prefetch(&cache->frame[frame]);
+	sv_prefetch(&cache->frame[frame]);
 	if (offset >= SST_FRAME_BYTES)
 		return;
 	if (bytes > SST_FRAME_BYTES - offset)
@@ -56,7 +57,7 @@ block_cache_prefetch_frame(const BlockCache *cache, uint32_t frame, uint32_t off
 	at = block_frame_data(cache, frame) + offset;
 	end = at + bytes;
 	for (at -= (uintptr_t) at % LINE_BYTES; at < end; at += LINE_BYTES)
-		__builtin_prefetch(at);
+		sv_prefetch(at);
 }
 
 static bool

@@ -24,6 +24,7 @@ typedef struct RunProbe
 	SstRmiProbe rmi;
 	uint32_t	block;			/* SST_NO_BLOCK: the key is not in the run */
 	SstBlockInfo info;
+	uint32_t	first;			/* of the block's entries, the one to look at first */
 	BlockKey	block_key;
 	uint64_t	block_hash;
 	uint32_t	frame;

@@ -36,18 +36,18 @@ known_block(const uint8_t *settled, const RunProbe *probe)
 }
 
 /*
- * In a settled block.  *problem is set to what is wrong with the block, which
- * in shared memory may mean only that it is no longer that block.
+ * In a settled block, of which `first` is the entry to look at first.
+ * *problem is set to what is wrong with the block, which in shared memory may
+ * mean only that it is no longer that block.
  */
-static RunLookup
-find_in_block(const uint8_t *settled, const RunProbe *probe, SvBuffer *values, RunAnswer *answer,
-			  const char **problem, SvError *err)
+static inline RunLookup
+find_in_block(const SstBlock *block, const RunProbe *probe, uint32_t first, SvBuffer *values,
+			  RunAnswer *answer, const char **problem, SvError *err)
 {
-	SstBlock	block = known_block(settled, probe);
 	SstEntry	entry;
-	bool		found = false;
+	bool		found;
 
-	*problem = sst_block_find(&block, probe->key, probe->hash, &found, &entry);
+	*problem = sst_block_find_first(block, probe->key, probe->hash, first, &found, &entry);
 	if (*problem != NULL || !found)
 		return LOOKUP_ABSENT;
 	return take_entry(&entry, values, answer, err);
@@ -98,7 +98,11 @@ find_in_view(RunCaches *caches, const RunReader *run, const SstTail *tail, const
 	else if ((probe->info.flags & SST_BLOCK_LARGE) != 0)
 		result = find_in_large_block(caches->blocks, probe, values, answer, &problem, err);
 	else
-		result = find_in_block(probe->view.data, probe, values, answer, &problem, err);
+	{
+		SstBlock	block = known_block(probe->view.data, probe);
+
+		result = find_in_block(&block, probe, probe->first, values, answer, &problem, err);
+	}
 	if (!block_cache_end(caches->blocks, &probe->view))
 	{
 		values->len = values_before;
@@ -163,19 +167,20 @@ probe_frame(RunProbe *probe, RunCaches *caches, const SstTail *tail)
 								   SLOTS_AHEAD * SST_SLOT_BYTES);
 }
 
-/* Fifth step: begin to read, and ask for the entry. */
+/* Fifth step: begin to read, find where the entry is, and ask for it. */
 static inline bool
 probe_begin(RunProbe *probe, RunCaches *caches)
 {
 	SstBlock	block;
 
+	probe->first = 0;
 	if (!block_cache_begin(caches->blocks, &probe->block_key, probe->block_hash, probe->frame,
 						   &probe->view))
 		return false;
 	if ((probe->info.flags & SST_BLOCK_LARGE) == 0 && probe->view.raw_bytes == probe->info.raw_bytes)
 	{
 		block = known_block(probe->view.data, probe);
-		sst_block_prefetch_entry(&block, probe->hash);
+		probe->first = sst_block_first(&block, probe->hash);
 	}
 	return true;
 }
@@ -202,8 +207,7 @@ look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, RunProbe *
 	if (probe->block == SST_NO_BLOCK)
 		return LOOKUP_ABSENT;
 	probe_frame(probe, caches, tail);
-	if (!block_cache_begin(caches->blocks, &probe->block_key, probe->block_hash, probe->frame,
-						   &probe->view))
+	if (!probe_begin(probe, caches))
 		return LOOKUP_UNCACHED;
 	result = find_in_view(caches, run, tail, probe, values, answer, err);
 	count_result(caches, tail, result);
@@ -221,8 +225,10 @@ SvStatus
 run_find_in_loaded(RunCaches *caches, const RunReader *run, const SstTail *tail, const RunProbe *probe,
 				   const uint8_t *settled, SvBuffer *values, RunAnswer *answer, SvError *err)
 {
+	SstBlock	block = known_block(settled, probe);
+	uint32_t	first = sst_block_first(&block, probe->hash);
 	const char *problem;
-	RunLookup	result = find_in_block(settled, probe, values, answer, &problem, err);
+	RunLookup	result = find_in_block(&block, probe, first, values, answer, &problem, err);
 
 	if (problem != NULL)
 		return damaged(run, tail, probe, problem, err);

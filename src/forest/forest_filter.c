@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "base/sv_hash.h"
+#include "base/sv_prefetch.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -354,7 +355,7 @@ forest_filter_prefetch(int32 table_id, SvSlice key)
 	int			pair = own_pair();
 
 	if (pair >= 0)
-		__builtin_prefetch(line_of(pair, newest_of(pg_atomic_read_u64(&pairs[pair].state)),
+		sv_prefetch(line_of(pair, newest_of(pg_atomic_read_u64(&pairs[pair].state)),
 								   hash_key(table_id, key)));
 }
 

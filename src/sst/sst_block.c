@@ -6,6 +6,7 @@
 
 #include "base/sv_coding.h"
 #include "base/sv_hash.h"
+#include "base/sv_prefetch.h"
 #include "sst/sst_format.h"
 
 #define COUNT_BYTES		2
@@ -16,12 +17,16 @@
 /* First byte, lengths of key and value, expiry: the most that precedes the key. */
 #define ENTRY_HEAD_MAX	(1 + 2 + 4 + 8)
 
+/* What precedes the key if both lengths take one byte and there is no expiry. */
+#define SHORT_HEAD_BYTES	3
+
 /*
  * A slot of the table: 0 if it is empty, else where the entry begins, plus one,
  * and above that bits of its key's hash.
  */
 #define SLOT_OFFSET_BITS	14
 #define SLOT_OFFSET_MASK	((1u << SLOT_OFFSET_BITS) - 1)
+#define SLOT_MASK			((1u << (8 * SST_SLOT_BYTES)) - 1)
 #define SLOT_TAG_MASK		((1u << (8 * SST_SLOT_BYTES - SLOT_OFFSET_BITS)) - 1)
 
 /* More than this of an entry is not asked for ahead; what copies a long value asks for the rest. */
@@ -102,13 +107,14 @@ SvStatus
 sst_block_builder_add(SstBlockBuilder *builder, const SstEntry *entry, SvError *err)
 {
 	uint8_t		head[ENTRY_HEAD_MAX];
+	size_t		head_bytes = put_head(head, entry);
 	SvStatus	status;
 
 	/* All at once, the trailer's room included, so that a large value is not moved about. */
 	status = sv_buffer_reserve(&builder->entries,
 							   entry_bytes(entry) + sst_block_trailer_bytes(builder->count + 1), err);
 	if (status == SV_OK)
-		status = sv_buffer_append(&builder->entries, head, put_head(head, entry), err);
+		status = sv_buffer_append(&builder->entries, head, head_bytes, err);
 	if (status == SV_OK)
 		status = sv_buffer_append(&builder->entries, entry->key.data, entry->key.len, err);
 	if (status == SV_OK)
@@ -153,9 +159,26 @@ read_u16_once(const uint8_t *at)
 	return read_once(at) | (size_t) read_once(at + 1) << 8;
 }
 
+/* Little-endian, anywhere. */
+typedef struct __attribute__((packed, may_alias)) UnalignedU32
+{
+	uint32_t	value;
+} UnalignedU32;
+
+static inline uint32_t
+read_u32_once(const uint8_t *at)
+{
+	uint32_t	value = ((const volatile UnalignedU32 *) at)->value;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	value = __builtin_bswap32(value);
+#endif
+	return value;
+}
+
 /* A varint of at most four bytes at *at, which moves behind it. */
-static inline const char *
-read_length(SvSlice bytes, size_t *at, size_t *length)
+static const char *
+read_any_length(SvSlice bytes, size_t *at, size_t *length)
 {
 	size_t		sum = 0;
 
@@ -173,6 +196,22 @@ read_length(SvSlice bytes, size_t *at, size_t *length)
 		return byte == 0 && shift > 0 ? "length is not encoded shortest" : NULL;
 	}
 	return "length is too long";
+}
+
+/* Mostly it is one byte. */
+static inline const char *
+read_length(SvSlice bytes, size_t *at, size_t *length)
+{
+	uint8_t		byte;
+
+	if (*at >= bytes.len)
+		return "entry is cut off";
+	byte = read_once(bytes.data + *at);
+	if (byte >= 0x80)
+		return read_any_length(bytes, at, length);
+	*at += 1;
+	*length = byte;
+	return NULL;
 }
 
 /* Reads an expiry at *at, and moves *at behind it. */
@@ -232,13 +271,40 @@ sst_entry_decode_head(SvSlice first, SstEntry *entry, size_t *value_at)
 	return decode_head(first, entry, value_at);
 }
 
+/* What most entries are: a value that does not expire, both lengths of one byte.  False: any, or damaged. */
+static inline bool
+decode_short_entry(SvSlice bytes, SstEntry *entry, size_t *entry_bytes)
+{
+	size_t		key_len;
+	size_t		value_len;
+
+	if (bytes.len < SHORT_HEAD_BYTES || read_once(bytes.data) != SST_VALUE)
+		return false;
+	key_len = read_once(bytes.data + 1);
+	value_len = read_once(bytes.data + 2);
+	*entry_bytes = SHORT_HEAD_BYTES + key_len + value_len;
+	if ((key_len | value_len) >= 0x80 || *entry_bytes > bytes.len)
+		return false;
+	entry->kind = SST_VALUE;
+	entry->expires_at = SST_NEVER_EXPIRES;
+	entry->key = sv_slice(key_len > 0 ? bytes.data + SHORT_HEAD_BYTES : NULL, key_len);
+	entry->value = sv_slice(value_len > 0 ? bytes.data + SHORT_HEAD_BYTES + key_len : NULL, value_len);
+	return true;
+}
+
 static inline const char *
 decode_entry(const SstBlock *block, size_t offset, SstEntry *entry, size_t *end)
 {
 	SvSlice		bytes = sv_slice(block->data + offset, block->entries_bytes - offset);
 	size_t		value_at;
-	const char *problem = decode_head(bytes, entry, &value_at);
+	const char *problem;
 
+	if (decode_short_entry(bytes, entry, &value_at))
+	{
+		*end = offset + value_at;
+		return NULL;
+	}
+	problem = decode_head(bytes, entry, &value_at);
 	if (problem != NULL)
 		return problem;
 	if (entry->value.len > bytes.len - value_at)
@@ -265,12 +331,11 @@ slot_at(const SstBlock *block, uint32_t slot)
 	return block->data + block->entries_bytes + slot * (size_t) SST_SLOT_BYTES;
 }
 
+/* Reads a byte too many, which the number of entries is behind the last slot. */
 static inline uint32_t
 read_slot(const SstBlock *block, uint32_t slot)
 {
-	const uint8_t *at = slot_at(block, slot);
-
-	return (uint32_t) read_u16_once(at) | (uint32_t) read_once(at + 2) << 16;
+	return read_u32_once(slot_at(block, slot)) & SLOT_MASK;
 }
 
 static inline uint32_t
@@ -299,13 +364,15 @@ begin_search(const SstBlock *block, uint64_t hash)
 static inline uint32_t
 next_candidate(const SstBlock *block, Search *search, uint64_t hash)
 {
+	uint32_t	slots = sst_block_slots(block->count);
+
 	while (search->left > 0)
 	{
 		uint32_t	slot = read_slot(block, search->slot);
 
 		search->left--;
 		search->slot++;
-		if (search->slot == sst_block_slots(block->count))
+		if (search->slot == slots)
 			search->slot = 0;
 		if (slot == 0)
 			return 0;
@@ -336,24 +403,42 @@ sst_block_find(const SstBlock *block, SvSlice key, uint64_t hash, bool *found, S
 	return NULL;
 }
 
+const char *
+sst_block_find_first(const SstBlock *block, SvSlice key, uint64_t hash, uint32_t first, bool *found,
+					 SstEntry *entry)
+{
+	size_t		end;
+	const char *problem;
+
+	*found = false;
+	if (first == 0)
+		return NULL;
+	problem = sst_block_entry(block, first - 1, entry, &end);
+	if (problem != NULL)
+		return problem;
+	*found = sv_slice_equal(entry->key, key);
+	return *found ? NULL : sst_block_find(block, key, hash, found, entry);
+}
+
 /* How long the entry is, it does not say yet: as long as entries are here, so mostly all of it. */
-void
-sst_block_prefetch_entry(const SstBlock *block, uint64_t hash)
+uint32_t
+sst_block_first(const SstBlock *block, uint64_t hash)
 {
 	Search		search = begin_search(block, hash);
 	uint32_t	candidate = next_candidate(block, &search, hash);
-	size_t		bytes = block->entries_bytes / block->count;
+	size_t		bytes = (uint32_t) block->entries_bytes / block->count;
 	size_t		from = candidate - 1;
 	size_t		to;
 
 	if (candidate == 0 || from >= block->entries_bytes)
-		return;
+		return candidate;
 	to = from + (bytes < PREFETCH_MAX ? bytes : PREFETCH_MAX);
 	if (to > block->entries_bytes)
 		to = block->entries_bytes;
 	for (size_t at = from; at < to; at += 64)
-		__builtin_prefetch(block->data + at);
-	__builtin_prefetch(block->data + to - 1);
+		sv_prefetch(block->data + at);
+	sv_prefetch(block->data + to - 1);
+	return candidate;
 }
 
 /* ---------------------------------------------------------------- settling */

@@ -133,8 +133,14 @@ sst_block_known(const uint8_t *data, size_t raw_bytes, uint32_t entries)
 extern const char *sst_block_find(const SstBlock *block, SvSlice key, uint64_t hash, bool *found,
 								  SstEntry *entry);
 
-/* Asks for the memory of the entry that a search for the hash meets first. */
-extern void sst_block_prefetch_entry(const SstBlock *block, uint64_t hash);
+/*
+ * The same in two steps, for many lookups at once.  sst_block_first: where the
+ * entry is that a search for the hash meets first, of which it asks for the
+ * memory; 0 if there is none.  sst_block_find_first begins with that entry.
+ */
+extern uint32_t sst_block_first(const SstBlock *block, uint64_t hash);
+extern const char *sst_block_find_first(const SstBlock *block, SvSlice key, uint64_t hash, uint32_t first,
+										bool *found, SstEntry *entry);
 
 /* The entry at an offset; *end becomes that of the one behind it. */
 extern const char *sst_block_entry(const SstBlock *block, size_t offset, SstEntry *entry, size_t *end);

@@ -16,6 +16,7 @@
 #define LINE_BITS		(SST_FILTER_LINE_BYTES * 8)
 #define LINE_BITS_LOG2	9
 #define MAX_PROBES		16
+#define DEFAULT_PROBES	6		/* of SST_FILTER_DEFAULT_BITS, below */
 
 /* Enough for 200 million keys; with more of them the filter lets more pass. */
 #define MAX_LINES		((uint32_t) 1 << 22)
@@ -153,6 +154,26 @@ sst_filter_parse(SstFilter *filter, SvSlice bytes)
 	return NULL;
 }
 
+static inline uint32_t
+line_bit(const uint8_t *line, uint64_t x)
+{
+	return (uint32_t) line[probe_bit(x) / 8] >> probe_bit(x) % 8;
+}
+
+/* All six probes of SST_FILTER_DEFAULT_BITS. */
+static inline uint32_t
+line_default_bits(const uint8_t *line, uint64_t x)
+{
+	uint64_t	x2 = next_probe(x);
+	uint64_t	x3 = next_probe(x2);
+	uint64_t	x4 = next_probe(x3);
+	uint64_t	x5 = next_probe(x4);
+	uint64_t	x6 = next_probe(x5);
+
+	return line_bit(line, x) & line_bit(line, x2) & line_bit(line, x3) &
+		line_bit(line, x4) & line_bit(line, x5) & line_bit(line, x6);
+}
+
 /* Looks at all probes: they are of one cache line, and a branch each would be guessed wrong. */
 bool
 sst_filter_may_have(const SstFilter *filter, uint64_t hash)
@@ -164,7 +185,9 @@ sst_filter_may_have(const SstFilter *filter, uint64_t hash)
 	if (filter->line_count == 0)
 		return true;
 	line = sst_filter_line(filter, hash);
+	if (filter->probes == DEFAULT_PROBES)
+		return (line_default_bits(line, x) & 1) != 0;
 	for (uint32_t probe = 0; probe < filter->probes; probe++, x = next_probe(x))
-		all &= (uint32_t) line[probe_bit(x) / 8] >> probe_bit(x) % 8;
+		all &= line_bit(line, x);
 	return (all & 1) != 0;
 }

@@ -10,6 +10,7 @@
 #define SST_FILTER_H
 
 #include "base/sv_buffer.h"
+#include "base/sv_prefetch.h"
 
 #define SST_FILTER_DEFAULT_BITS 10
 #define SST_FILTER_MAX_BITS 20
@@ -55,7 +56,7 @@ static inline void
 sst_filter_prefetch(const SstFilter *filter, uint64_t hash)
 {
 	if (filter->line_count > 0)
-		__builtin_prefetch(sst_filter_line(filter, hash));
+		sv_prefetch(sst_filter_line(filter, hash));
 }
 
 extern bool sst_filter_may_have(const SstFilter *filter, uint64_t hash);

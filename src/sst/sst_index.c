@@ -5,6 +5,7 @@
 #include "sst/sst_index.h"
 
 #include "base/sv_coding.h"
+#include "base/sv_prefetch.h"
 #include "sst/sst_block.h"
 #include "sst/sst_format.h"
 
@@ -260,7 +261,7 @@ sst_index_block(const SstIndex *index, uint32_t block)
 void
 sst_index_prefetch(const SstIndex *index, uint32_t block)
 {
-	__builtin_prefetch(record_of(index, block));
+	sv_prefetch(record_of(index, block));
 }
 
 SvSlice

@@ -243,34 +243,35 @@ sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe)
 	{
 		const uint8_t *node = sst_rmi_leaf_child(rmi->bytes, probe->leaf);
 
-		__builtin_prefetch(node);
-		__builtin_prefetch(node + 64);
+		sv_prefetch(node);
+		sv_prefetch(node + 64);
 	}
 	else if (probe->leaf != NULL && rmi->fences != NULL)
 	{
 		SstRmiRange range = sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count);
 
-		__builtin_prefetch(rmi->fences + (size_t) range.low * 8);
-		__builtin_prefetch(rmi->fences + (size_t) range.high * 8);
+		sv_prefetch(rmi->fences + (size_t) range.low * 8);
+		sv_prefetch(rmi->fences + (size_t) range.high * 8);
 	}
 }
 
 /* Most leaves of an index with fences leave no wider range than this. */
 #define FEW_FENCES	4
 
-/* Always as many steps, so that none is mispredicted.  The range is not empty. */
+/* Always as many steps, so that none is mispredicted; needs as many fences behind range.low, of whichever leaf. */
 static inline SstRmiRange
 search_few_fences(const uint8_t *fences, SstRmiRange range, uint64_t code)
 {
+	const uint8_t *at = fences + (size_t) range.low * 8;
+	uint32_t	n = range.high - range.low;
 	SstRmiRange found = {range.low, range.low};
 
 	for (uint32_t i = 0; i < FEW_FENCES; i++)
 	{
-		uint32_t	there = range.low + i < range.high;
-		uint64_t	fence = sv_get_u64(fences + (size_t) (range.low + (i & -there)) * 8);
+		uint64_t	fence = sv_get_u64(at + i * 8);
 
-		found.low += there & (fence < code);
-		found.high += there & (fence <= code);
+		found.low += (i < n) & (fence < code);
+		found.high += (i < n) & (fence <= code);
 	}
 	return found;
 }
@@ -301,7 +302,7 @@ search_many_fences(const uint8_t *fences, SstRmiRange range, uint64_t code)
  * higher above.  Fences of other leaves may be codes of other nodes.
  */
 static inline SstRmiRange
-search_fences(const uint8_t *fences, const uint8_t *leaf, SstRmiRange range, uint64_t code)
+search_fences(const SstRmi *rmi, const uint8_t *leaf, SstRmiRange range, uint64_t code)
 {
 	uint32_t	start = sv_get_u32(leaf);
 	uint32_t	end = start + sst_rmi_leaf_keys(leaf);
@@ -310,8 +311,8 @@ search_fences(const uint8_t *fences, const uint8_t *leaf, SstRmiRange range, uin
 	range.high = range.high < end ? range.high : end;
 	if (range.low == range.high)
 		return range;
-	return range.high - range.low <= FEW_FENCES ? search_few_fences(fences, range, code) :
-		search_many_fences(fences, range, code);
+	return range.high - range.low <= FEW_FENCES && range.low + FEW_FENCES <= rmi->count ?
+		search_few_fences(rmi->fences, range, code) : search_many_fences(rmi->fences, range, code);
 }
 
 SstRmiRange
@@ -323,14 +324,17 @@ sst_rmi_range(const SstRmi *rmi, const SstRmiProbe *probe)
 		return range;
 	range = sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count);
 	return rmi->fences == NULL ? range :
-		search_fences(rmi->fences, probe->leaf, range, probe->code);
+		search_fences(rmi, probe->leaf, range, probe->code);
 }
 
 SstRmiRange
 sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 {
-	SstRmiProbe last = *probe;
+	SstRmiProbe last;
 
+	if (!is_at_child(probe))
+		return sst_rmi_range(rmi, probe);
+	last = *probe;
 	sst_rmi_descend(rmi, &last, key);
 	return sst_rmi_range(rmi, &last);
 }

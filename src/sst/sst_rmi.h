@@ -20,6 +20,7 @@
 #ifndef SST_RMI_H
 #define SST_RMI_H
 
+#include "base/sv_prefetch.h"
 #include "sst/sst_rmi_node.h"
 
 /* A parsed index: borrows the bytes it was parsed from.  Its fields are for sst_rmi*.c only. */
@@ -80,7 +81,7 @@ sst_rmi_start(const SstRmi *rmi, SvSlice key)
 {
 	SstRmiProbe probe = sst_rmi_probe(rmi, key);
 
-	__builtin_prefetch(probe.leaf);
+	sv_prefetch(probe.leaf);
 	return probe;
 }
 

@@ -39,7 +39,8 @@ look_up(const SstBlock *block, const SvBuffer *offsets, SvSlice key, bool must_b
 	uint64_t	hash = sv_hash64(key);
 	const char *problem;
 
-	sst_block_prefetch_entry(block, hash);
+	problem = sst_block_find_first(block, key, hash, sst_block_first(block, hash), &found, &entry);
+	require(!must_be_there || (problem == NULL && found));
 	problem = sst_block_find(block, key, hash, &found, &entry);
 	if (problem == NULL && found)
 	{

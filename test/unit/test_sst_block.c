@@ -62,6 +62,24 @@ read_offsets(const SstBlock *block, SvBuffer *offsets)
 	return sst_block_offsets(block, offsets, &problem, NULL) == SV_OK && problem == NULL;
 }
 
+/* Finds the key at once and in two steps, which must say the same. */
+static const char *
+find_both_ways(const SstBlock *block, SvSlice key, uint64_t hash, bool *found, SstEntry *entry)
+{
+	SstEntry	stepped;
+	bool		found_stepped;
+	const char *problem = sst_block_find(block, key, hash, found, entry);
+	const char *problem_stepped = sst_block_find_first(block, key, hash, sst_block_first(block, hash),
+													   &found_stepped, &stepped);
+
+	if ((problem == NULL) != (problem_stepped == NULL) || *found != found_stepped)
+		return "the two ways differ";
+	if (*found && (stepped.key.data != entry->key.data || stepped.value.data != entry->value.data ||
+				   !same_entry(entry, &stepped)))
+		return "the two ways find different entries";
+	return problem;
+}
+
 /* Finds each entry by place, hash and order. */
 static bool
 holds(const SstBlock *block, const SstEntry *list, uint32_t n)
@@ -81,7 +99,7 @@ holds(const SstBlock *block, const SstEntry *list, uint32_t n)
 
 		ok = offset[i] == at && sst_block_entry(block, at, &entry, &at) == NULL &&
 			same_entry(&entry, &list[i]);
-		ok = ok && sst_block_find(block, list[i].key, sv_hash64(list[i].key), &found, &entry) == NULL &&
+		ok = ok && find_both_ways(block, list[i].key, sv_hash64(list[i].key), &found, &entry) == NULL &&
 			found && same_entry(&entry, &list[i]);
 		ok = ok && sst_block_seek(block, offset, list[i].key, &position) == NULL && position == i;
 	}
@@ -120,14 +138,14 @@ test_lookups(void)
 
 		snprintf(absent, sizeof(absent), "k%03d", i * 2 + 1);
 		key = sv_slice(absent, 4);
-		ok = sst_block_find(&block, key, sv_hash64(key), &found, &entry) == NULL && !found &&
+		ok = find_both_ways(&block, key, sv_hash64(key), &found, &entry) == NULL && !found &&
 			sst_block_seek(&block, (const uint16_t *) offsets.data, key, &position) == NULL &&
 			position == (uint32_t) i + 1;
 	}
 	CHECK(ok, "absent keys are not found, and belong between their neighbours");
-	CHECK(sst_block_find(&block, entries[9].key, sv_hash64(entries[9].key) ^ 1, &found,
+	CHECK(find_both_ways(&block, entries[9].key, sv_hash64(entries[9].key) ^ 1, &found,
 						 &entry) == NULL && !found, "a key is not found by another's hash");
-	CHECK(sst_block_find(&block, sv_slice("k018", 4), sv_hash64(entries[9].key), &found,
+	CHECK(find_both_ways(&block, sv_slice("k018", 4), sv_hash64(entries[9].key), &found,
 						 &entry) == NULL && !found, "another key is not found by this one's hash");
 	CHECK(sst_block_settle(raw, len, &settled) != NULL, "settled once, a block is not settled again");
 	sv_buffer_free(&offsets);
@@ -239,8 +257,7 @@ ask_everything(const uint8_t *bytes, size_t len)
 	{
 		SvSlice		key = entries[i].key;
 
-		sst_block_prefetch_entry(&block, sv_hash64(key));
-		if (sst_block_find(&block, key, sv_hash64(key), &found, &entry) == NULL && found)
+		if (find_both_ways(&block, key, sv_hash64(key), &found, &entry) == NULL && found)
 			inside = inside && sv_slice_equal(entry.key, key) && lies_inside(entry.value, &block);
 		if (readable && sst_block_seek(&block, (const uint16_t *) offsets.data, key, &position) == NULL)
 			inside = inside && position <= block.count;
@@ -336,6 +353,41 @@ test_changing_bytes(void)
 	free(raw);
 }
 
+/* The first entry that the table names for a hash is another key's with the same bits. */
+static void
+test_collision(void)
+{
+	SvSlice		key = entries[9].key;
+	uint64_t	hash = sv_hash64(key);
+	size_t		len;
+	uint8_t    *raw = build(entries, ENTRIES, &len);
+	SstBlock	block = sst_block_known(raw, len, ENTRIES);
+	size_t		home = sst_block_home_at(len, ENTRIES, hash);
+	size_t		offsets[2] = {0, 0};
+	SstSettled	settled;
+	SstEntry	entry = {.key = {NULL, 0}};
+	bool		found;
+
+	if (home + 2 * SST_SLOT_BYTES > len - 2 || sst_block_settle(raw, len, &settled) != NULL)
+		abort();
+	for (size_t at = 0; at < block.entries_bytes && !sv_slice_equal(entry.key, key);)
+	{
+		offsets[1] = at;
+		if (sst_block_entry(&block, at, &entry, &at) != NULL)
+			abort();
+	}
+	for (size_t i = 0; i < 2; i++)
+	{
+		uint32_t	slot = (uint32_t) (offsets[i] + 1) | ((uint32_t) hash & 0x3ff) << 14;
+
+		sv_put_u16(raw + home + i * SST_SLOT_BYTES, (uint16_t) slot);
+		raw[home + i * SST_SLOT_BYTES + 2] = (uint8_t) (slot >> 16);
+	}
+	CHECK(find_both_ways(&block, key, hash, &found, &entry) == NULL && found &&
+		  same_entry(&entry, &entries[9]), "a key is found behind another with the same bits");
+	free(raw);
+}
+
 /* A slot of the table that leads a search out of the block, to the table itself or beyond all that is there. */
 static void
 test_slots_that_lead_outside(void)
@@ -361,8 +413,7 @@ test_slots_that_lead_outside(void)
 
 		sv_put_u16(raw + home, (uint16_t) slot);
 		raw[home + 2] = (uint8_t) (slot >> 16);
-		sst_block_prefetch_entry(&block, hash);
-		problem = sst_block_find(&block, key, hash, &found, &entry);
+		problem = find_both_ways(&block, key, hash, &found, &entry);
 		CHECK(problem != NULL && strcmp(problem, "entry is outside the block") == 0 && !found,
 			  "a slot that leads outside");
 	}
@@ -444,6 +495,7 @@ main(void)
 	test_sizes_around_a_frame();
 	test_hostile_raw();
 	test_changing_bytes();
+	test_collision();
 	test_slots_that_lead_outside();
 	test_problems();
 	return unit_done();
