@@ -4,10 +4,11 @@
  *
  * Ranges whose StoreRange says how long the object is are read from the tier;
  * what is missing is read from the inner store in whole ranges of the tier,
- * each by one process at a time, and kept.  Ranges of unknown objects are read
- * from the tier if they are there, else as they are.  Reads of compaction, garbage collection
- * and snapshots, and what is `passing` (StoreCall), take from the tier but add nothing
- * to it: they would push out what lookups need.
+ * each by one process at a time, and kept.  Ranges of unknown objects are
+ * read from the tier if they are there, else as they are.  Reads of
+ * compaction, garbage collection and snapshots, and what is `passing`
+ * (StoreCall), take from the tier but add nothing to it: they would push out
+ * what lookups need.
  *
  * What is put or uploaded as data (not by STORE_SNAPSHOT or STORE_GC) is written
  * to the tier too, so that nothing just written is fetched again; what is removed

@@ -6,12 +6,13 @@
  * until no piece is left: what the tier has is copied; what it has not is
  * claimed, fetched together, and filled in; what another process fetches is waited for.
  *
- * Nobody waits for another's fetch while he has a claim of his own: claims are
- * ended in the round in which they are made.  So two processes whose ranges
- * overlap never wait for each other.  Who fetches may be slow (a worker's time
- * limits are long); so after MAX_WAIT_MS a piece is read from the inner store
- * without a claim.  So is one that the tier says to have and does not answer, MAX_PRESENT
- * times over: the range ends before it, because somebody took the object for shorter.
+ * Nobody waits for another's fetch while he has a claim of his own: claims
+ * are ended in the round in which they are made.  So two processes whose
+ * ranges overlap never wait for each other.  Who fetches may be slow (a
+ * worker's time limits are long); so after MAX_WAIT_MS a piece is read from
+ * the inner store without a claim.  So is one that the tier says to have and
+ * does not answer, MAX_PRESENT times over: the range ends before it, because
+ * somebody took the object for shorter.
  */
 #include "store/store_tier_read.h"
 
