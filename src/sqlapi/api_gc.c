@@ -66,13 +66,25 @@ put_row(ReturnSetInfo *result, const ForestVault *vault, HTAB *sizes, const char
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static bool
-is_among(const ForestRows *rows, const char *object)
+/* The objects of these rows: a vault may have a hundred thousand. */
+static HTAB *
+names_of(const ForestRows *rows)
 {
+	HASHCTL		ctl = {
+		.keysize = sizeof(((SizeEntry *) 0)->name),.entrysize = sizeof(((SizeEntry *) 0)->name),
+		.hcxt = CurrentMemoryContext
+	};
+	HTAB	   *names = hash_create("skyvault names", 1024, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+
 	for (int i = 0; i < rows->nrows; i++)
-		if (strcmp(forest_cell(rows, i, 0), object) == 0)
-			return true;
-	return false;
+		(void) hash_search(names, forest_cell(rows, i, 0), HASH_ENTER, NULL);
+	return names;
+}
+
+static bool
+is_among(HTAB *names, const char *object)
+{
+	return hash_search(names, object, HASH_FIND, NULL) != NULL;
 }
 
 /* What is held back is told by a look after the collection; what is not there any more then is gone. */
@@ -86,6 +98,8 @@ collect(ReturnSetInfo *result, ForestVault *vault, bool dry_run, bool sweep)
 	ForestRows	after;
 	GcListing	listing;
 	HTAB	   *sizes;
+	HTAB	   *names_after;
+	HTAB	   *names_orphans;
 
 	gc_list(vault, store, NULL, 0, &listing);
 	sizes = sizes_of(&listing);
@@ -95,9 +109,11 @@ collect(ReturnSetInfo *result, ForestVault *vault, bool dry_run, bool sweep)
 	if (!dry_run)
 		(void) worker_request(&request, CHORE_GC);
 	after = dry_run ? before : gc_select_all(vault->id);
+	names_after = names_of(&after);
+	names_orphans = names_of(&orphans);
 
 	for (int i = 0; !dry_run && i < before.nrows; i++)
-		if (!is_among(&after, forest_cell(&before, i, 0)))
+		if (!is_among(names_after, forest_cell(&before, i, 0)))
 			put_row(result, vault, sizes, forest_cell(&before, i, 0), "removed", NULL);
 	for (int i = 0; i < after.nrows; i++)
 	{
@@ -107,10 +123,10 @@ collect(ReturnSetInfo *result, ForestVault *vault, bool dry_run, bool sweep)
 		/* What held it back has gone since the collection. */
 		if (!dry_run && held_by == NULL)
 			held_by = "nothing any more: the next pass deletes it";
-		put_row(result, vault, sizes, object, is_among(&orphans, object) ? "orphan" : "removed", held_by);
+		put_row(result, vault, sizes, object, is_among(names_orphans, object) ? "orphan" : "removed", held_by);
 	}
 	for (int i = 0; i < orphans.nrows; i++)
-		if (!is_among(&after, forest_cell(&orphans, i, 0)))
+		if (!is_among(names_after, forest_cell(&orphans, i, 0)))
 			put_row(result, vault, sizes, forest_cell(&orphans, i, 0), "orphan", NULL);
 }
 
