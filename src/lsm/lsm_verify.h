@@ -4,8 +4,9 @@
  *
  * No server.  Memory: the tail and a block.  Shallow: the tail, with filter and
  * indexes, and the counts it has.  Deep: every block and every entry as well:
- * checksums, order, bounds and counts of each part, and that filter, learned
- * index and hash tables lead to the entry.
+ * checksums, order, bounds and counts of each part, and that filter and learned
+ * index lead to the entry.  (The table of a block is none of the file's: it is
+ * made when the block is loaded.)
  */
 #ifndef LSM_VERIFY_H
 #define LSM_VERIFY_H

@@ -4,8 +4,13 @@
  */
 #include "unit.h"
 
+#include "base/sv_coding.h"
+#include "base/sv_hash.h"
 #include "lsm/lsm_verify.h"
 #include "lsm/lsm_walkey.h"
+#include "sst/sst_block.h"
+#include "sst/sst_format.h"
+#include "sst/sst_rmi_node.h"
 #include "sst_fixture.h"
 
 #define KEYS 400
@@ -243,6 +248,200 @@ test_damage(void)
 	free(w);
 }
 
+/* ------------------------------- wrong content under right checksums: what a faulty writer would leave */
+
+/* The file's own bytes, which are there to be changed. */
+static void *
+unconst(const void *bytes)
+{
+	return (void *) (uintptr_t) bytes;
+}
+
+static uint8_t *
+tail_of(const World *w)
+{
+	return w->file.bytes.data + w->file.bytes.len - w->file.summary.tail_bytes;
+}
+
+static SstFooter
+footer_of(const World *w)
+{
+	SvSlice		tail = sv_slice(tail_of(w), (size_t) w->file.summary.tail_bytes);
+	SstFooter	footer;
+
+	if (sst_footer_decode(tail, w->file.bytes.len - tail.len, &footer) != NULL)
+		abort();
+	return footer;
+}
+
+/* Of block i in the block index: offset, checksum, stored bytes. */
+static uint8_t *
+record_of(const World *w, uint32_t i)
+{
+	return w->file.bytes.data + footer_of(w).block_index.offset + 32 + 32 * (size_t) i;
+}
+
+/* Makes the checksums of block i and of the tail right. */
+static void
+seal(World *w, uint32_t i)
+{
+	uint8_t    *record = record_of(w, i);
+	SvSlice		stored = sv_slice(w->file.bytes.data + sv_get_u64(record), sv_get_u32(record + 16));
+	size_t		covered = (size_t) w->file.summary.tail_bytes - 16;
+
+	sv_put_u64(record + 8, sv_hash64(stored));
+	sv_put_u64(tail_of(w) + covered, sv_hash64(sv_slice(tail_of(w), covered)));
+}
+
+/* The n-th entry of block i, in the file's bytes. */
+static SstEntry
+entry_of(const World *w, uint32_t i, int n)
+{
+	uint8_t    *record = record_of(w, i);
+	SstBlock	block;
+	SstEntry	entry;
+	size_t		at = 0;
+
+	if (sst_block_parse(&block, sv_slice(w->file.bytes.data + sv_get_u64(record), sv_get_u32(record + 16))) != NULL)
+		abort();
+	for (int k = 0; k <= n; k++)
+		if (sst_block_entry(&block, at, &entry, &at) != NULL)
+			abort();
+	return entry;
+}
+
+/* The n-th key of block i becomes that of the entry before it, or changes places with it. */
+static void
+disorder(World *w, uint32_t i, int n, bool twice)
+{
+	SvSlice		before = entry_of(w, i, n - 1).key;
+	SvSlice		key = entry_of(w, i, n).key;
+	char		kept[KEY_BYTES];
+
+	if (before.len != key.len)
+		abort();
+	memcpy(kept, key.data, key.len);
+	memcpy(unconst(key.data), before.data, key.len);
+	if (!twice)
+		memcpy(unconst(before.data), kept, key.len);
+	seal(w, i);
+}
+
+static void
+test_order(LsmTier tier)
+{
+	World	   *w = must_allocate(sizeof(World));
+	Told		told = {0};
+	SvError		err;
+
+	make(w, tier, 'k');
+	disorder(w, 3, 5, false);
+	CHECK(is_well(w, false), "the order of keys is not looked at");
+	CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "keys are not in order"), "but deep");
+	disorder(w, 3, 5, false);
+	CHECK(is_well(w, true), "and it is well again");
+	disorder(w, 4, 5, true);
+	CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "keys are not in order"), "a key twice");
+	mem_file_free(&w->file);
+	free(w);
+}
+
+/* Each line of bits that is cleared denies the keys that are in it. */
+static void
+test_filter(void)
+{
+	World	   *w = must_allocate(sizeof(World));
+	Told		told = {0};
+	SvError		err;
+	SstFooter	footer;
+
+	make(w, LSM_LEVEL, 'k');
+	footer = footer_of(w);
+	memset(w->file.bytes.data + footer.filter.offset + 2 * SST_FILTER_LINE_BYTES, 0, SST_FILTER_LINE_BYTES);
+	seal(w, 0);
+	CHECK(is_well(w, false), "what a filter lacks is not looked for");
+	CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "the filter denies a key that is there"), "but deep");
+	mem_file_free(&w->file);
+	free(w);
+}
+
+/* Fences that are all as high as can be send every key to a block before its own. */
+static void
+test_index(void)
+{
+	World	   *w = must_allocate(sizeof(World));
+	Told		told = {0};
+	SvError		err;
+	SstHandle	index;
+	uint8_t    *bytes;
+	uint32_t	blocks;
+
+	make(w, LSM_LEVEL, 'k');
+	index = footer_of(w).learned_index;
+	bytes = w->file.bytes.data + index.offset;
+	blocks = sv_get_u32(bytes + SST_RMI_HEADER_COUNT);
+	CHECK(index.length > 0 && sv_get_u32(bytes + SST_RMI_HEADER_FLAGS) == SST_RMI_FENCES, "a learned index with fences");
+	memset(bytes + index.length - 8 * (size_t) blocks, 0xff, 8 * (size_t) blocks);
+	seal(w, 0);
+	CHECK(is_well(w, false), "where an index leads is not looked at");
+	CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "the index leads to another block"), "but deep");
+	mem_file_free(&w->file);
+	free(w);
+}
+
+/* A block that begins before, or ends behind, what the block index says of it. */
+static void
+test_bounds(void)
+{
+	World	   *w = must_allocate(sizeof(World));
+	SvError		err;
+
+	make(w, LSM_LEVEL, 'k');
+	for (int last = 0; last < 2; last++)
+	{
+		Told		told = {0};
+		int			entries = sv_get_u16(record_of(w, 3) + 26);
+		SvSlice		key = entry_of(w, 3, last ? entries - 1 : 0).key;
+		char		kept[KEY_BYTES];
+
+		memcpy(kept, key.data, key.len);
+		memset(unconst(key.data), last ? 'z' : 'a', key.len);
+		seal(w, 3);
+		CHECK(is_well(w, false), "the bounds of blocks are not looked at");
+		CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "damaged"), "but deep");
+		memcpy(unconst(key.data), kept, key.len);
+		seal(w, 3);
+	}
+	CHECK(is_well(w, true), "and it is well again");
+	mem_file_free(&w->file);
+	free(w);
+}
+
+/* The object counts other entries than it has. */
+static void
+test_counts(void)
+{
+	World	   *w = must_allocate(sizeof(World));
+	Told		told = {0};
+	SvError		err;
+	uint8_t    *properties;
+	uint8_t    *record;
+
+	make(w, LSM_LEVEL, 'k');
+	properties = w->file.bytes.data + footer_of(w).properties.offset;
+	record = record_of(w, 3);
+	sv_put_u64(properties, KEYS - 1);
+	seal(w, 0);
+	CHECK(verify(w, false, &told, &err) == SV_OK && only_told(&told, "damaged"), "properties and blocks differ");
+	sv_put_u16(record + 26, (uint16_t) (sv_get_u16(record + 26) - 1));
+	seal(w, 3);
+	CHECK(verify(w, false, &told, &err) == SV_OK && only_told(&told, "wrong number of entries in all"),
+		  "both have fewer than the registry");
+	CHECK(verify(w, true, &told, &err) == SV_OK && was_told(&told, "damaged"), "and a block has more");
+	mem_file_free(&w->file);
+	free(w);
+}
+
 int
 main(void)
 {
@@ -251,5 +450,11 @@ main(void)
 	test_registry(LSM_LEVEL);
 	test_other_blocks();
 	test_damage();
+	test_order(LSM_WAL);
+	test_order(LSM_LEVEL);
+	test_filter();
+	test_index();
+	test_bounds();
+	test_counts();
 	return unit_done();
 }
