@@ -145,17 +145,29 @@ make_table(const RestoreState *state, const RestoreTable *table)
 	CommandCounterIncrement();
 }
 
+/* What CREATE FOREIGN TABLE draws is none of the numbers that tables of the vault have, or are yet to get. */
+static void
+reserve_numbers(RestoreState *state)
+{
+	ListCell   *cell;
+
+	foreach(cell, state->tables)
+		state->table_id = Max(state->table_id, ((RestoreTable *) lfirst(cell))->id);
+	(void) forest_sql("SELECT setval('skyvault.table_id_seq', greatest($1::bigint, (SELECT last_value FROM"
+					  " skyvault.table_id_seq)))", 1, forest_arg(state->table_id));
+}
+
 int
 restore_make_tables(RestoreState *state)
 {
 	int			made = 0;
 	ListCell   *cell;
 
+	reserve_numbers(state);
 	foreach(cell, state->tables)
 	{
 		RestoreTable *table = lfirst(cell);
 
-		state->table_id = Max(state->table_id, table->id);
 		if (table->dropped)
 			continue;
 		if (table->definition == NULL)

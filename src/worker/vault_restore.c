@@ -437,10 +437,8 @@ set_sequences(RestoreState *state)
 	(void) forest_sql("SELECT setval('skyvault.write_seq', greatest($1::bigint, (SELECT last_value FROM"
 					  " skyvault.write_seq))),"
 					  " setval('skyvault.run_id_seq', greatest($2::bigint, (SELECT last_value FROM"
-					  " skyvault.run_id_seq))),"
-					  " setval('skyvault.table_id_seq', greatest($3::bigint, (SELECT last_value FROM"
-					  " skyvault.table_id_seq)))",
-					  3, forest_arg(state->write_seq), forest_arg(state->run_id), forest_arg(state->table_id));
+					  " skyvault.run_id_seq)))",
+					  2, forest_arg(state->write_seq), forest_arg(state->run_id));
 }
 
 static int64

@@ -16,6 +16,7 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 my $server = "CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store')";
 sql($server);
 sql(<<'SQL');
+SELECT skyvault_create_table('dropped', server => 'shared');
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE SCHEMA "Schéma 'x'";
 CREATE FOREIGN TABLE "Schéma 'x'"."Täble ""1""" (dropped text, "a key" bigint NOT NULL, name text COLLATE "C", gone integer,
@@ -23,7 +24,6 @@ CREATE FOREIGN TABLE "Schéma 'x'"."Täble ""1""" (dropped text, "a key" bigint 
 ALTER FOREIGN TABLE "Schéma 'x'"."Täble ""1""" DROP COLUMN dropped;
 ALTER FOREIGN TABLE "Schéma 'x'"."Täble ""1""" DROP COLUMN gone;
 SELECT skyvault_create_table('kv', server => 'shared');
-SELECT skyvault_create_table('dropped', server => 'shared');
 SELECT skyvault_create_table('emptied', server => 'shared');
 SQL
 
