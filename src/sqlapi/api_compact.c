@@ -80,6 +80,7 @@ report_failure(int64 job_id)
 			(errcode(outcome.error != NULL ? outcome.sqlerrcode : ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 outcome.error != NULL ? errmsg("compaction failed: %s", outcome.error) :
 			 errmsg("compaction failed"),
+			 outcome.detail != NULL ? errdetail_internal("%s", outcome.detail) : 0,
 			 errhint("%s", outcome.hint != NULL ? outcome.hint :
 					 "skyvault_jobs and the server log say more; workers try again by themselves.")));
 }
