@@ -1,7 +1,10 @@
 /*
  * forest_pause.h
- *		Vaults for which workers begin nothing on their own but flushes: rows of
- *		skyvault.pause.
+ *		Vaults for which workers begin no compaction: rows of skyvault.pause.
+ *
+ * Flushes, exports, snapshots and garbage collection go on: without exports a
+ * restore would fall behind, and what no collection may take is for retention
+ * and snapshots with a name to say.
  */
 #ifndef FOREST_PAUSE_H
 #define FOREST_PAUSE_H

@@ -54,6 +54,7 @@ look_at(Look *look, const ForestVault *vault)
 	look->vault = vault;
 	catalog_lock_claims(vault->id);
 	look->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	STOP_POINT("compact-looked");
 	compact_claims_read(vault->id, look->snapshot, &look->claims);
 	for (int i = 0; i < look->claims.ndead; i++)
 		compact_claim_dead(look->claims.dead[i]);

@@ -10,7 +10,7 @@ use Test::More;
 
 # Room for the launcher, Postgres's own of logical replication, two schedulers and
 # one worker.
-my $node = new_server('main', settings => "max_worker_processes = 5\nskyvault.max_workers = 3\n");
+my $node = new_server('main', settings => "max_worker_processes = 5\nskyvault.max_workers = 3\nskyvault.retention = 0\n");
 
 sub workers
 {
@@ -186,6 +186,26 @@ is($node->safe_psql('postgres', "SELECT state, entries_in, entries_out, cardinal
 	. " FROM skyvault_jobs WHERE kind = 'compact' ORDER BY id DESC LIMIT 1"), 'done|154|52|3|1', 'and leaves what it did');
 
 #
+# A job that ends between a look at the jobs and one at its lock has not died.
+#
+$client = waiting_compaction('postgres', 'compact-before-commit');
+my $job = $node->safe_psql('postgres', "SELECT id FROM skyvault.job WHERE state = 'running'");
+$node->safe_psql('postgres', "SELECT stop_point_arm('compact-looked', 'wait')");
+$node->safe_psql('postgres', 'SELECT skyvault_pause()');
+$node->safe_psql('postgres', 'SELECT skyvault_resume()');
+$node->safe_psql('postgres', "CALL stop_point_await('compact-looked')");
+disarm('compact-before-commit');
+ok($node->poll_query_until('postgres', "SELECT state = 'done' AND NOT EXISTS (SELECT FROM pg_locks"
+	. " WHERE locktype = 'object' AND classid = 0 AND objid = $job) FROM skyvault.job WHERE id = $job"),
+	'a job ends while the scheduler looks at the jobs');
+disarm('compact-looked');
+ok(went_well($client), 'who waits for it has what he asked for');
+write_runs('postgres');
+$node->safe_psql('postgres', "SELECT skyvault_compact('kv')");
+is($node->safe_psql('postgres', "SELECT state, error FROM skyvault.job WHERE id = $job"), 'done|',
+	'and the scheduler does not take it for one whose worker died');
+
+#
 # Pause.
 #
 $node->append_conf('postgresql.conf', "skyvault.wal_runs = 2\nskyvault.buffer_runs = 1\n");
@@ -195,6 +215,8 @@ write_runs('postgres');
 fails_with($node, "SELECT skyvault_compact('kv')", '55000', qr/compaction of server "skyvault" is paused.*skyvault_resume/s,
 	'a paused vault is not compacted by hand');
 is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.run WHERE tier = 'w'"), 2, 'nor by itself');
+cmp_ok($node->safe_psql('postgres', 'SELECT skyvault_export()'), '>', 0, 'its changes are exported all the same');
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM skyvault_gc() WHERE held_by IS NULL"), '>', 0, 'and what was removed is collected');
 $node->safe_psql('postgres', 'SELECT skyvault_pause()');
 $node->safe_psql('postgres', "SELECT skyvault_resume('skyvault')");
 ok($node->poll_query_until('postgres', "SELECT string_agg(tier::text, '') = 'l' FROM skyvault.run"),
