@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "server/pg_compat.h"
 #include "server/pg_status.h"
+#include "server/pg_wait.h"
 #include "server/stop_point.h"
 #include "sqlapi/api_args.h"
 #include "sqlapi/api_vault.h"
@@ -96,6 +97,7 @@ progress(void *state, uint64_t bytes, SvError *err)
 	Verification *v = state;
 
 	v->bytes += bytes;
+	pg_wait_absorb_barrier();
 	return pg_status_must_stop() ? sv_fail(err, SV_CANCELLED, "verification was cancelled") : SV_OK;
 }
 

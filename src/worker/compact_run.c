@@ -12,6 +12,7 @@
 #include "forest/object_name.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
+#include "server/pg_wait.h"
 #include "server/stop_point.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -131,6 +132,7 @@ note_progress(void *state, const LsmCompactCounts *counts, SvError *err)
 	};
 
 	worker_pool_set_progress(&progress);
+	pg_wait_absorb_barrier();
 	if (pg_status_must_stop())
 		return sv_fail(err, SV_CANCELLED, "compaction was cancelled");
 	return SV_OK;

@@ -49,11 +49,21 @@ my $mirror_functions = <<'SQL';
 CREATE FUNCTION mirror_of(rel text) RETURNS text LANGUAGE sql IMMUTABLE
 	RETURN quote_ident('m_' || rel);
 
-CREATE FUNCTION mirror_put(rel text, k text, v text) RETURNS void LANGUAGE plpgsql AS $$
+-- What expires is judged by.
+CREATE FUNCTION mirror_now() RETURNS timestamptz LANGUAGE sql STABLE
+	RETURN CASE WHEN current_setting('transaction_isolation') LIKE 'read %' THEN statement_timestamp()
+		ELSE transaction_timestamp() END;
+
+-- The mirror as a subquery: what has expired has a NULL value too.
+CREATE FUNCTION mirror_rows(rel text) RETURNS text LANGUAGE sql IMMUTABLE
+	RETURN format('(SELECT key, CASE WHEN expires_at <= mirror_now() THEN NULL ELSE value END AS value FROM %s)', mirror_of(rel));
+
+CREATE FUNCTION mirror_put(rel text, k text, v text, ttl interval DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	EXECUTE format('INSERT INTO %s VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
-				   mirror_of(rel)) USING k, v;
-	PERFORM skyvault_put(rel::regclass, k, v);
+	EXECUTE format('INSERT INTO %s VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE'
+				   ' SET value = excluded.value, expires_at = excluded.expires_at',
+				   mirror_of(rel)) USING k, v, statement_timestamp() + ttl;
+	PERFORM skyvault_put(rel::regclass, k, v, ttl);
 END $$;
 
 CREATE FUNCTION mirror_delete(rel text, k text) RETURNS void LANGUAGE plpgsql AS $$
@@ -68,7 +78,8 @@ CREATE FUNCTION mirror_multi_put(rel text, ks text[], vs text[]) RETURNS void LA
 BEGIN
 	EXECUTE format('INSERT INTO %s SELECT DISTINCT ON (k COLLATE "C") k, v'
 				   ' FROM unnest($1, $2) WITH ORDINALITY AS u(k, v, n) ORDER BY k COLLATE "C", n DESC'
-				   ' ON CONFLICT (key) DO UPDATE SET value = excluded.value', mirror_of(rel)) USING ks, vs;
+				   ' ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = NULL',
+				   mirror_of(rel)) USING ks, vs;
 	PERFORM skyvault_multi_put(rel::regclass, ks, vs);
 END $$;
 
@@ -82,7 +93,7 @@ BEGIN
 		'SELECT format(''scan of %%s: key %%s has %%s, not %%s'', $1, coalesce(s.key, p.key),'
 		' coalesce(left(s.value, 20), ''nothing''), coalesce(left(p.value, 20), ''nothing''))'
 		' FROM skyvault_scan($1::regclass) AS s'
-		' FULL JOIN (SELECT * FROM %1$s WHERE value IS NOT NULL) AS p ON s.key = p.key'
+		' FULL JOIN (SELECT * FROM %1$s AS m WHERE value IS NOT NULL) AS p ON s.key = p.key'
 		' WHERE s.value IS DISTINCT FROM p.value'
 		' UNION ALL'
 		' SELECT format(''get of %%s: key %%s'', $1, p.key) FROM %1$s AS p'
@@ -91,7 +102,7 @@ BEGIN
 		' UNION ALL'
 		' SELECT format(''multi_get of %%s: key %%s'', $1, g.key)'
 		' FROM skyvault_multi_get($1::regclass, ARRAY(SELECT p.key FROM %1$s AS p)) AS g'
-		' JOIN %1$s AS p ON p.key = g.key WHERE g.value IS DISTINCT FROM p.value', mirror_of(rel)) USING rel;
+		' JOIN %1$s AS p ON p.key = g.key WHERE g.value IS DISTINCT FROM p.value', mirror_rows(rel)) USING rel;
 END $$;
 SQL
 
@@ -194,12 +205,12 @@ sub fails_with
 # Tables of the default server, or of another, with their mirrors.
 sub make_mirror
 {
-	my ($node, $tables, $server) = @_;
+	my ($node, $tables, $server, $database) = @_;
 
 	$server //= 'skyvault';
-	$node->safe_psql('postgres', join('', map {
+	$node->safe_psql($database // 'postgres', join('', map {
 		"SELECT skyvault_create_table('$_', server => '$server');"
-		  . "CREATE TABLE m_$_ (key text COLLATE \"C\" PRIMARY KEY, value text);" } @$tables));
+		  . "CREATE TABLE m_$_ (key text COLLATE \"C\" PRIMARY KEY, value text, expires_at timestamptz);" } @$tables));
 }
 
 # One test: tables and mirrors agree.
