@@ -38,15 +38,20 @@
 #include "server/pg_compat.h"
 #include "server/pg_settings.h"
 #include "server/stop_point.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 #include "worker/log_text.h"
 #include "worker/owner_object.h"
 #include "worker/worker_transaction.h"
+
+#define TAKEOVER_WAIT_MS	10000
+#define TAKEOVER_STEP_MS	50
 
 /* skyvault.owner's row of a vault, compared with where this process runs. */
 typedef struct OwnRow
@@ -299,6 +304,13 @@ was_interrupted(ObjectStore *store, const OwnRow *row)
 	return row->pending_incarnation != NULL && owner_object_may_be_between(store);
 }
 
+/* A database that was copied in this start of the server was never taken by it. */
+static bool
+is_taken(const OwnRow *row)
+{
+	return row->exists && row->same_start && row->same_database && strcmp(row->state, "owner") == 0;
+}
+
 static void
 take(ForestVault *vault, ObjectStore *store)
 {
@@ -309,6 +321,11 @@ take(ForestVault *vault, ObjectStore *store)
 	bool		is_new = !row.exists;
 	bool		is_told = row.exists && strcmp(row.state, "adopting") == 0;
 
+	if (is_taken(&row))
+	{
+		vault->epoch = row.epoch;	/* by the worker that we have waited for */
+		return;
+	}
 	found = owner_object_read(store, vault, &owner, etag);
 	if (is_new)
 	{
@@ -338,7 +355,27 @@ take(ForestVault *vault, ObjectStore *store)
 	replace_owner(vault, store, &row, found ? &owner : NULL, etag);
 }
 
-/* One worker at a time takes a vault; another that wants to write meanwhile tries again later. */
+/* Waits for as long as it takes to ask a store that answers a few things. */
+static void
+lock_takeover(const LOCKTAG *tag)
+{
+	for (int waited_ms = 0; LockAcquire(tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL;
+		 waited_ms += TAKEOVER_STEP_MS)
+	{
+		STOP_POINT("owner-waits");
+		if (waited_ms >= TAKEOVER_WAIT_MS)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("another worker takes the vault just now"),
+					 errhint("It is tried again.")));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TAKEOVER_STEP_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* One worker at a time takes a vault. */
 static void
 take_alone(ForestVault *vault, ObjectStore *store)
 {
@@ -347,11 +384,7 @@ take_alone(ForestVault *vault, ObjectStore *store)
 	worker_transaction_begin();
 	tag = catalog_takeover_tag(vault->id);
 	worker_transaction_commit();
-	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another worker takes the vault just now"),
-				 errhint("It is tried again.")));
+	lock_takeover(&tag);
 	PG_TRY();
 	{
 		take(vault, store);
@@ -375,8 +408,7 @@ worker_owner_require(ForestVault *vault, ObjectStore *store)
 		report_not_owner(&row, row.reason);
 	if (row.exists && strcmp(row.state, "attached") == 0)
 		report_not_owner(&row, "It was restored to be read only.");
-	/* A database that was copied in this start of the server was never taken by it. */
-	if (!row.exists || !row.same_start || !row.same_database || strcmp(row.state, "owner") != 0)
+	if (!is_taken(&row))
 		take_alone(vault, store);
 	else
 	{

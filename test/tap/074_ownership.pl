@@ -89,6 +89,31 @@ sub clone
 	$node->safe_psql('postgres', "SELECT skyvault_get('kv', 'first'); SELECT skyvault_flush()");
 	is(slurp_file($owner), $before, 'a start without a write leaves OWNER alone');
 
+	# Two workers want it at once: one takes it, and the other waits for that.
+	$node->append_conf('postgresql.conf', 'skyvault.wal_runs = 2');
+	$node->safe_psql('postgres', 'SELECT skyvault_pause()');
+	write_and_flush($node, "run $_") foreach 1 .. 2;
+	$node->restart;
+	$epoch = $node->safe_psql('postgres', 'SELECT epoch FROM skyvault_vaults');
+	my $flusher = session($node);
+	$node->safe_psql('postgres', "SELECT stop_point_arm('owner-announced', 'wait'), stop_point_arm('owner-waits', 'wait')");
+	$node->safe_psql('postgres', 'SELECT skyvault_resume()');
+	$node->safe_psql('postgres', "CALL stop_point_await('owner-announced')");
+	$flusher->run("SELECT mirror_put('kv', 'waits', 'x')");
+	$flusher->send("SELECT skyvault_flush('shared')");
+	$node->safe_psql('postgres', "CALL stop_point_await('owner-waits')");
+	$node->safe_psql('postgres', "SELECT stop_point_disarm('owner-announced'), stop_point_disarm('owner-waits')");
+	is_deeply([ $flusher->receive ], [ 1, undef ], 'a flush waits for a compaction that takes the vault');
+	$flusher->quit;
+	is($node->safe_psql('postgres', 'SELECT epoch FROM skyvault_vaults'), $epoch + 1, 'which is taken once');
+	ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM skyvault.job WHERE kind = 'compact' AND state = 'done'"),
+		'and the compaction goes on');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE state = 'failed'"), 0, 'nothing has failed');
+	$node->append_conf('postgresql.conf', 'skyvault.wal_runs = 1000');
+	$node->reload;
+	ok($node->poll_query_until('postgres', "SELECT current_setting('skyvault.wal_runs') = '1000' AND NOT EXISTS"
+		. " (SELECT FROM pg_stat_activity WHERE backend_type = 'skyvault compaction')"), 'no more is merged by itself');
+
 	# A copy file by file is another place: it does not take the vault from the living.
 	$node->stop;
 	my $copy = clone($node, 'copy', 0);
