@@ -76,7 +76,7 @@ foreach my $point (@points)
 	my ($lost, $said) = $client->await_lost;
 	is($lost, 1, "$case: the server restarts");
 	$client->quit;
-	ok($node->poll_query_until('postgres', 'SELECT true'), "$case: it comes back");
+	ok(await_server($node), "$case: it comes back");
 
 	is(forest_state(), $point eq 'flush-committed' ? state_after_flush($before) : $before,
 		"$case: all of the publish is there, or nothing");
@@ -129,7 +129,7 @@ foreach my $action (qw(kill error))
 		"SELECT stop_point_arm('flush-deleted', '$action'); SELECT stop_point_disarm('flush-committed')");
 	is(($client->await_lost)[0], $action eq 'kill' ? 1 : 0, "$case: the server restarts, or not");
 	$client->quit;
-	$node->poll_query_until('postgres', 'SELECT true');
+	await_server($node);
 	my ($delta_after, $runs_after) = split(/\|/, forest_state());
 	is($runs_after, $runs + 1, "$case: the first batch is published");
 	ok($delta_after > 0 && $delta_after < $delta, "$case: and the rest is in the delta");
@@ -170,7 +170,7 @@ write_round(++$round);
 kill('KILL', scheduler_pid($node)) or die $!;
 is(($client->await_lost)[0], 1, 'killed after a write during the upload: the server restarts');
 $client->quit;
-$node->poll_query_until('postgres', 'SELECT true');
+await_server($node);
 same_content($node, \@tables, 'killed after a write during the upload: tables agree with their mirrors');
 next_flush_works('killed after a write during the upload');
 

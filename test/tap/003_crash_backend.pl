@@ -69,7 +69,7 @@ foreach (@ends)
 	kill('KILL', $victim->pid) or die $!;
 	is(($flusher->await_lost)[0], 1, "backend killed $end: the server restarts");
 	$_->quit foreach $victim, $flusher;
-	$node->poll_query_until('postgres', 'SELECT true');
+	await_server($node);
 	same_content($node, \@tables, "backend killed $end: tables agree with their mirrors");
 	is($node->safe_psql('postgres', "SELECT skyvault_get('one', 'key1'), skyvault_get('two', 'new')"),
 		$end eq 'after COMMIT' ? 'never|never' : 'first 1|', "backend killed $end: what was committed is there");
@@ -87,7 +87,7 @@ $writer->run("BEGIN; TRUNCATE one; UPDATE m_one SET value = NULL; SELECT mirror_
 kill('KILL', scheduler_pid($node)) or die $!;
 is(($flusher->await_lost)[0], 1, 'scheduler killed after TRUNCATE: the server restarts');
 $_->quit foreach $flusher, $writer;
-$node->poll_query_until('postgres', 'SELECT true');
+await_server($node);
 same_content($node, \@tables, 'scheduler killed after TRUNCATE: tables agree with their mirrors');
 $node->safe_psql('postgres', 'SELECT skyvault_flush()');
 same_content($node, \@tables, 'scheduler killed after TRUNCATE: tables agree with their mirrors after a flush');
@@ -102,7 +102,7 @@ $node->poll_query_until('postgres',
 kill('KILL', $holder->pid) or die $!;
 is(($waiter->await_lost)[0], 1, 'holder of a key killed: the server restarts');
 $_->quit foreach $holder, $waiter;
-$node->poll_query_until('postgres', 'SELECT true');
+await_server($node);
 same_content($node, \@tables, 'holder of a key killed: nothing of it or of the waiter is left');
 
 #
@@ -188,12 +188,12 @@ load_until_death($case,
 			"SELECT pid FROM pg_stat_activity WHERE query LIKE '%mirror_%' AND pid <> pg_backend_pid() LIMIT 1");
 		kill('KILL', $victim) or die $!;
 	});
-$node->poll_query_until('postgres', 'SELECT true');
+await_server($node);
 same_content($node, \@tables, "$case: tables agree with their mirrors");
 
 $case = 'scheduler killed under load';
 load_until_death($case, sub { kill('KILL', scheduler_pid($node)) or die $!; });
-$node->poll_query_until('postgres', 'SELECT true');
+await_server($node);
 same_content($node, \@tables, "$case: tables agree with their mirrors");
 $node->safe_psql('postgres', 'SELECT skyvault_flush()');
 same_content($node, \@tables, "$case: tables agree with their mirrors after a flush");

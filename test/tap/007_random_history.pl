@@ -1,9 +1,10 @@
-# A random history of writes, transactions, flushes, compactions, snapshots,
-# collections of garbage and restarts, in a vault's tables and in plain ones.
-# Every few steps three sessions compare what both answer: the one that writes,
-# one that sees what is committed, and one that holds an old snapshot, whose
-# answers must not change either.  In the end the vault is restored from its
-# store alone, and has to be what it was.
+# A random history of writes, some of which expire, transactions, TRUNCATE and DROP,
+# flushes, compactions, snapshots, collections of garbage, restarts and deaths, in
+# a vault's tables and in plain ones.  Every few steps three sessions compare
+# what both answer: the one that writes, one that sees what is committed, and
+# one that holds an old snapshot, whose answers must not change either.  Now and
+# then, and in the end, the vault is restored from its store alone into another
+# database, and has to be what it was.
 #
 # SKYVAULT_SEED repeats a history, SKYVAULT_STEPS makes it longer.
 use strict;
@@ -19,13 +20,27 @@ my $steps = $ENV{SKYVAULT_STEPS} // 600;
 srand($seed);
 diag("SKYVAULT_SEED=$seed");
 
-# Whoever reads a table keeps TRUNCATE waiting: so only "c" is truncated, and
-# the old snapshot looks at it only in the end.
-my @tables = qw(a b c);
+# Whoever reads a table keeps TRUNCATE and DROP waiting: so only "c" and "d" are
+# truncated, and the old snapshot looks at "c" only in the end.  It never looks at
+# "d", which is dropped and made anew.  "other" only gives workers something to do.
+my @tables = qw(a b c d);
 my @settled_tables = qw(a b);
-my $node = new_server('main', settings => "log_statement = none\nskyvault.ttl_grace = 0\nskyvault.run_size = 64kB\n"
+my @kept_tables = qw(a b c);
+
+# Where a process dies.  Whoever asks for all of it comes by each of them.
+my @points = qw(
+  flush-before-upload flush-uploaded flush-locked flush-deleted flush-registered flush-numbered flush-before-commit flush-committed
+  compact-claimed compact-planned compact-before-run compact-open-input compact-begin-output compact-end-output
+  compact-after-run compact-before-warm compact-before-publish compact-locked compact-removed compact-registered
+  compact-numbered compact-before-commit compact-committed export-before-upload export-uploaded export-before-commit
+  export-committed snapshot-before-upload snapshot-uploaded snapshot-before-commit snapshot-committed gc-listed
+);
+
+# What expires lives for less than ttl_grace: else a compaction between the
+# beginning of a transaction and its snapshot might drop what it is yet to see.
+my $node = new_server('main', settings => "log_statement = none\nskyvault.ttl_grace = 3\nskyvault.run_size = 64kB\n"
 	  . "skyvault.retention = 0\nskyvault.orphan_grace = 0\n");
-make_mirror($node, \@tables);
+make_mirror($node, [ @tables, 'other' ]);
 
 # Where a vault's table and its mirror answer differently; nothing if nowhere.
 $node->safe_psql('postgres', <<'SQL');
@@ -43,9 +58,9 @@ BEGIN
 				   ' WHERE key >= coalesce($1, '''') AND key < coalesce($2, ''~'') ORDER BY key %s LIMIT $3) AS s',
 				   rel, direction)
 		INTO selected USING low, high, max_rows;
-	EXECUTE format('SELECT string_agg(key || ''='' || md5(value), '','') FROM (SELECT * FROM %s'
+	EXECUTE format('SELECT string_agg(key || ''='' || md5(value), '','') FROM (SELECT * FROM %s AS m'
 				   ' WHERE value IS NOT NULL AND key >= coalesce($1, '''') AND key < coalesce($2, ''~'')'
-				   ' ORDER BY key %s LIMIT $3) AS s', mirror_of(rel), direction)
+				   ' ORDER BY key %s LIMIT $3) AS s', mirror_rows(rel), direction)
 		INTO expected USING low, high, max_rows;
 	IF scanned IS DISTINCT FROM expected THEN
 		RETURN NEXT format('skyvault_scan(%L, %L, %L, %L, %L)', rel, low, high, max_rows, reverse);
@@ -63,7 +78,7 @@ DECLARE
 BEGIN
 	FOR got IN SELECT * FROM skyvault_multi_get(rels::regclass[], keys) LOOP
 		n := n + 1;
-		EXECUTE format('SELECT value FROM %s WHERE key = $1', mirror_of(rels[n])) INTO expected USING keys[n];
+		EXECUTE format('SELECT value FROM %s AS m WHERE key = $1', mirror_rows(rels[n])) INTO expected USING keys[n];
 		IF got.value IS DISTINCT FROM expected OR got.key <> keys[n] OR got.rel <> rels[n]::regclass THEN
 			RETURN NEXT format('skyvault_multi_get, key %s of %s at position %s', keys[n], rels[n], n);
 		END IF;
@@ -84,6 +99,8 @@ my @history;
 my @savepoints;
 my $in_transaction = 0;
 my $old_answers = 0;
+my $restores = 0;
+my $deaths = 0;
 my $few_runs = 0;       # flushes may be merged at once
 my $may_conflict = 0;    # something was merged since the transaction began
 my $conflicts = 0;
@@ -116,18 +133,28 @@ sub do_write
 	return $writer->run($sql);
 }
 
-# The foreign table and the mirror must change the same number of rows.
+# The foreign table and the mirror must change the same number of rows: at the same
+# time, by which what has expired is judged.
 sub do_both
 {
 	my ($foreign, $plain) = @_;
-	my ($changed, $expected) = split(/\n/,
-		do_write("WITH w AS ($foreign RETURNING 1) SELECT count(*) FROM w;"
-			  . " WITH w AS ($plain RETURNING 1) SELECT count(*) FROM w"));
+	my ($changed, $expected) = split(/\|/,
+		do_write("WITH f AS ($foreign RETURNING 1), p AS ($plain RETURNING 1)"
+			  . " SELECT (SELECT count(*) FROM f), (SELECT count(*) FROM p)"));
 
 	return $changed == $expected ? () : ("$foreign changed $changed rows, not $expected");
 }
 
+my $is_live = 'value IS NOT NULL AND (expires_at IS NULL OR expires_at > mirror_now())';
+
 sub put { do_write(sprintf("SELECT mirror_put('%s', '%s', '%s')", random_table(), random_key(), random_value())); return; }
+sub put_expiring
+{
+	do_write(sprintf("SELECT mirror_put('%s', '%s', '%s', '%d ms')",
+		random_table(), random_key(), random_value(), 10 + int(rand(2000))));
+	return;
+}
+
 sub delete_key { do_write(sprintf("SELECT mirror_delete('%s', '%s')", random_table(), random_key())); return; }
 
 # With keys that occur twice.
@@ -147,7 +174,7 @@ sub insert_rows
 	my $values = join(', ', map { "('$_', '$rows{$_}')" } sort keys %rows);
 
 	return do_both("INSERT INTO $table VALUES $values",
-		"INSERT INTO m_$table VALUES $values ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+		"INSERT INTO m_$table VALUES $values ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = NULL");
 }
 
 sub update_rows
@@ -156,7 +183,7 @@ sub update_rows
 	my $condition = rand() < 0.5 ? range_condition() : sprintf("key = '%s'", random_key());
 
 	return do_both("UPDATE $table SET value = left(value, 100) || '+' WHERE $condition",
-		"UPDATE m_$table SET value = left(value, 100) || '+' WHERE $condition AND value IS NOT NULL");
+		"UPDATE m_$table SET value = left(value, 100) || '+', expires_at = NULL WHERE $condition AND $is_live");
 }
 
 sub delete_rows
@@ -165,15 +192,27 @@ sub delete_rows
 	my $condition = range_condition() . " AND key LIKE '%" . int(rand(10)) . "'";
 
 	return do_both("DELETE FROM $table WHERE $condition",
-		"UPDATE m_$table SET value = NULL WHERE $condition AND value IS NOT NULL");
+		"UPDATE m_$table SET value = NULL WHERE $condition AND $is_live");
 }
 
-sub truncate_table { do_write('TRUNCATE c; UPDATE m_c SET value = NULL'); return; }
+sub truncate_table
+{
+	my $table = pick('c', 'd');
+
+	do_write("TRUNCATE $table; UPDATE m_$table SET value = NULL");
+	return;
+}
+
+sub drop_table
+{
+	do_write("DROP FOREIGN TABLE d; SELECT skyvault_create_table('d'); UPDATE m_d SET value = NULL");
+	return;
+}
 
 sub begin
 {
 	return if $in_transaction;
-	do_write('BEGIN ISOLATION LEVEL ' . pick('READ COMMITTED', 'REPEATABLE READ'));
+	do_write('BEGIN ISOLATION LEVEL ' . pick('READ COMMITTED', 'REPEATABLE READ') . '; SELECT FROM pg_class LIMIT 0');
 	$in_transaction = 1;
 	$may_conflict = 0;
 	return;
@@ -272,8 +311,7 @@ sub take_snapshot
 	return if defined $old;
 	push @history, 'old snapshot taken';
 	$old = session($node);
-	$old->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
-	$old_digest = $old->run(digest_sql(@settled_tables));
+	$old_digest = $old->run('BEGIN ISOLATION LEVEL REPEATABLE READ; ' . digest_sql(@settled_tables));
 	return;
 }
 
@@ -281,10 +319,26 @@ sub release_snapshot
 {
 	return if !defined $old || $in_transaction;
 	push @history, 'old snapshot released';
-	my @differences = old_differs(@tables);
+	my @differences = old_differs(@kept_tables);
 	$old->quit;
 	undef $old;
 	return @differences;
+}
+
+# Also those that were lost.
+sub end_sessions
+{
+	$_->quit foreach grep { defined } $writer, $watcher, $old;
+	undef $old;
+	$in_transaction = 0;
+	@savepoints = ();
+	return;
+}
+
+sub begin_sessions
+{
+	($writer, $watcher) = (session($node), session($node));
+	return;
 }
 
 sub restart_server
@@ -292,14 +346,71 @@ sub restart_server
 	my $mode = pick('fast', 'immediate');
 
 	push @history, "restart, $mode";
-	$_->quit foreach grep { defined } $writer, $watcher, $old;
-	undef $old;
-	$in_transaction = 0;
-	@savepoints = ();
+	end_sessions();
 	$node->stop($mode);
 	$node->start;
-	($writer, $watcher) = (session($node), session($node));
+	begin_sessions();
 	return;
+}
+
+# The first who comes to a point dies by kill -9, and with it the server.
+sub die_somewhere
+{
+	my $point = pick(@points);
+
+	push @history, "death at $point";
+	$few_runs = 1;
+	$deaths++;
+	$node->safe_psql('postgres', "SELECT skyvault_put('other', 'k' || generate_series(1, 3), 'v'); SELECT stop_point_arm('$point', 'kill')");
+	my (undef, undef, $said) = $node->psql('postgres',
+		"SELECT skyvault_flush(); SELECT skyvault_compact('other', true); SELECT skyvault_export();"
+		  . ' SELECT skyvault_snapshot(); SELECT count(*) FROM skyvault_gc(sweep => true)');
+	return ("nobody died at $point: $said") if $said !~ /server closed the connection|terminating connection|connection to server/;
+	end_sessions();
+	await_server($node) or return ('the server does not come back');
+	begin_sessions();
+	return;
+}
+
+# What a restore brings that is not as it was.  Of what expires only the value
+# counts, if it is there.
+sub restore_differs
+{
+	my @differences;
+
+	$node->safe_psql('postgres', 'SELECT skyvault_flush(); SELECT skyvault_export();'
+		  . " SELECT skyvault_compact('a', true); SELECT count(*) FROM skyvault_gc(sweep => true)");
+	$node->safe_psql('postgres', 'CREATE DATABASE restored');
+	$node->safe_psql('restored', 'CREATE EXTENSION skyvault');
+	$node->safe_psql('restored', "SELECT skyvault_restore('skyvault')");
+	foreach my $table (@tables)
+	{
+		my %restored = map { split(/=/) }
+		  split(/\n/, $node->safe_psql('restored', "SELECT key || '=' || md5(value) FROM skyvault_scan('$table')"));
+
+		foreach (split(/\n/, $node->safe_psql('postgres',
+				"SELECT key, md5(value), expires_at IS NOT NULL FROM m_$table WHERE value IS NOT NULL")))
+		{
+			my ($key, $value, $expires) = split(/\|/);
+			my $got = delete($restored{$key}) // 'nothing';
+
+			push @differences, "restored: key $key of $table is $got, not $value"
+			  if $got ne $value && !($expires eq 't' && $got eq 'nothing');
+		}
+		push @differences, map { "restored: key $_ of $table is there" } keys %restored;
+	}
+	$node->safe_psql('postgres', 'DROP DATABASE restored');
+	$restores++;
+	return @differences;
+}
+
+# Who flushes leaves out what a transaction has locked.
+sub restore
+{
+	return if $in_transaction;
+	push @history, 'restore';
+	$may_conflict = 1;
+	return restore_differs();
 }
 
 sub digest_sql { return join('; ', map { "SELECT table_digest('$_')" } @_); }
@@ -345,12 +456,13 @@ sub compare
 }
 
 my @weighted = (
-	[ 18, \&put ], [ 12, \&multi_put ], [ 10, \&delete_key ],
-	[ 6, \&insert_rows ], [ 6, \&update_rows ], [ 4, \&delete_rows ], [ 2, \&truncate_table ],
+	[ 16, \&put ], [ 4, \&put_expiring ], [ 12, \&multi_put ], [ 10, \&delete_key ],
+	[ 6, \&insert_rows ], [ 6, \&update_rows ], [ 4, \&delete_rows ], [ 2, \&truncate_table ], [ 1, \&drop_table ],
 	[ 7, \&begin ], [ 6, sub { return end_transaction('COMMIT'); } ], [ 3, sub { return end_transaction('ROLLBACK'); } ],
 	[ 6, \&savepoint ], [ 5, sub { return end_savepoint('ROLLBACK TO'); } ], [ 2, sub { return end_savepoint('RELEASE'); } ],
 	[ 8, \&flush ], [ 3, \&compact ], [ 3, \&collect ], [ 2, \&export_log ], [ 1, \&snapshot_in_store ],
-	[ 0.5, \&change_thresholds ], [ 5, \&take_snapshot ], [ 2, \&release_snapshot ], [ 0.5, \&restart_server ]);
+	[ 0.5, \&change_thresholds ], [ 5, \&take_snapshot ], [ 2, \&release_snapshot ], [ 0.5, \&restart_server ],
+	[ 1, \&die_somewhere ], [ 0.3, \&restore ]);
 my $total = 0;
 $total += $_->[0] foreach @weighted;
 
@@ -392,25 +504,11 @@ sub run_history
 }
 
 my @differences = run_history();
-note("$conflicts serialization failures");
+note("$conflicts serialization failures, $deaths deaths, $restores restores");
 is(join("\n", @differences), '', "a random history of $steps steps: all sessions get the plain tables' answers")
   or diag(join("\n", "SKYVAULT_SEED=$seed, after:", @history[ -(@history < 60 ? @history : 60) .. -1 ]));
-# What of it a restore brings back that is not as it was.
-sub restore_differs
-{
-	$_->quit foreach grep { defined } $writer, $watcher, $old;
-	$node->safe_psql('postgres', 'SELECT skyvault_flush(); SELECT skyvault_export();'
-		  . " SELECT skyvault_compact('a', true); SELECT count(*) FROM skyvault_gc(sweep => true)");
-	$node->safe_psql('postgres', 'CREATE DATABASE restored');
-	$node->safe_psql('restored', 'CREATE EXTENSION skyvault');
-	$node->safe_psql('restored', "SELECT skyvault_restore('skyvault')");
-	return grep {
-		$node->safe_psql('restored', "SELECT md5(string_agg(key || '=' || value, ',')) FROM skyvault_scan('$_')") ne
-		  $node->safe_psql('postgres', "SELECT md5(string_agg(key || '=' || value, ',' ORDER BY key)) FROM m_$_ WHERE value IS NOT NULL")
-	} @tables;
-}
-
-is(join(' ', restore_differs()), '', 'the vault is restored as it was') or diag("SKYVAULT_SEED=$seed");
+end_sessions();
+is(join("\n", restore_differs()), '', 'the vault is restored as it was') or diag("SKYVAULT_SEED=$seed");
 is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault_verify_vault('skyvault', true)"), 0, 'nothing is wrong with the store')
   or diag($node->safe_psql('postgres', "SELECT * FROM skyvault_verify_vault('skyvault', true)"));
 cmp_ok($old_answers, '>', 10, 'old snapshots were asked again and again');

@@ -255,7 +255,7 @@ foreach my $what (qw(block tail))
 	is(join(' ', map { ($_->await_lost)[0] } @sessions), join(' ', (1) x @sessions),
 		"$what: the loader is killed, and the server restarts");
 	$_->quit foreach @sessions;
-	$node->poll_query_until('postgres', 'SELECT true') or die 'no restart';
+	await_server($node) or die 'no restart';
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM skyvault_cache'), 0, "$what: the caches are empty then");
 	@sessions = map { session($node) } @reads;
 	($loader, @waiters) = @sessions;

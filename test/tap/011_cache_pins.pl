@@ -200,7 +200,7 @@ is(($session->await_lost)[0], 1, 'killed: the server restarts');
 $victim->send('SELECT 1');
 $victim->await_lost;
 $_->quit foreach $session, $victim;
-$node->poll_query_until('postgres', 'SELECT true') or die 'no restart';
+await_server($node) or die 'no restart';
 is(pins(), 0, 'killed: nothing is pinned');
 all_is_readable('killed');
 

@@ -176,7 +176,7 @@ $session->send(q{SELECT skyvault_get('kv', 'k5000')});
 $s3->await_hits($hangs, 1);
 kill('KILL', $pid);
 $s3->clear_faults;
-$node->poll_query_until('postgres', 'SELECT true') or die;
+await_server($node) or die;
 is(sql(q{SELECT skyvault_get('kv', 'k5000') = sha512('5000')::text}), 't', 'after kill -9 of a backend that fetched a range, it is fetched by the next');
 read_all('all is read');
 is(read_all('and kept'), 0, 'without a GET then');

@@ -102,7 +102,7 @@ $s3->await_hits($hangs, 1);
 my $pid = scheduler_pid($node);
 kill('KILL', $pid);
 $s3->clear_faults;
-$node->poll_query_until('postgres', 'SELECT true') or die;
+await_server($node) or die;
 await_files(runs());
 is(read_all('after kill -9 of the scheduler while it fetched'), 0, 'the next one does');
 

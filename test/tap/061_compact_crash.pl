@@ -98,7 +98,7 @@ foreach my $point (@claiming, @running, @done)
 	my ($lost, $said) = $client->await_lost;
 	is($lost, 1, "$case: the server restarts");
 	$client->quit;
-	ok($node->poll_query_until('postgres', 'SELECT true'), "$case: it comes back");
+	ok(await_server($node), "$case: it comes back");
 
 	my $after = forest_state();
 	ok($happened ? $after ne $before : $after eq $before, "$case: all of the publish is there, or nothing")

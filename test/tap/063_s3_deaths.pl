@@ -117,7 +117,7 @@ kill('KILL', $scheduler) or die;
 $flush->await_lost;
 $flush->quit;
 $s3->clear_faults;
-ok($node->poll_query_until('postgres', 'SELECT true'), 'the scheduler is killed in an upload: the database recovers');
+ok(await_server($node), 'the scheduler is killed in an upload: the database recovers');
 flush_by_itself('1s');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault.delta'), 'and all is flushed unasked');
 flush_by_itself(0);

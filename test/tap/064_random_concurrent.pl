@@ -1,10 +1,12 @@
-# Eight sessions write at random, in transactions with savepoints, while a driver
-# flushes, compacts, truncates, kills and restarts.  Readers compare a vault's
-# tables with plain ones that received the same statements, each under one
-# snapshot, all the time and in the end.
+# One to eight sessions write at random, in transactions with savepoints, and with
+# values that expire, while a driver flushes, compacts, truncates, drops, takes
+# snapshots, collects, kills and restarts.  Readers compare a vault's tables with
+# plain ones that received the same statements, each under one snapshot, all the
+# time and in the end, when the vault is restored from its store alone as well.
 #
 # SKYVAULT_SEED repeats what each session wants to do, if not in which order they
-# get there; SKYVAULT_STEPS is how many things the driver does.
+# get there; SKYVAULT_STEPS is how many things the driver does, SKYVAULT_SESSIONS
+# how many sessions write.
 use strict;
 use warnings;
 
@@ -15,14 +17,20 @@ use Test::More;
 
 my $seed = $ENV{SKYVAULT_SEED} // int(rand(2**31));
 my $steps = $ENV{SKYVAULT_STEPS} // 60;
-my $sessions = 8;
 srand($seed);
-diag("SKYVAULT_SEED=$seed");
+my $sessions = 1 + int(rand(8));
+$sessions = $ENV{SKYVAULT_SESSIONS} // $sessions;
+diag("SKYVAULT_SEED=$seed SKYVAULT_SESSIONS=$sessions");
 
 my @tables = qw(a b c);
+
+# What expires lives for less than ttl_grace: else a compaction between the
+# beginning of a statement and its snapshot might drop what it is yet to see.
 my $node = new_server('main', settings => <<'SETTINGS');
 log_statement = none
-skyvault.ttl_grace = 0
+skyvault.ttl_grace = 3
+skyvault.retention = 0
+skyvault.orphan_grace = 0
 skyvault.run_size = 64kB
 skyvault.wal_runs = 3
 skyvault.buffer_runs = 2
@@ -55,7 +63,8 @@ BEGIN
 					FROM generate_series(0, 9) AS n;
 				k := k + 9;
 			ELSE
-				PERFORM mirror_put(rel, 'k' || lpad(k::text, 4, '0'), value);
+				PERFORM mirror_put(rel, 'k' || lpad(k::text, 4, '0'), value,
+					CASE WHEN random() < 0.2 THEN random() * 2 * interval '1 second' END);
 			END IF;
 			IF random() < 0.1 THEN
 				RAISE EXCEPTION 'rolled back';
@@ -78,7 +87,9 @@ my @points = qw(
   flush-before-upload flush-uploaded flush-locked flush-deleted flush-registered flush-numbered flush-before-commit flush-committed
   compact-claimed compact-planned compact-before-run compact-open-input compact-begin-output compact-end-output
   compact-after-run compact-before-publish compact-locked compact-removed compact-registered compact-numbered
-  compact-before-commit compact-committed
+  compact-before-commit compact-committed export-before-upload export-uploaded export-before-commit export-committed
+  snapshot-before-upload snapshot-uploaded snapshot-before-commit snapshot-committed
+  gc-before-remove gc-removed gc-listed owner-announced owner-replaced
 );
 my ($writers, $written, $said) = (undef, '', '');
 my $kills = 0;
@@ -119,15 +130,22 @@ sub try_sql
 }
 
 sub flush { return try_sql('SELECT skyvault_flush()') }
+sub export { return try_sql('SELECT skyvault_export()') }
+sub snapshot { return try_sql('SELECT skyvault_snapshot()') }
+sub collect { return try_sql('SELECT count(*) FROM skyvault_gc(sweep => true)') }
 sub compact { return try_sql(sprintf("SELECT skyvault_compact('%s', %s)", pick(@tables), pick('true', 'false'))) }
 
-# Both or none: who writes to either waits.
-sub truncate_table
+# Both or none: who writes to either waits, and has not looked for the other's name yet.
+sub empty_table
 {
+	my ($how) = @_;
 	my $table = pick(@tables);
 
-	return try_sql("BEGIN; LOCK TABLE m_$table IN ACCESS EXCLUSIVE MODE; TRUNCATE $table; TRUNCATE m_$table; COMMIT");
+	return try_sql("BEGIN; LOCK TABLE m_$table IN ACCESS EXCLUSIVE MODE; $how; TRUNCATE m_$table; COMMIT" =~ s/TABLE_NAME/$table/gr);
 }
+
+sub truncate_table { return empty_table('TRUNCATE TABLE_NAME') }
+sub drop_table { return empty_table("DROP FOREIGN TABLE TABLE_NAME; SELECT skyvault_create_table('TABLE_NAME')") }
 
 # The next who comes to a point dies there, and with it the server.
 sub kill_somewhere
@@ -136,7 +154,7 @@ sub kill_somewhere
 
 	$kills++;
 	return 0 if !try_sql("SELECT stop_point_arm('$point', 'kill')");
-	return 0 if !flush() || !compact();
+	return 0 if !flush() || !compact() || !export() || !snapshot() || !collect();
 	return try_sql("SELECT stop_point_disarm('$point')");
 }
 
@@ -152,14 +170,16 @@ sub compare
 {
 	my $reader = session($node);
 
-	$reader->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
-	my @differences = split(/\n/, $reader->run(join(';', map { "SELECT * FROM differences('$_') LIMIT 5" } @tables)));
+	my @differences = split(/\n/, $reader->run(join(';', 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+		map { "SELECT * FROM differences('$_') LIMIT 5" } @tables)));
 	$reader->run('COMMIT');
 	$reader->quit;
 	return @differences;
 }
 
-my @weighted = ([ 30, \&flush ], [ 20, \&compact ], [ 4, \&truncate_table ], [ 12, \&kill_somewhere ], [ 2, \&restart_server ]);
+my @weighted = (
+	[ 30, \&flush ], [ 20, \&compact ], [ 4, \&truncate_table ], [ 2, \&drop_table ], [ 4, \&export ], [ 3, \&snapshot ],
+	[ 5, \&collect ], [ 12, \&kill_somewhere ], [ 2, \&restart_server ]);
 my $total = 0;
 $total += $_->[0] foreach @weighted;
 
@@ -174,19 +194,30 @@ foreach my $step (1 .. $steps)
 	{
 		eval { $writers->finish };
 		die "pgbench: $said" if $said =~ /ERROR:/;
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		await_server($node) or die 'the server does not come back';
 		start_writers();
 	}
 	@differences = compare();
 	last if @differences;
 }
 stop_writers();
-is(join("\n", @differences), '', "$steps flushes, compactions, TRUNCATEs and kills beside $sessions writers: each snapshot agrees")
-  or diag("SKYVAULT_SEED=$seed");
+is(join("\n", @differences), '', "$steps flushes, compactions, TRUNCATEs, DROPs, snapshots and kills beside $sessions writers: each snapshot agrees")
+  or diag("SKYVAULT_SEED=$seed SKYVAULT_SESSIONS=$sessions");
 
 $node->safe_psql('postgres', "SELECT skyvault_compact('$_', true)") foreach @tables;
 same_content($node, \@tables, 'and so does the end, compacted fully');
 is(delta_rows($node), 0, 'the delta is empty');
+
+# When all has expired that will.
+$node->poll_query_until('postgres', join(' UNION ALL ', map { "SELECT FROM m_$_ WHERE value IS NOT NULL AND expires_at > now()" } @tables)
+	=~ s/(.*)/SELECT NOT EXISTS ($1)/sr);
+$node->safe_psql('postgres', 'SELECT skyvault_export(); SELECT count(*) FROM skyvault_gc(sweep => true)');
+is($node->safe_psql('postgres', "SELECT * FROM skyvault_verify_vault('skyvault', true)"), '', 'the store is what the catalogue says');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->safe_psql('restored', "CREATE EXTENSION skyvault; SELECT skyvault_restore('skyvault')");
+is($node->safe_psql('restored', join(';', map { "SELECT key, value FROM skyvault_scan('$_')" } @tables)),
+	$node->safe_psql('postgres', join(';', map { "SELECT key, value FROM m_$_ WHERE value IS NOT NULL AND expires_at IS NULL ORDER BY key" } @tables)),
+	'and the vault is restored from it as it was');
 cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE kind = 'compact' AND state = 'done'"), '>', 10,
 	'there were compactions');
 cmp_ok($kills, '>', 1, 'and kills');

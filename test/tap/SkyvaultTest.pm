@@ -19,7 +19,7 @@ use Time::HiRes qw(usleep);
 use SkyvaultSession;
 
 our @EXPORT = qw(
-  new_server install_skyvault kill_postmaster session scheduler_pid await_new_process
+  new_server install_skyvault kill_postmaster await_server session scheduler_pid await_new_process
   fails_with same_content make_mirror mirror delta_rows run_objects job_rows
 );
 
@@ -148,6 +148,21 @@ sub kill_postmaster
 
 	# The next postmaster would take a zombie for a live one.
 	unlink($node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock');
+}
+
+# Waits until a server that restarts by itself takes connections.  (A statement in
+# psql's input may find psql gone.)
+sub await_server
+{
+	my ($node) = @_;
+
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return 1 if IPC::Run::run(
+			[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT true' ], '<', \undef, '>', \my $out, '2>', \my $err);
+		usleep(100_000);
+	}
+	return 0;
 }
 
 # Where nobody waits for orphans, they stay in the table of processes.
