@@ -360,7 +360,8 @@ test_filter(void)
 	memset(w->file.bytes.data + footer.filter.offset + 2 * SST_FILTER_LINE_BYTES, 0, SST_FILTER_LINE_BYTES);
 	seal(w, 0);
 	CHECK(is_well(w, false), "what a filter lacks is not looked for");
-	CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "the filter denies a key that is there"), "but deep");
+	CHECK(verify(w, true, &told, &err) == SV_OK && only_told(&told, "the filter denies a key that is there"),
+		  "but deep");
 	mem_file_free(&w->file);
 	free(w);
 }
@@ -380,7 +381,8 @@ test_index(void)
 	index = footer_of(w).learned_index;
 	bytes = w->file.bytes.data + index.offset;
 	blocks = sv_get_u32(bytes + SST_RMI_HEADER_COUNT);
-	CHECK(index.length > 0 && sv_get_u32(bytes + SST_RMI_HEADER_FLAGS) == SST_RMI_FENCES, "a learned index with fences");
+	CHECK(index.length > 0 && sv_get_u32(bytes + SST_RMI_HEADER_FLAGS) == SST_RMI_FENCES,
+		  "a learned index with fences");
 	memset(bytes + index.length - 8 * (size_t) blocks, 0xff, 8 * (size_t) blocks);
 	seal(w, 0);
 	CHECK(is_well(w, false), "where an index leads is not looked at");
