@@ -156,13 +156,16 @@ CREATE TABLE skyvault.job (
 	target_tables integer[],
 	target_levels integer[],
 	target_lows bytea[],
-	target_highs bytea[]
+	target_highs bytea[],
+	parts integer,
+	workers integer
 );
 CREATE INDEX job_vault_id_idx ON skyvault.job (vault_id, id);
 COMMENT ON TABLE skyvault.job IS 'what the workers did and are doing';
 COMMENT ON COLUMN skyvault.job.attempts IS 'tries of the same work so far, this one included';
 COMMENT ON COLUMN skyvault.job.retry_at IS 'when what failed is tried again';
 COMMENT ON COLUMN skyvault.job.inputs IS 'runs that are read: no other job takes them while this one runs';
+COMMENT ON COLUMN skyvault.job.parts IS 'in how many parts a compaction was done, by so many workers';
 COMMENT ON COLUMN skyvault.job.target_tables IS 'what no other job writes to meanwhile: key ranges, both ends included, of levels of tables';
 
 CREATE TABLE skyvault.pause (
@@ -506,7 +509,8 @@ REVOKE EXECUTE ON FUNCTION skyvault_pause(name), skyvault_resume(name) FROM PUBL
 
 CREATE FUNCTION skyvault_job_progress(OUT job bigint, OUT pid integer, OUT entries_in bigint, OUT entries_out bigint,
 									  OUT bytes_in bigint, OUT bytes_out bigint,
-									  OUT bytes_total bigint) RETURNS SETOF record
+									  OUT bytes_total bigint, OUT parts integer, OUT parts_done integer,
+									  OUT workers integer) RETURNS SETOF record
 	LANGUAGE C VOLATILE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION skyvault_job_progress() IS 'how far the compactions are that run now in this database';
@@ -519,6 +523,8 @@ CREATE VIEW skyvault_jobs AS
 		CASE WHEN p.bytes_total > 0 THEN LEAST(p.bytes_in::float8 / p.bytes_total, 1) END AS progress,
 		COALESCE(p.entries_in, j.entries_in) AS entries_in, COALESCE(p.bytes_in, j.bytes_in) AS bytes_in,
 		COALESCE(p.entries_out, j.entries) AS entries_out, COALESCE(p.bytes_out, j.bytes) AS bytes_out,
+		COALESCE(p.parts, j.parts) AS parts, COALESCE(p.parts_done, j.parts) AS parts_done,
+		COALESCE(p.workers, j.workers) AS workers,
 		j.sqlstate, j.error, j.detail, j.hint
 	FROM skyvault.job AS j
 		LEFT JOIN skyvault.vault AS v ON v.id = j.vault_id

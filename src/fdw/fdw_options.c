@@ -63,6 +63,8 @@ static const FdwOption options_known[] = {
 	{"bottom_level", ForeignTableRelationId, check_threshold},
 	{"garbage_share", ForeignTableRelationId, check_threshold},
 	{"trivial_moves", ForeignTableRelationId, check_threshold},
+	{"subcompactions", ForeignTableRelationId, check_threshold},
+	{"subcompaction_size", ForeignTableRelationId, check_threshold},
 	{"run_size", ForeignTableRelationId, check_threshold},
 };
 

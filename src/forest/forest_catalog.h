@@ -111,8 +111,8 @@ enum
 	Anum_job_pid, Anum_job_attempts, Anum_job_retry_at, Anum_job_reason, Anum_job_inputs,
 	Anum_job_outputs, Anum_job_entries_in, Anum_job_bytes_in, Anum_job_entries, Anum_job_bytes,
 	Anum_job_left_out, Anum_job_sqlstate, Anum_job_error, Anum_job_detail, Anum_job_hint, Anum_job_target_tables,
-	Anum_job_target_levels, Anum_job_target_lows, Anum_job_target_highs,
-	Natts_job = Anum_job_target_highs
+	Anum_job_target_levels, Anum_job_target_lows, Anum_job_target_highs, Anum_job_parts, Anum_job_workers,
+	Natts_job = Anum_job_workers
 };
 enum
 {

@@ -61,6 +61,8 @@ typedef struct LsmMergePlan
 	LsmMergeSource *sources;	/* in lookup order: newest first */
 	uint64_t	bytes;			/* of the sources, estimated for parts of WAL runs */
 	uint64_t	run_bytes;		/* at this size a new output is begun */
+	int			most_parts;		/* the job may be cut into so many for its sake (lsm_parts.h), */
+	uint64_t	part_bytes;		/* of at least so many bytes each */
 
 	/*
 	 * Where older entries than the outputs' may be in runs outside the merge:

@@ -298,6 +298,8 @@ make_merge(Maker *maker, const LsmPlan *plan, LsmMergePlan *merge, SvError *err)
 	merge->level = plan->level;
 	merge->is_move = plan->is_move;
 	merge->run_bytes = plan->view->settings->run_bytes;
+	merge->most_parts = plan->view->settings->subcompactions;
+	merge->part_bytes = plan->view->settings->subcompaction_bytes;
 	status = make_sources(maker, plan, merge, err);
 	if (status == SV_OK && !plan->is_move)
 	{

@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LSM_MAX_LEVEL 15		/* no setting goes beyond it */
+/* No setting goes beyond them. */
+#define LSM_MAX_LEVEL 15
+#define LSM_MAX_SUBCOMPACTIONS 16
 
 typedef struct LsmSettings
 {
@@ -38,6 +40,10 @@ typedef struct LsmSettings
 	double		garbage_share;
 	bool		trivial_moves;	/* of a table: runs that overlap nothing are moved, not rewritten */
 
+	/* Of a table: a merge is cut into at most so many parts, of at least so many bytes each. */
+	int			subcompactions;
+	uint64_t	subcompaction_bytes;
+
 	/* Of the vault: bounds of one job, passed only where one run less would be no job. */
 	int			max_inputs;
 	uint64_t	max_bytes;
@@ -48,6 +54,7 @@ typedef struct LsmSettings
 		.buffer_runs = 8,.buffer_bytes = UINT64_C(256) << 20, \
 		.level1_bytes = UINT64_C(512) << 20,.ratio = 10,.bottom_level = 6, \
 		.run_bytes = UINT64_C(64) << 20,.garbage_share = 0.5,.trivial_moves = true, \
+		.subcompactions = 4,.subcompaction_bytes = UINT64_C(64) << 20, \
 		.max_inputs = 40,.max_bytes = UINT64_C(2) << 30}
 
 /* What the level may have before it is due, saturating; level 1 and up. */

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "lsm/lsm_walkey.h"
+
 /* So many marks of one run are enough to cut it well. */
 #define MARKS_OF_RUN 64
 
@@ -68,20 +70,36 @@ lsm_marks_add_runs(LsmMarks *marks, const LsmJob *job, int merge, SvError *err)
 	return status;
 }
 
-SvStatus
-lsm_marks_add_blocks(LsmMarks *marks, const SstTail *tail, SvError *err)
+static bool
+is_of_table(const SstTail *tail, uint32_t block, int32_t table_id)
 {
-	uint32_t	count = tail->index.count;
-	uint32_t	step = count / MARKS_OF_RUN + 1;
+	SvSlice		key = sst_index_low_key(&tail->index, block);
+
+	return key.len >= LSM_WALKEY_PREFIX_BYTES && lsm_walkey_table(key) == table_id;
+}
+
+SvStatus
+lsm_marks_add_blocks(LsmMarks *marks, const SstTail *tail, bool is_wal, int32_t table_id, SvError *err)
+{
+	uint32_t	begin = 0;
+	uint32_t	end = tail->index.count;
+	uint32_t	step;
 	SvStatus	status = SV_OK;
 
-	for (uint32_t i = 0; i < count && status == SV_OK; i += step)
+	/* Blocks of a table are neighbours. */
+	while (is_wal && begin < end && !is_of_table(tail, begin, table_id))
+		begin++;
+	while (is_wal && begin < end && !is_of_table(tail, end - 1, table_id))
+		end--;
+	step = (end - begin) / MARKS_OF_RUN + 1;
+	for (uint32_t i = begin; i < end && status == SV_OK; i += step)
 	{
-		uint32_t	next = i + step < count ? i + step : count;
-		uint64_t	end = next < count ? sst_index_block(&tail->index, next).offset : tail->offset;
+		uint32_t	next = i + step < end ? i + step : end;
+		uint64_t	to = next < tail->index.count ? sst_index_block(&tail->index, next).offset : tail->offset;
+		SvSlice		key = sst_index_low_key(&tail->index, i);
 
-		status = add_mark(marks, sst_index_low_key(&tail->index, i),
-						  end - sst_index_block(&tail->index, i).offset, err);
+		status = add_mark(marks, is_wal ? lsm_walkey_key(key) : key,
+						  to - sst_index_block(&tail->index, i).offset, err);
 	}
 	return status;
 }

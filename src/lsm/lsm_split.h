@@ -34,8 +34,12 @@ extern void lsm_marks_free(LsmMarks *marks);
 /* The sources' first keys: good where a merge has many runs of few sequences. */
 extern SvStatus lsm_marks_add_runs(LsmMarks *marks, const LsmJob *job, int merge, SvError *err);
 
-/* A source's blocks, of a run of one table, some of them: good where runs are few and large. */
-extern SvStatus lsm_marks_add_blocks(LsmMarks *marks, const SstTail *tail, SvError *err);
+/*
+ * A source's blocks, some of them: good where runs are few and large.  Of a
+ * WAL run only those of the table.
+ */
+extern SvStatus lsm_marks_add_blocks(LsmMarks *marks, const SstTail *tail, bool is_wal, int32_t table_id,
+									 SvError *err);
 
 /*
  * At most `pieces` slices of about equal bytes; fewer where marks are few.

@@ -166,7 +166,10 @@ skyvault_resume(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* () returns setof (job bigint, pid int, entries_in, entries_out, bytes_in, bytes_out, bytes_total bigint) */
+/*
+ * () returns setof (job bigint, pid int, entries_in, entries_out, bytes_in, bytes_out, bytes_total bigint,
+ * parts, parts_done, workers int)
+ */
 Datum
 skyvault_job_progress(PG_FUNCTION_ARGS)
 {
@@ -177,8 +180,8 @@ skyvault_job_progress(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[7];
-		bool		nulls[7] = {false};
+		Datum		values[10];
+		bool		nulls[10] = {false};
 
 		values[0] = Int64GetDatum(jobs[i].job_id);
 		values[1] = Int32GetDatum(jobs[i].pid);
@@ -187,6 +190,9 @@ skyvault_job_progress(PG_FUNCTION_ARGS)
 		values[4] = Int64GetDatum((int64) jobs[i].progress.bytes_in);
 		values[5] = Int64GetDatum((int64) jobs[i].progress.bytes_out);
 		values[6] = Int64GetDatum((int64) jobs[i].progress.bytes_total);
+		values[7] = Int32GetDatum(jobs[i].parts);
+		values[8] = Int32GetDatum(jobs[i].parts_done);
+		values[9] = Int32GetDatum(jobs[i].workers);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

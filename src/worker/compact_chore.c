@@ -12,6 +12,7 @@
 #include "server/pg_settings.h"
 #include "utils/timestamp.h"
 #include "worker/compact_plan.h"
+#include "worker/compact_share.h"
 #include "worker/worker_pool.h"
 
 /* While a process is on its way to its place. */
@@ -34,8 +35,11 @@ compact_chore(void)
 		return in_ms(STARTING_MS);
 	if (setting_max_workers == 0)
 		return in_ms((int64) setting_retry_max_s * 1000);
-	if (!compact_plan_look(&again_at))
+	if (!compact_plan_look(&again_at) && !compact_share_is_offered())
+	{
+		worker_pool_want_none();
 		return again_at;
+	}
 
 	switch (worker_pool_start())
 	{

@@ -415,6 +415,8 @@ compact_claim_done(int64 job_id, const CompactOutcome *outcome)
 	set(values, nulls, Anum_job_bytes_in, Int64GetDatum(outcome->bytes_in));
 	set(values, nulls, Anum_job_entries, Int64GetDatum(outcome->entries));
 	set(values, nulls, Anum_job_bytes, Int64GetDatum(outcome->bytes));
+	set(values, nulls, Anum_job_parts, Int32GetDatum(outcome->parts));
+	set(values, nulls, Anum_job_workers, Int32GetDatum(outcome->workers));
 	if (outcome->pause_s > 0)
 		set(values, nulls, Anum_job_retry_at,
 			TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),

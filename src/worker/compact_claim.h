@@ -57,6 +57,8 @@ typedef struct CompactOutcome
 	int64		bytes_in;
 	int64		entries;		/* written */
 	int64		bytes;
+	int			parts;			/* that it was done in */
+	int			workers;		/* that did them */
 	const char *left_out;		/* tables, or NULL */
 	int			pause_s;		/* before what was left out is tried again; 0: nothing was */
 } CompactOutcome;

@@ -374,11 +374,12 @@ static bool
 look_for_work(const ForestVault *vault, TimestampTz *again_at)
 {
 	Look	   *look = palloc(sizeof(Look));
+	uint64		request;
 	bool		found;
 
 	look_at(look, vault);
 	found = !forest_is_paused(vault->id, look->snapshot) &&
-		(has_requests(vault->id) || choose_due(look) != NULL);
+		(choose_requested(look, &request) != NULL || choose_due(look) != NULL);
 	*again_at = Min(*again_at, look->claims.retry_at);
 	if (has_expiring(look->ask.forest))
 		*again_at = Min(*again_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EXPIRY_CHECK_MS));

@@ -33,6 +33,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "worker/compact_claim.h"
+#include "worker/compact_share.h"
 #include "worker/worker_chore.h"
 #include "worker/worker_embedded.h"
 #include "worker/worker_transaction.h"
@@ -243,6 +244,7 @@ finish_job(Publish *publish)
 	outcome->outputs = publish->added;
 	outcome->entries_in = publish->result->counts.entries_in;
 	outcome->bytes_in = publish->result->counts.bytes_in;
+	compact_share_counts(&outcome->parts, &outcome->workers);
 	outcome->left_out = names_left_out(publish);
 	outcome->pause_s = publish->changes.nleft_out > 0 ? compact_pause(publish->plan->attempts) : 0;
 	compact_claim_done(publish->plan->job_id, outcome);

@@ -16,6 +16,7 @@
 #include "server/stop_point.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/compact_parts.h"
 #include "worker/worker_pool.h"
 
 typedef struct CompactInput
@@ -38,15 +39,15 @@ read_input(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 	return status;
 }
 
-static SvStatus
-open_input(void *state, const LsmRun *lsm_run, SstSource *source, SvError *err)
+SvStatus
+compact_run_open_input(void *state, const LsmRun *lsm_run, SstSource *source, SvError *err)
 {
 	CompactRun *run = state;
 	CompactInput *input = sv_allocate(&run->plan->alloc, sizeof(CompactInput));
 
 	if (input == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory");
-	STOP_POINT_IN_LOAD("compact-open-input");
+	STOP_POINT_IN_LOAD(run->offer != NULL ? "part-open-input" : "compact-open-input");
 	input->store = run->plan->store;
 	input->object = lsm_run->object;
 	input->call = run->plan->call;
@@ -57,8 +58,8 @@ open_input(void *state, const LsmRun *lsm_run, SstSource *source, SvError *err)
 	return SV_OK;
 }
 
-static void
-close_input(void *state, SstSource *source)
+void
+compact_run_close_input(void *state, SstSource *source)
 {
 	CompactRun *run = state;
 
@@ -95,7 +96,7 @@ begin_output(void *state, const LsmMergePlan *merge, SstWriterOptions *options, 
 		options->filter_bits = storage->filter_bits;
 		options->dictionary_bytes = storage->dictionary_bytes;
 	}
-	STOP_POINT_IN_LOAD("compact-begin-output");
+	STOP_POINT_IN_LOAD(run->offer != NULL ? "part-begin-output" : "compact-begin-output");
 	/* If this runs out of memory, what it leaves by longjmp has nothing that is not the plan's. */
 	run->object = object_name_of_job(&run->plan->vault, run->plan->job_id, "sst");
 	*sink = (SstSink)
@@ -111,7 +112,7 @@ end_output(void *state, const LsmRun *lsm_run, const char **object, SvError *err
 	CompactRun *run = state;
 	StoreUpload *upload = run->upload;
 
-	STOP_POINT_IN_LOAD("compact-end-output");
+	STOP_POINT_IN_LOAD(run->offer != NULL ? "part-end-output" : "compact-end-output");
 	if (pg_status_must_stop())
 		return sv_fail(err, SV_CANCELLED, "compaction was cancelled");
 	run->upload = NULL;
@@ -119,31 +120,37 @@ end_output(void *state, const LsmRun *lsm_run, const char **object, SvError *err
 	return store_upload_finish(upload, run->plan->call, err);
 }
 
+static bool
+is_gone(const CompactRun *run)
+{
+	return run->offer != NULL && !compact_share_is_there(run->offer);
+}
+
 static SvStatus
 note_progress(void *state, const LsmCompactCounts *counts, SvError *err)
 {
 	CompactRun *run = state;
 	PoolProgress progress = {
-		.entries_in = counts->entries_in,
-		.entries_out = counts->entries_out,
-		.bytes_in = counts->bytes_in,
-		.bytes_out = counts->bytes_out,
+		.entries_in = run->before.entries_in + counts->entries_in,
+		.entries_out = run->before.entries_out + counts->entries_out,
+		.bytes_in = run->before.bytes_in + counts->bytes_in,
+		.bytes_out = run->before.bytes_out + counts->bytes_out,
 		.bytes_total = run->plan->job->input_bytes
 	};
 
 	worker_pool_set_progress(&progress);
 	pg_wait_absorb_barrier();
-	if (pg_status_must_stop())
+	if (pg_status_must_stop() || is_gone(run))
 		return sv_fail(err, SV_CANCELLED, "compaction was cancelled");
 	return SV_OK;
 }
 
-static void
-run_job(CompactRun *run)
+bool
+compact_run_slices(CompactRun *run, const LsmSlice *slices, int nslices, LsmResult *result)
 {
 	const CompactPlan *plan = run->plan;
 	LsmCompactIo io = {
-		.open_input = open_input,.close_input = close_input,
+		.open_input = compact_run_open_input,.close_input = compact_run_close_input,
 		.begin_output = begin_output,.end_output = end_output,
 		.progress = note_progress,.state = run
 	};
@@ -154,9 +161,9 @@ run_job(CompactRun *run)
 	SvError		err;
 	SvStatus	status;
 
-	status = lsm_compact(plan->job, NULL, 0, &options, &io, &run->result, &plan->alloc, &err);
+	status = lsm_compact(plan->job, slices, nslices, &options, &io, result, &plan->alloc, &err);
 	if (status == SV_OK)
-		return;
+		return true;
 	if (run->upload != NULL)
 	{
 		store_upload_abort(run->upload, plan->call);
@@ -164,7 +171,10 @@ run_job(CompactRun *run)
 	}
 	if (status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
+	if (is_gone(run))
+		return false;
 	pg_status_report(ERROR, &err);
+	return false;
 }
 
 void
@@ -177,17 +187,27 @@ compact_run(CompactRun *run, const CompactPlan *plan)
 	lsm_result_init(&run->result, &plan->alloc);
 	worker_pool_set_job(plan->job_id, plan->job->input_bytes);
 	STOP_POINT("compact-before-run");
-	run_job(run);
+	if (!compact_parts_run(run))
+		(void) compact_run_slices(run, NULL, 0, &run->result);
 	STOP_POINT("compact-after-run");
 	MemoryContextSwitchTo(old);
+}
+
+static void
+discard(const CompactRun *run, LsmResult *result)
+{
+	SvError		err;
+
+	for (int i = 0; i < result->noutputs; i++)
+		(void) store_remove(run->plan->store, result->outputs[i].run.object, run->plan->call, &err);
+	result->noutputs = 0;
 }
 
 void
 compact_run_discard(CompactRun *run)
 {
-	SvError		err;
-
-	for (int i = 0; i < run->result.noutputs; i++)
-		(void) store_remove(run->plan->store, run->result.outputs[i].run.object, run->plan->call, &err);
-	run->result.noutputs = 0;
+	compact_parts_collect(run);
+	discard(run, &run->result);
+	for (int i = 0; i < run->nparts; i++)
+		discard(run, &run->parts[i]);
 }

@@ -3,7 +3,8 @@
  *		The process that compacts.
  *
  * A job is three steps: choose and claim (a transaction), read and write (no
- * transaction), publish (a short transaction).  If the process dies
+ * transaction; perhaps in parts, with the help of others), publish (a short
+ * transaction).  Who has no job helps others with theirs.  If the process dies
  *	 - before the publish commits: the forest is as it was; what was written is
  *	   orphans, and the job's row, whose lock is free then, is taken away by
  *	   who looks at it next (compact_claim.h);
@@ -23,6 +24,7 @@
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "worker/compact_claim.h"
+#include "worker/compact_parts.h"
 #include "worker/compact_plan.h"
 #include "worker/compact_publish.h"
 #include "worker/compact_request.h"
@@ -99,10 +101,12 @@ try_job(CompactPlan *plan)
 	MemoryContextSwitchTo(plan->context);
 	if (error != NULL)
 	{
+		compact_share_close();
 		record_failure(plan, error);
 		if (!run->publishing)
 			compact_run_discard(run);
 	}
+	compact_share_release();
 	worker_pool_set_job(0, 0);
 	MemoryContextSwitchTo(old);
 }
@@ -133,13 +137,16 @@ work(void)
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		plan = compact_plan_next();
-		if (plan == NULL)
+		if (plan == NULL && !compact_parts_help())
 			break;
-		pgstat_report_activity(STATE_RUNNING, "skyvault compaction");
-		STOP_POINT("compact-planned");
-		try_job(plan);
-		compact_plan_free(plan);
-		worker_pool_job_ended();
+		if (plan != NULL)
+		{
+			pgstat_report_activity(STATE_RUNNING, "skyvault compaction");
+			STOP_POINT("compact-planned");
+			try_job(plan);
+			compact_plan_free(plan);
+			worker_pool_job_ended();
+		}
 		pgstat_report_stat(true);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		if (worker_pool_is_wanted())

@@ -162,6 +162,18 @@ worker_pool_start(void)
 	return POOL_NO_ROOM;
 }
 
+void
+worker_pool_want_none(void)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
+	slot = worker_slot_find(MyDatabaseId);
+	if (slot != NULL)
+		slot->wants_place = false;
+	LWLockRelease(worker_shared->lock);
+}
+
 bool
 worker_pool_is_starting(void)
 {
@@ -220,6 +232,20 @@ wake_waiting_schedulers(void)
 	}
 }
 
+/* Parts that this process had taken are anybody's again.  Needs the lock. */
+static void
+reopen_parts(void)
+{
+	for (int i = 0; i < POOL_PLACES; i++)
+	{
+		PoolShare  *share = &worker_shared->pool.places[i].share;
+
+		for (int j = 0; j < share->nparts; j++)
+			if (share->parts[j].state == PART_TAKEN && share->parts[j].place == worker_pool_index())
+				share->parts[j].state = PART_OPEN;
+	}
+}
+
 static void
 detach_worker(int code, Datum arg)
 {
@@ -230,6 +256,9 @@ detach_worker(int code, Datum arg)
 	held_place->pid = 0;
 	held_place->latch = NULL;
 	held_place->job_id = 0;
+	held_place->helps = 0;
+	held_place->share.nparts = 0;
+	reopen_parts();
 	wake_waiting_schedulers();
 	slot = worker_slot_find(held_place->dboid);
 	LWLockRelease(worker_shared->lock);
@@ -271,6 +300,12 @@ worker_pool_attach(uint32 index, uint32 turn)
 	return dboid;
 }
 
+int
+worker_pool_index(void)
+{
+	return (int) (held_place - worker_shared->pool.places);
+}
+
 void
 worker_pool_set_job(int64 job_id, uint64 bytes_total)
 {
@@ -279,6 +314,8 @@ worker_pool_set_job(int64 job_id, uint64 bytes_total)
 	worker_pool_set_progress(&none);
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	held_place->job_id = job_id;
+	held_place->helps = 0;
+	held_place->share.nparts = 0;
 	LWLockRelease(worker_shared->lock);
 }
 
@@ -324,6 +361,44 @@ worker_pool_is_wanted(void)
  * For everybody
  */
 
+static void
+add_place(PoolProgress *sum, PoolPlace *place)
+{
+	sum->entries_in += pg_atomic_read_u64(&place->entries_in);
+	sum->entries_out += pg_atomic_read_u64(&place->entries_out);
+	sum->bytes_in += pg_atomic_read_u64(&place->bytes_in);
+	sum->bytes_out += pg_atomic_read_u64(&place->bytes_out);
+}
+
+/* Needs the lock. */
+static void
+describe_job(int owner, PoolJob *job)
+{
+	PoolPlace  *places = worker_shared->pool.places;
+	PoolPlace  *place = &places[owner];
+	const PoolShare *share = &place->share;
+
+	*job = (PoolJob)
+	{
+		.job_id = place->job_id,.pid = (int) place->pid,.parts = 1,.workers = 1
+	};
+	add_place(&job->progress, place);
+	job->progress.bytes_total = pg_atomic_read_u64(&place->bytes_total);
+	if (share->nparts == 0)
+		return;
+	job->parts = share->nparts;
+	job->workers = share->workers;
+	for (int i = 0; i < share->nparts; i++)
+		job->parts_done += share->parts[i].state == PART_DONE;
+	job->progress.entries_in += share->done.entries_in;
+	job->progress.entries_out += share->done.entries_out;
+	job->progress.bytes_in += share->done.bytes_in;
+	job->progress.bytes_out += share->done.bytes_out;
+	for (int i = 0; i < POOL_PLACES; i++)
+		if (places[i].helps == owner + 1 && places[i].job_id == place->job_id)
+			add_place(&job->progress, &places[i]);
+}
+
 int
 worker_pool_list(PoolJob *jobs)
 {
@@ -334,15 +409,9 @@ worker_pool_list(PoolJob *jobs)
 	{
 		PoolPlace  *place = &worker_shared->pool.places[i];
 
-		if (place->state != POOL_RUNNING || place->dboid != MyDatabaseId || place->job_id == 0)
-			continue;
-		jobs[n].job_id = place->job_id;
-		jobs[n].pid = (int) place->pid;
-		jobs[n].progress.entries_in = pg_atomic_read_u64(&place->entries_in);
-		jobs[n].progress.entries_out = pg_atomic_read_u64(&place->entries_out);
-		jobs[n].progress.bytes_in = pg_atomic_read_u64(&place->bytes_in);
-		jobs[n].progress.bytes_out = pg_atomic_read_u64(&place->bytes_out);
-		jobs[n++].progress.bytes_total = pg_atomic_read_u64(&place->bytes_total);
+		if (place->state == POOL_RUNNING && place->dboid == MyDatabaseId && place->job_id != 0 &&
+			place->helps == 0)
+			describe_job(i, &jobs[n++]);
 	}
 	LWLockRelease(worker_shared->lock);
 	return n;

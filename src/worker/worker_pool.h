@@ -20,8 +20,10 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "lsm/lsm_parts.h"
 #include "port/atomics.h"
 #include "storage/latch.h"
+#include "utils/dsa.h"
 #include "worker/compact_request.h"
 
 #define POOL_PLACES 64			/* skyvault.max_workers goes no higher */
@@ -43,6 +45,35 @@ typedef struct PoolProgress
 	uint64		bytes_total;	/* to be read */
 } PoolProgress;
 
+typedef enum PoolPartState
+{
+	PART_OPEN,					/* whoever is free takes it */
+	PART_TAKEN,
+	PART_DONE
+} PoolPartState;
+
+typedef struct PoolPart
+{
+	PoolPartState state;
+	int			place;			/* PART_TAKEN: of who does it */
+	dsa_pointer result;			/* PART_DONE by another than the owner: what came of it */
+	size_t		result_bytes;
+} PoolPart;
+
+/* A job whose parts several workers do: see compact_share.h. */
+typedef struct PoolShare
+{
+	int			nparts;			/* 0: the job is not shared */
+	bool		alone;			/* nobody but the owner takes a part any more */
+	int			workers;		/* who have taken one */
+	uint64		workers_seen;	/* a bit for each place that has */
+	dsa_handle	area;
+	dsa_pointer job;			/* there */
+	size_t		job_bytes;
+	PoolPart	parts[LSM_MAX_PARTS];
+	PoolProgress done;			/* of the parts that others have done */
+} PoolShare;
+
 typedef struct PoolPlace
 {
 	PoolState	state;
@@ -51,6 +82,8 @@ typedef struct PoolPlace
 	pid_t		pid;			/* POOL_RUNNING */
 	Latch	   *latch;			/* likewise */
 	int64		job_id;			/* under way; 0: none */
+	int			helps;			/* with a part of the job of this place, plus 1; 0: the job is its own */
+	PoolShare	share;			/* of the job, if it is its own */
 
 	pg_atomic_uint64 entries_in;	/* of the job */
 	pg_atomic_uint64 entries_out;
@@ -87,6 +120,9 @@ typedef enum PoolStart
 /* Starts a compaction worker for this database. */
 extern PoolStart worker_pool_start(void);
 
+/* No place is waited for any more. */
+extern void worker_pool_want_none(void);
+
 /* Whether a process that was started for this database has not got to its place. */
 extern bool worker_pool_is_starting(void);
 
@@ -100,6 +136,9 @@ extern void worker_pool_collect(void);
  * called before it connects.  Returns the database; InvalidOid: exit.
  */
 extern Oid	worker_pool_attach(uint32 place, uint32 turn);
+
+/* The place. */
+extern int	worker_pool_index(void);
 
 /* The job that the worker does now, 0 for none, and how far it is. */
 extern void worker_pool_set_job(int64 job_id, uint64 bytes_total);
@@ -117,8 +156,11 @@ extern bool worker_pool_is_wanted(void);
 typedef struct PoolJob
 {
 	int64		job_id;
-	int			pid;
-	PoolProgress progress;
+	int			pid;			/* of the owner */
+	PoolProgress progress;		/* of all its parts */
+	int			parts;			/* 1: it is done as a whole */
+	int			parts_done;
+	int			workers;		/* that do or have done parts, the owner included */
 } PoolJob;
 
 /* All of them, in an array with room for POOL_PLACES; the count. */

@@ -7,6 +7,8 @@
 #include "worker/worker_transaction.h"
 
 #include "access/xact.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -43,6 +45,10 @@ recover(MemoryContext context, bool silently)
 	if (!silently)
 		EmitErrorReport();
 	FlushErrorState();
+
+	/* What an abort does, also for an error outside a transaction. */
+	LWLockReleaseAll();
+	ConditionVariableCancelSleep();
 	AbortOutOfAnyTransaction();
 	MemoryContextSwitchTo(context);
 	return error;

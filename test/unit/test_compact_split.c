@@ -100,7 +100,7 @@ test_split(void)
 
 		if (mem_open(&reader, &across.store.files[i]->file, &sv_malloc_alloc, &err) != SV_OK)
 			abort();
-		CHECK(lsm_marks_add_blocks(&marks, sst_reader_tail(reader), &err) == SV_OK, "marks of blocks");
+		CHECK(lsm_marks_add_blocks(&marks, sst_reader_tail(reader), false, 0, &err) == SV_OK, "marks of blocks");
 		sst_reader_close(reader);
 	}
 	check_pieces(&across, &marks, 7, 7, "seven pieces across all runs");

@@ -1,0 +1,86 @@
+# What a compaction worker takes of memory, shared memory aside, is bounded by
+# skyvault.worker_memory: here with inputs of six times as much, 40 at a time.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use SkyvaultTest;
+use Test::More;
+
+my $limit_kb = 16 * 1024;
+my $node = new_server('main', settings => <<~CONF);
+	shared_buffers = 64MB
+	skyvault.worker_memory = ${limit_kb}kB
+	skyvault.run_size = 4MB
+	skyvault.subcompactions = 1
+	skyvault.subcompaction_size = 1MB
+	CONF
+
+# Of a process: anonymous memory now, and the most that it had of its own.
+sub memory_kb
+{
+	my ($pid) = @_;
+	my %kb = slurp_file("/proc/$pid/status") =~ /^(VmHWM|RssAnon|RssFile|RssShmem):\s+(\d+) kB/mg;
+
+	return ($kb{RssAnon}, $kb{VmHWM} - $kb{RssFile} - $kb{RssShmem});
+}
+
+sub owner_pid { return $node->safe_psql('postgres', "SELECT pid FROM skyvault_jobs WHERE state = 'running'") }
+
+# What does not compress, in 40 WAL runs over the same range of keys.
+$node->safe_psql('postgres', "SELECT skyvault_create_table('big')");
+sub write_runs
+{
+	my ($runs) = @_;
+
+	foreach my $run (1 .. $runs)
+	{
+		$node->safe_psql('postgres', <<~SQL);
+			INSERT INTO big SELECT lpad((n * 40 + $run)::text, 10, '0'),
+				(SELECT string_agg(md5(format('%s %s $run', n, i)), '') FROM generate_series(1, 100) AS i)
+				FROM generate_series(1, 1200) AS n;
+			SELECT skyvault_flush();
+			SQL
+	}
+}
+
+# A compaction, from just before it reads anything to just after it has written
+# all: what the worker has before, and the most that it has had in the end.
+sub measure
+{
+	my $client = session($node);
+
+	$node->safe_psql('postgres', "SELECT stop_point_arm('compact-before-run', 'wait'), stop_point_arm('compact-after-run', 'wait')");
+	$client->send("SELECT skyvault_compact('big')");
+	$node->safe_psql('postgres', "CALL stop_point_await('compact-before-run')");
+	my $pid = owner_pid();
+	my ($before) = memory_kb($pid);
+	$node->safe_psql('postgres', "SELECT stop_point_disarm('compact-before-run')");
+	$node->safe_psql('postgres', "CALL stop_point_await('compact-after-run')");
+	my ($now, $peak) = memory_kb($pid);
+	my $job = $node->safe_psql('postgres',
+		"SELECT cardinality(inputs), bytes_in, parts, workers FROM skyvault_jobs WHERE state = 'running'");
+	$node->safe_psql('postgres', "SELECT stop_point_disarm('compact-after-run')");
+	$client->receive;
+	$client->quit;
+	return ($before, $peak, split(/\|/, $job));
+}
+
+write_runs(40);
+my ($before, $peak, $inputs, $bytes) = measure();
+is($inputs, 40, 'a compaction of 40 runs');
+cmp_ok($bytes, '>', 6 * $limit_kb * 1024 / 2, 'of much more than the memory that it may take');
+diag("40 inputs, $bytes bytes: $before kB before, at most $peak kB");
+cmp_ok($peak - $before, '<', $limit_kb, 'it takes no more than skyvault.worker_memory');
+
+$node->append_conf('postgresql.conf', 'skyvault.subcompactions = 4');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('skyvault.subcompactions') = '4'");
+write_runs(10);
+($before, $peak, $inputs, $bytes, my $parts) = measure();
+is($parts, 4, 'a compaction in parts');
+diag("$inputs inputs in $parts parts, $bytes bytes: $before kB before, at most $peak kB");
+cmp_ok($peak - $before, '<', $limit_kb, 'takes no more than that either');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM big'), 48000, 'nothing is lost');
+done_testing();
