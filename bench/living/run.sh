@@ -121,6 +121,18 @@ measure() {
 	echo "$1,$2,$(rate_of "$scratch/$name-writes"),${quiet% *},${during% *},${during#* },${writes% *},${writes#* }"
 }
 
+# Bytes of a table's runs.
+run_bytes() {
+	run_psql -At -c "SELECT sum(file_bytes) FROM skyvault.run WHERE
+		(SELECT id FROM skyvault.\"table\" WHERE relid = '$1'::regclass) = ANY (table_ids)"
+}
+
+# What is live, written by one flush, in the order of keys: what a full compaction could come to at best.
+write_fresh() {
+	run_psql -c "SELECT skyvault_create_table('fresh')" -c "SELECT skyvault_pause()" \
+		-c "INSERT INTO fresh SELECT key, value FROM kv ORDER BY key COLLATE \"C\"" -c "SELECT skyvault_flush()" >/dev/null
+}
+
 load
 mkdir -p "$results"
 csv=$results/living.csv
@@ -134,6 +146,9 @@ done
 
 echo "compacting fully"
 run_psql -c "SELECT skyvault_compact('kv', true)" >/dev/null
+compacted_bytes=$(run_bytes kv)
+write_fresh
+fresh_bytes=$(run_bytes fresh)
 data_directory=$(run_psql -At -c "SHOW data_directory")
 cpu=0
 {
@@ -148,6 +163,9 @@ cpu=0
 			rate["kvuniform"] / rate["plainuniform"], rate["kvzipf"] / rate["plainzipf"] }' "$csv"
 	run_psql -At -c "SELECT 'After a full compaction: ' || count(*) || ' runs of ' || pg_size_pretty(sum(file_bytes))
 		|| ', raw ' || pg_size_pretty(sum(b)) FROM skyvault.run, unnest(raw_bytes) AS b WHERE tier = 'l'"
+	awk -v compacted="$compacted_bytes" -v fresh="$fresh_bytes" 'BEGIN {
+		printf "Space after it: %d bytes, %.3f of the same rows written by one flush, %d bytes (aim at most 1.05).\n",
+			compacted, compacted / fresh, fresh }'
 	run_psql -At -c "SELECT 'Compactions: ' || count(*) || ', ' || pg_size_pretty(sum(bytes_in)) || ' read in ' ||
 		round(sum(extract(epoch FROM ended - started))) || ' s of workers' FROM skyvault.job WHERE kind = 'compact' AND state = 'done' AND bytes_in > 0"
 } > "$results/living.md"

@@ -64,7 +64,7 @@ tell_others(void)
 static int
 find_open(const PoolShare *share)
 {
-	for (int i = 0; i < share->nparts; i++)
+	for (int i = 0; i < share->nparts && !share->is_closed; i++)
 		if (share->parts[i].state == PART_OPEN)
 			return i;
 	return -1;
@@ -203,9 +203,11 @@ compact_share_close(void)
 	PoolShare  *share = own_share();
 
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
-	if (share->nparts > 0)
+	if (share->nparts > 0 && !share->is_closed)
+	{
 		closed = *share;
-	share->nparts = 0;
+		share->is_closed = true;
+	}
 	LWLockRelease(worker_shared->lock);
 }
 
@@ -276,7 +278,7 @@ share_of(const ShareOffer *offer)
 	PoolPlace  *place = place_of(offer->owner);
 
 	if (place->state != POOL_RUNNING || place->dboid != MyDatabaseId || place->job_id != offer->job_id ||
-		place->share.nparts == 0)
+		place->share.nparts == 0 || place->share.is_closed)
 		return NULL;
 	return &place->share;
 }

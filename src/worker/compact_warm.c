@@ -12,6 +12,9 @@
 #include "server/pg_status.h"
 #include "server/stop_point.h"
 
+/* So many blocks of an output may hold what one of an input held. */
+#define NEIGHBOURS 4
+
 /* A block of an input that is in the cache. */
 typedef struct HotBlock
 {
@@ -151,40 +154,107 @@ find_output(const LsmResult *result, int32 table_id, SvSlice key)
 	return best;
 }
 
-static void
-warm_key(const Warmth *warmth, WarmRun *outputs, int32 table_id, SvSlice key)
+/* Keys of a table, from the low one up to the high one, or to before it. */
+typedef struct WarmKeys
 {
-	int			i = find_output(warmth->result, table_id, key);
-	uint32		blocks;
+	int32		table_id;
+	SvSlice		low;
+	SvSlice		high;
+	bool		before_high;
+} WarmKeys;
+
+/* The block where the key is, or would be, or what comes before it. */
+static uint32
+block_of(const SstTail *tail, SvSlice key, bool before)
+{
+	uint32		blocks = sst_tail_blocks_up_to(tail, key);
+
+	if (before && blocks > 1 && sv_slice_equal(sst_index_low_key(&tail->index, blocks - 1), key))
+		blocks--;
+	return Max(blocks, 1) - 1;
+}
+
+static void
+warm_block(WarmRun *output, uint32 block)
+{
 	bool		loaded;
 	SvError		err;
 
-	if (i < 0 || !outputs[i].is_open)
+	if (output->is_open && block < output->scan.tail->index.count)
+		(void) run_scan_warm(&output->scan, block, &loaded, &err);
+}
+
+/*
+ * All blocks that the keys are in, if these are neighbours in the outputs as
+ * well; else they are few among many, and nobody knows where but at both ends.
+ */
+static void
+warm_keys(const Warmth *warmth, WarmRun *outputs, const WarmKeys *keys)
+{
+	int			from = find_output(warmth->result, keys->table_id, keys->low);
+	int			to = find_output(warmth->result, keys->table_id, keys->high);
+	uint32		first;
+	uint32		last;
+
+	if (from < 0 || !outputs[from].is_open)
 		return;
-	blocks = sst_tail_blocks_up_to(outputs[i].scan.tail, key);
-	(void) run_scan_warm(&outputs[i].scan, Max(blocks, 1) - 1, &loaded, &err);
+	first = block_of(outputs[from].scan.tail, keys->low, false);
+	last = from == to ? block_of(outputs[from].scan.tail, keys->high, keys->before_high) :
+		outputs[from].scan.tail->index.count - 1;
+	warm_block(&outputs[from], first);
+	if (last > first && last - first < NEIGHBOURS)
+		for (uint32 block = first + 1; block < last; block++)
+			warm_block(&outputs[from], block);
+	if (last > first && (from == to || last - first < NEIGHBOURS))
+		warm_block(&outputs[from], last);
+	if (to >= 0 && to != from && outputs[to].is_open &&
+		sv_slice_compare(warmth->result->outputs[to].run.parts[0].min_key, keys->high) < 0)
+		warm_block(&outputs[to], block_of(outputs[to].scan.tail, keys->high, keys->before_high));
+}
+
+/* What a block of an input holds: up to the next one, or to the end of the table.  False: nothing of a table. */
+static bool
+keys_of_block(const LsmRun *lsm_run, const SstIndex *index, uint32 block, WarmKeys *keys)
+{
+	bool		is_wal = lsm_run->tier == LSM_WAL;
+	SvSlice		low = sst_index_low_key(index, block);
+	SvSlice		next = block + 1 < index->count ? sst_index_low_key(index, block + 1) : sv_slice(NULL, 0);
+
+	if (is_wal && low.len < LSM_WALKEY_PREFIX_BYTES)
+		return false;
+	keys->table_id = is_wal ? lsm_walkey_table(low) : lsm_run->parts[0].table_id;
+	keys->low = is_wal ? lsm_walkey_key(low) : low;
+	keys->before_high = block + 1 < index->count &&
+		(!is_wal || (next.len >= LSM_WALKEY_PREFIX_BYTES && lsm_walkey_table(next) == keys->table_id));
+	if (keys->before_high)
+	{
+		keys->high = is_wal ? lsm_walkey_key(next) : next;
+		return true;
+	}
+	for (int i = 0; i < lsm_run->nparts; i++)
+	{
+		keys->high = lsm_run->parts[i].max_key;
+		if (lsm_run->parts[i].table_id == keys->table_id)
+			return true;
+	}
+	return false;
 }
 
 static int
 warm_input(const Warmth *warmth, WarmRun *outputs, int first)
 {
 	const LsmRun *lsm_run = &warmth->plan->job->inputs[warmth->hot[first].input].run;
-	bool		is_wal = lsm_run->tier == LSM_WAL;
 	WarmRun		input;
 	int			i;
 
 	open_run(warmth->plan, &input, lsm_run);
 	for (i = first; i < warmth->nhot && warmth->hot[i].input == warmth->hot[first].input; i++)
 	{
-		SvSlice		key;
+		WarmKeys	keys;
 
-		if (!input.is_open || pg_status_must_stop() || warmth->hot[i].block >= input.scan.tail->index.count)
-			continue;
-		key = sst_index_low_key(&input.scan.tail->index, warmth->hot[i].block);
-		if (!is_wal)
-			warm_key(warmth, outputs, lsm_run->parts[0].table_id, key);
-		else if (key.len >= LSM_WALKEY_PREFIX_BYTES)
-			warm_key(warmth, outputs, lsm_walkey_table(key), lsm_walkey_key(key));
+		if (input.is_open && !pg_status_must_stop() && warmth->hot[i].block < input.scan.tail->index.count &&
+			keys_of_block(lsm_run, &input.scan.tail->index, warmth->hot[i].block, &keys))
+			warm_keys(warmth, outputs, &keys);
 	}
 	close_run(&input);
 	return i;

@@ -63,7 +63,8 @@ typedef struct PoolPart
 /* A job whose parts several workers do: see compact_share.h. */
 typedef struct PoolShare
 {
-	int			nparts;			/* 0: the job is not shared */
+	int			nparts;			/* 0: the job is done as a whole */
+	bool		is_closed;		/* nothing of it is taken or handed in any more; for people the rest stays */
 	bool		alone;			/* nobody but the owner takes a part any more */
 	int			workers;		/* who have taken one */
 	uint64		workers_seen;	/* a bit for each place that has */

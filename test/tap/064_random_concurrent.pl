@@ -32,6 +32,7 @@ skyvault.ttl_grace = 3
 skyvault.retention = 0
 skyvault.orphan_grace = 0
 skyvault.run_size = 64kB
+skyvault.subcompaction_size = 16kB
 skyvault.wal_runs = 3
 skyvault.buffer_runs = 2
 skyvault.level1_size = 64kB
