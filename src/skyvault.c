@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 #include "forest/forest_arena.h"
+#include "forest/forest_fetch.h"
 #include "forest/forest_filter.h"
 #include "forest/forest_filter_trigger.h"
 #include "forest/forest_shmem.h"
@@ -113,6 +114,7 @@ _PG_init(void)
 	forest_xact_install(after_commit);
 	forest_truncate_install_hook();
 	forest_filter_install_hook();
+	forest_fetch_install_hook();
 	worker_ddl_install();
 	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
 	worker_launcher_register();

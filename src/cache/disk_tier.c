@@ -141,6 +141,14 @@ read_place(DiskTier *tier, const DiskRange *range, const DiskPlace *place, size_
 }
 
 bool
+disk_tier_has(DiskTier *tier, const DiskRange *range)
+{
+	DiskPlace	place;
+
+	return disk_tier_state(tier) != DISK_TIER_OFF && disk_index_find(tier->index, range, &place);
+}
+
+bool
 disk_tier_read(DiskTier *tier, const DiskRange *range, size_t at, size_t len, void *dst)
 {
 	DiskPlace	place;

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "cache/run_stream.h"
+
 void
 run_caches_init(RunCaches *caches)
 {
@@ -16,6 +18,8 @@ run_caches_init(RunCaches *caches)
 	sv_buffer_init(&caches->block, &sv_malloc_alloc);
 	sv_buffer_init(&caches->stored, &sv_malloc_alloc);
 	caches->scans_ahead = 0;
+	memset(caches->streams, 0, sizeof(caches->streams));
+	caches->may_leave_under_way = false;
 	memset(caches->private_tails, 0, sizeof(caches->private_tails));
 	caches->next_private = 0;
 }
@@ -23,6 +27,7 @@ run_caches_init(RunCaches *caches)
 void
 run_caches_release(RunCaches *caches)
 {
+	run_streams_release(caches);
 	sst_loader_destroy(caches->loader);
 	sv_buffer_free(&caches->block);
 	sv_buffer_free(&caches->stored);
@@ -31,8 +36,8 @@ run_caches_release(RunCaches *caches)
 	run_caches_init(caches);
 }
 
-static SvStatus
-ensure_loader(RunCaches *caches, SvError *err)
+SvStatus
+run_caches_need_loader(RunCaches *caches, SvError *err)
 {
 	if (caches->loader != NULL)
 		return SV_OK;
@@ -255,7 +260,7 @@ run_tail_release(RunCaches *caches, const SstTail *tail, RunPrivateTail *private
 static SvStatus
 prepare_buffer(RunCaches *caches, uint32_t raw_bytes, SvError *err)
 {
-	SvStatus	status = ensure_loader(caches, err);
+	SvStatus	status = run_caches_need_loader(caches, err);
 
 	if (caches->block.capacity > SST_KEPT_BUFFER_BYTES)
 		sv_buffer_free(&caches->block);

@@ -16,6 +16,9 @@ extern SvStatus run_tail_acquire(RunCaches *caches, const RunReader *run, const 
 								 RunPrivateTail **private_tail, SvError *err);
 extern void run_tail_release(RunCaches *caches, const SstTail *tail, RunPrivateTail *private_tail);
 
+/* Makes caches->loader if there is none. */
+extern SvStatus run_caches_need_loader(RunCaches *caches, SvError *err);
+
 static inline BlockKey
 run_block_key(const RunReader *run, uint32_t block)
 {

@@ -42,6 +42,15 @@ typedef struct RunFetcher
 	SvStatus	(*read) (void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err);
 	void	   *state;
 	size_t		ahead_bytes;	/* of stored blocks, the most that a scan reads ahead; 0: it does not */
+
+	/*
+	 * A range that is asked for and not waited for: as store_fetch_begin and so on
+	 * (store/object_store.h).  begin NULL: there is no such thing.
+	 */
+	SvStatus	(*begin) (void *state, const RunRange *range, void **fetch, SvError *err);
+	void		(*drive) (void *state, void *fetch);
+	SvStatus	(*finish) (void *state, void *fetch, SvError *err);
+	void		(*drop) (void *state, void *fetch);
 } RunFetcher;
 
 /* For sources that gain nothing by being asked for several ranges: reads each run's source. */

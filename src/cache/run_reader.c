@@ -8,6 +8,7 @@
 #include "cache/run_access.h"
 #include "cache/run_ahead.h"
 #include "cache/run_lookup.h"
+#include "cache/run_stream.h"
 
 /* So many lookups have their memory misses in flight together. */
 #define BATCH_WIDTH 32
@@ -375,6 +376,9 @@ run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *e
 	scan->caches = caches;
 	scan->run = *run;
 	scan->fetcher = NULL;
+	scan->stream = NULL;
+	scan->passing = false;
+	scan->went = 0;
 	return run_tail_acquire(caches, run, &scan->tail, &scan->private_tail, err);
 }
 
@@ -383,10 +387,14 @@ run_scan_close(RunScan *scan)
 {
 	RunCaches  *caches = scan->caches;
 
+	run_stream_end(scan);
 	run_tail_release(caches, scan->tail, scan->private_tail);
 	scan->tail = NULL;
 	if (scan->fetcher != NULL && --caches->scans_ahead == 0)
+	{
 		sv_buffer_free(&caches->stored);
+		run_streams_release(caches);
+	}
 	scan->fetcher = NULL;
 }
 
@@ -397,6 +405,14 @@ scan_fetch(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError
 	SvStatus	status;
 	const char *problem;
 
+	if (scan->passing)
+	{
+		status = run_stream_fetch(scan, block, raw, parsed, err);
+		if (status == SV_OK)
+			scan->went += sst_index_block(&scan->tail->index, block).stored_bytes;
+		if (status != SV_NOT_FOUND)
+			return status;
+	}
 	if (scan->fetcher != NULL && scan->fetcher->ahead_bytes > 0)
 		status = run_fetch_ahead(scan, block, raw, err);
 	else
@@ -404,6 +420,7 @@ scan_fetch(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError
 
 	if (status != SV_OK)
 		return status;
+	scan->went += sst_index_block(&scan->tail->index, block).stored_bytes;
 	problem = sst_block_parse(parsed, sv_buffer_slice(raw));
 	return problem == NULL ? SV_OK :
 		sst_block_damaged(scan->tail, scan->run.source.name, block, problem, err);
@@ -411,11 +428,13 @@ scan_fetch(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError
 
 void
 run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t first, uint32_t last,
-					bool backward)
+					bool backward, uint64_t went, bool passing)
 {
 	if (scan->fetcher == NULL)
 		scan->caches->scans_ahead++;
 	scan->fetcher = fetcher;
+	scan->went = went;
+	scan->passing = passing;
 	scan->ahead = (RunAhead) {.first = first,.last = last,.backward = backward,.next = SST_NO_BLOCK};
 }
 

@@ -22,6 +22,9 @@
 /* Tails for which the tail cache has no room; so many are kept by a process. */
 #define RUN_PRIVATE_TAILS 2
 
+/* Scans of a process that may go by the cache at once (run_stream.h). */
+#define RUN_STREAMS 2
+
 typedef struct RunPrivateTail
 {
 	CacheRunId	run;
@@ -44,6 +47,8 @@ typedef struct RunCaches
 	SvBuffer	block;			/* a block that was loaded just now */
 	SvBuffer	stored;			/* stored blocks of a round of loads: see run_loads.h */
 	uint32_t	scans_ahead;	/* open scans that read ahead */
+	struct RunStream *streams[RUN_STREAMS]; /* NULL: not needed yet */
+	bool		may_leave_under_way;	/* a scan's requests, when a call returns; the process sets it */
 	RunPrivateTail private_tails[RUN_PRIVATE_TAILS];
 	uint32_t	next_private;
 } RunCaches;
@@ -117,6 +122,9 @@ typedef struct RunScan
 	RunPrivateTail *private_tail;
 	const struct RunFetcher *fetcher;	/* NULL: does not read ahead */
 	RunAhead	ahead;
+	bool		passing;		/* reads more than its share of the cache, and may go by it */
+	uint64_t	went;			/* stored bytes of what it has gone through */
+	struct RunStream *stream;	/* by which it goes by the cache; NULL: it does not, or not yet */
 } RunScan;
 
 extern SvStatus run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *err);
@@ -126,10 +134,11 @@ extern void run_scan_close(RunScan *scan);
 /*
  * From now on blocks are asked for by the fetcher (run_fetch.h), which must
  * outlive the scan, with some of those that follow up to the first or last one
- * that the scan is about.
+ * that the scan is about.  went: what it has gone through already, in runs before
+ * this one; passing: it is one of more than its share of the cache.
  */
 extern void run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t first,
-								uint32_t last, bool backward);
+								uint32_t last, bool backward, uint64_t went, bool passing);
 
 /* Brings one block of an open scan's run into the cache; *loaded says whether it was not there. */
 extern SvStatus run_scan_warm(RunScan *scan, uint32_t block, bool *loaded, SvError *err);

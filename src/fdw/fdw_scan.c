@@ -40,6 +40,7 @@ typedef struct FdwScan
 	bool		is_target;		/* of the UPDATE or DELETE that it feeds */
 	bool		needs_nothing;	/* no column is looked at */
 	Bitmapset  *needed;			/* attribute numbers, NULL: all */
+	RowMapReader *map;			/* NULL: the table is no map */
 	int			nconditions;
 	FdwKeyCondition *conditions;
 
@@ -134,6 +135,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	scan->shape = row_shape(node->ss.ss_currentRelation);
 	begin_conditions(node, plan, scan);
 	begin_columns(plan, scan);
+	scan->map = row_map_reader(scan->shape, scan->needed);
 	scan->targets_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan targets",
 												  ALLOCSET_DEFAULT_SIZES);
 	scan->read_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan",
@@ -289,7 +291,7 @@ next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
 
 /* ---- rows ---- */
 
-/* Datums go to CurrentMemoryContext, which is the executor's per-tuple memory. */
+/* Datums go to CurrentMemoryContext, which is the executor's per-tuple memory, or are good until the next row. */
 static void
 store_row(ForeignScanState *node, FdwScan *scan, SvSlice key, const ForestValue *value)
 {
@@ -298,6 +300,8 @@ store_row(ForeignScanState *node, FdwScan *scan, SvSlice key, const ForestValue 
 	ExecClearTuple(slot);
 	if (scan->needs_nothing)
 		memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	else if (scan->map != NULL)
+		row_decode_map(scan->map, key, value->value, slot->tts_values, slot->tts_isnull);
 	else
 		row_decode(scan->shape, key, value->value, scan->needed,
 				   slot->tts_values, slot->tts_isnull);

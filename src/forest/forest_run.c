@@ -11,7 +11,7 @@
 #include "forest/forest_run.h"
 
 #include "access/xlog.h"
-#include "cache/run_fetch.h"
+#include "forest/forest_fetch.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_store.h"
 #include "forest/forest_vault.h"
@@ -32,23 +32,15 @@ typedef struct RunStore
 	uint64		object_bytes;
 } RunStore;
 
-/* Of stored blocks, the most that a scan of a remote store reads ahead. */
-#define REMOTE_AHEAD_BYTES ((size_t) 8 * 1024 * 1024)
-
-/* Where many loads at once read from: the same, of any runs of the store. */
-typedef struct FetchStore
-{
-	Oid			server_oid;
-	ObjectStore *store;
-	const char *object;			/* one that could not be read */
-} FetchStore;
+/* Of the cache's memory, what a scan may read by way of it. */
+#define CACHE_SHARE 4
 
 /* A scan and what it reads from, kept until a memory context goes. */
 typedef struct OpenScan
 {
 	RunScan		scan;			/* first: callers see only this */
 	RunStore	store;
-	FetchStore	fetch;
+	ForestFetch	fetch;
 	RunFetcher	fetcher;
 	bool		is_open;
 } OpenScan;
@@ -64,6 +56,9 @@ struct ForestRunIterator
 	const SvSlice *low;			/* NULL: open; both copied */
 	const SvSlice *high;
 	bool		backward;
+	int			n_runs;			/* between the bounds */
+	uint64		raw_bytes;		/* of all of their entries */
+	uint64		went;			/* stored bytes of those that were read */
 	OpenScan	open;
 	SstIterator *it;			/* NULL: no run is open */
 	bool		is_wal;			/* its keys carry the table id in front */
@@ -84,54 +79,6 @@ read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", store->object);
-	return status;
-}
-
-static SvStatus
-read_store_ranges(FetchStore *fetch, const StoreRange *ranges, uint32_t n, const RunReading *reading,
-				  SvError *err)
-{
-	StoreCall	call = *forest_store_call(fetch->server_oid, STORE_FOREGROUND);
-	int			failed;
-	SvStatus	status;
-
-	if (reading != NULL)
-	{
-		call.passing = reading->passing;
-		call.progress = reading->progress;
-		call.progress_state = reading->state;
-	}
-	STOP_POINT_IN_LOAD("run-read");
-	status = store_get(fetch->store, ranges, (int) n, &failed, &call, err);
-	if (status == SV_OK)
-		return SV_OK;
-	fetch->object = ranges[Max(failed, 0)].name;
-	if (status == SV_NOT_FOUND)
-		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", fetch->object);
-	return status;
-}
-
-static SvStatus
-read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
-{
-	FetchStore *fetch = state;
-	StoreRange *store_ranges = malloc(n * sizeof(StoreRange));
-	SvStatus	status;
-
-	fetch->object = ranges[0].run->source.name;
-	if (store_ranges == NULL)
-		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading %u ranges", n);
-	for (uint32_t i = 0; i < n; i++)
-		store_ranges[i] = (StoreRange) {
-			.name = ranges[i].run->source.name,
-			.offset = ranges[i].offset,
-			.len = ranges[i].len,
-			.dst = ranges[i].dst,
-			.object_bytes = ranges[i].run->file_bytes,
-			.there = ranges[i].there
-		};
-	status = read_store_ranges(fetch, store_ranges, n, reading, err);
-	free(store_ranges);
 	return status;
 }
 
@@ -298,7 +245,7 @@ forest_run_get_cached(const LsmRun *const *runs, const SvSlice *run_keys, uint32
 
 /* Which object it was that failed, an error of a single read says by its own reader. */
 static void
-fetch_fail(const FetchStore *fetch, const LsmRun *const *runs, uint32 n, const SvError *err)
+fetch_fail(const ForestFetch *fetch, const LsmRun *const *runs, uint32 n, const SvError *err)
 {
 	const char *object = fetch->object;
 
@@ -312,8 +259,8 @@ void
 forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
 				 SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
 {
-	FetchStore	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
-	RunFetcher	fetcher = {.read = read_ranges,.state = &fetch};
+	ForestFetch	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
+	RunFetcher	fetcher = forest_fetcher(&fetch);
 	SvError		err;
 
 	CHECK_FOR_INTERRUPTS();
@@ -325,8 +272,8 @@ forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_k
 uint32
 forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 {
-	FetchStore	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
-	RunFetcher	fetcher = {.read = read_ranges,.state = &fetch};
+	ForestFetch	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
+	RunFetcher	fetcher = forest_fetcher(&fetch);
 	uint32		fetched;
 	SvStatus	status;
 	SvError		err;
@@ -397,6 +344,8 @@ close_run(ForestRunIterator *iterator)
 {
 	sst_iterator_close(iterator->it);
 	iterator->it = NULL;
+	if (iterator->open.is_open)
+		iterator->went = iterator->open.scan.went;
 	close_scan(&iterator->open);
 }
 
@@ -414,24 +363,37 @@ fetch_block(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvErro
 	SstBlockSource source = run_scan_source(&open->scan);
 
 	open->store.store = open->fetch.store = forest_store_open(open->store.server_oid);
+	forest_fetch_look_around();
 	return source.fetch(source.state, block, raw, parsed, err);
+}
+
+/*
+ * Whether what the iterator is about would push out of the cache what others need:
+ * more than a quarter of it, as for the buffers of Postgres itself.
+ */
+static bool
+is_passing(const ForestRunIterator *iterator, uint32 blocks)
+{
+	uint64		share = pg_cache_block_bytes() / CACHE_SHARE;
+
+	return iterator->raw_bytes > share && (iterator->n_runs > 1 || (uint64) blocks * SST_FRAME_BYTES > share);
 }
 
 /* Which blocks the bounds leave, and how far to read ahead in them. */
 static void
-read_ahead(OpenScan *open, const SvSlice *low, const SvSlice *high, bool backward)
+read_ahead(ForestRunIterator *iterator, const SvSlice *low, const SvSlice *high)
 {
+	OpenScan   *open = &iterator->open;
 	const SstTail *tail = open->scan.tail;
 	uint32		blocks = high != NULL ? sst_tail_blocks_below(tail, *high) : tail->index.count;
 	uint32		skipped = low != NULL ? sst_tail_blocks_up_to(tail, *low) : 0;
 
 	if ((store_capabilities(open->store.store) & STORE_IS_REMOTE) == 0 || blocks == 0)
 		return;
-	open->fetch = (FetchStore) {.server_oid = open->store.server_oid,.store = open->store.store};
-	open->fetcher = (RunFetcher) {
-		.read = read_ranges,.state = &open->fetch,.ahead_bytes = REMOTE_AHEAD_BYTES
-	};
-	run_scan_read_ahead(&open->scan, &open->fetcher, skipped > 0 ? skipped - 1 : 0, blocks - 1, backward);
+	open->fetch = (ForestFetch) {.server_oid = open->store.server_oid,.store = open->store.store};
+	open->fetcher = forest_fetcher_ahead(&open->fetch);
+	run_scan_read_ahead(&open->scan, &open->fetcher, skipped > 0 ? skipped - 1 : 0, blocks - 1,
+						iterator->backward, iterator->went, is_passing(iterator, blocks - skipped));
 }
 
 /* A bound of the table becomes a bound of the run; an open one stops at the table's end. */
@@ -467,7 +429,7 @@ open_run(ForestRunIterator *iterator, const LsmSourceRun *source)
 		low = &wal_low;
 		high = &wal_high;
 	}
-	read_ahead(&iterator->open, low, high, iterator->backward);
+	read_ahead(iterator, low, high);
 	blocks = run_scan_source(&iterator->open.scan);
 	blocks.fetch = fetch_block;
 	blocks.state = &iterator->open;
@@ -537,6 +499,11 @@ forest_run_iterate(Oid server_oid, const LsmGroup *group, const SvSlice *low, co
 	iterator->low = copy_bound(low);
 	iterator->high = copy_bound(high);
 	iterator->backward = backward;
+	for (int i = iterator->first; i <= iterator->last; i++)
+	{
+		iterator->n_runs++;
+		iterator->raw_bytes += group->sources[i].part->raw_bytes;
+	}
 	callback->func = release_iterator;
 	callback->arg = iterator;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include "access/xlog.h"
 #include "base/sv_hash.h"
 #include "forest/forest_store_url.h"
 #include "forest/forest_table.h"
@@ -110,7 +111,8 @@ forest_store_local(ForeignServer *server, ObjectStore *remote)
 
 	if ((store_capabilities(remote) & STORE_IS_REMOTE) == 0)
 		return remote;
-	if (forest_store_wants_mirror(server))
+	/* Nobody fills a mirror on a standby. */
+	if (forest_store_wants_mirror(server) && !RecoveryInProgress())
 		status = open_mirror(server, remote, &store, &err);
 	else if (tier != NULL)
 		status = store_tier_open(&store, remote, tier, identity(server), &err);

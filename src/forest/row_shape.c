@@ -524,7 +524,7 @@ row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *n
 }
 
 /* The only entry of a map's value, when no column was dropped since it was written. */
-static bool
+static inline bool
 find_sole_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
 {
 	SvCursor	cursor;
@@ -538,6 +538,58 @@ find_sole_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
 	if (!sv_cursor_varint32(&cursor, &len) || len != cursor.left)
 		return false;
 	return sv_cursor_bytes(&cursor, len, bytes);
+}
+
+RowMapReader *
+row_map_reader(const RowShape *shape, const Bitmapset *needed)
+{
+	RowMapReader *reader;
+
+	if (!shape->is_map)
+		return NULL;
+	reader = palloc(sizeof(RowMapReader));
+	reader->shape = shape;
+	reader->needed = needed;
+	reader->key_index = shape->keys[0].attno - 1;
+	reader->value_index = shape->map_value - 1;
+	reader->wants_key = needed == NULL || bms_is_member(reader->key_index + 1, needed);
+	reader->wants_value = needed == NULL || bms_is_member(reader->value_index + 1, needed);
+	reader->value_is_text = shape->columns[reader->value_index].codec.class == VALUE_CLASS_TEXT;
+	return reader;
+}
+
+/* The value of a row as most are; false: it has to be looked at more closely. */
+static inline bool
+read_map_value(RowMapReader *reader, SvSlice bytes, Datum *value)
+{
+	if (bytes.len > ROW_MAP_ROOM_BYTES - VARHDRSZ || (reader->value_is_text && !stored_text_is_valid(bytes)))
+		return false;
+	SET_VARSIZE(reader->room, VARHDRSZ + bytes.len);
+	if (bytes.len > 0)
+		memcpy(VARDATA(reader->room), bytes.data, bytes.len);
+	*value = PointerGetDatum(reader->room);
+	return true;
+}
+
+void
+row_decode_map(RowMapReader *reader, SvSlice key, SvSlice value, Datum *values, bool *isnull)
+{
+	const RowShape *shape = reader->shape;
+	SvSlice		bytes;
+
+	if (!find_sole_entry(shape, value, &bytes) ||
+		(reader->wants_value && !read_map_value(reader, bytes, &values[reader->value_index])))
+	{
+		row_decode(shape, key, value, reader->needed, values, isnull);
+		return;
+	}
+	memset(isnull, true, shape->natts * sizeof(bool));
+	isnull[reader->value_index] = !reader->wants_value;
+	if (!reader->wants_key)
+		return;
+	if (!key_codec_decode(&shape->keys[0].codec, key, &values[reader->key_index]))
+		report_damage(shape, "key");
+	isnull[reader->key_index] = false;
 }
 
 static bool

@@ -79,6 +79,28 @@ extern void row_decode(const RowShape *shape, SvSlice key, SvSlice value,
 					   const Bitmapset *needed, Datum *values, bool *isnull);
 
 /*
+ * The same for many rows of a map, one after the other, of which most cost neither
+ * memory nor a look at what is not needed: a value's datum is good until the next call.
+ * row_map_reader is palloc'd and borrows the shape and `needed`; NULL if the table is no map.
+ */
+#define ROW_MAP_ROOM_BYTES 8192
+
+typedef struct RowMapReader
+{
+	const RowShape *shape;
+	const Bitmapset *needed;
+	int			key_index;
+	int			value_index;
+	bool		wants_key;
+	bool		wants_value;
+	bool		value_is_text;
+	pg_attribute_aligned(MAXIMUM_ALIGNOF) char room[ROW_MAP_ROOM_BYTES];
+} RowMapReader;
+
+extern RowMapReader *row_map_reader(const RowShape *shape, const Bitmapset *needed);
+extern void row_decode_map(RowMapReader *reader, SvSlice key, SvSlice value, Datum *values, bool *isnull);
+
+/*
  * A map's value column alone: appends the value's encoding for one text or bytea datum's bytes
  * (isnull: NULL), and finds them in an encoded value without copying (false: NULL).
  */

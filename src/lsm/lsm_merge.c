@@ -174,6 +174,22 @@ pass_over_root(LsmMerge *merge, SvError *err)
 	return advance(merge, 0, err);
 }
 
+/* Of the only stream that is left: nothing is hidden, and nothing compared. */
+static SvStatus
+next_of_last(LsmMerge *merge, SstEntry *entry, int *source, SvError *err)
+{
+	int			stream = merge->heap[0];
+	SvStatus	status = merge->streams[stream].source.next(merge->streams[stream].source.state, entry, err);
+
+	if (source != NULL)
+		*source = stream;
+	if (status == SV_NOT_FOUND)
+		merge->heap_len = 0;
+	else if (status != SV_OK)
+		merge->state = MERGE_FAILED;
+	return status;
+}
+
 SvStatus
 lsm_merge_next(LsmMerge *merge, SstEntry *entry, int *source, SvError *err)
 {
@@ -183,6 +199,8 @@ lsm_merge_next(LsmMerge *merge, SstEntry *entry, int *source, SvError *err)
 		return sv_fail(err, SV_INVALID, "merge cannot go on after one of its sources has failed");
 	if (merge->state == MERGE_NEW)
 		status = fill_heap(merge, err);
+	else if (merge->heap_len == 1)
+		return next_of_last(merge, entry, source, err);
 	else if (merge->heap_len > 0)
 		status = pass_over_root(merge, err);
 	if (status != SV_OK)

@@ -171,6 +171,15 @@ pg_caches(void)
 	return &caches;
 }
 
+uint64
+pg_cache_block_bytes(void)
+{
+	BlockCacheStats stats;
+
+	block_cache_stats(pg_caches()->blocks, &stats);
+	return stats.frames * SST_FRAME_BYTES;
+}
+
 CacheRunId
 pg_cache_run_id(const char *object)
 {

@@ -20,6 +20,9 @@ extern void pg_cache_shmem_startup(void);
 /* This process's way to the caches; never NULL. */
 extern RunCaches *pg_caches(void);
 
+/* The frames of the block cache, in bytes. */
+extern uint64 pg_cache_block_bytes(void);
+
 /* The identity of an object of this database. */
 extern CacheRunId pg_cache_run_id(const char *object);
 

@@ -136,6 +136,15 @@ extern int	no_such_variable
 #define compat_collation_is_c(collation) lc_collate_is_c(collation)
 #endif
 
+/* The last argument of ExecutorRun, and of its hook. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_EXECUTE_ONCE_PARAMETER
+#define COMPAT_EXECUTE_ONCE
+#else
+#define COMPAT_EXECUTE_ONCE_PARAMETER , bool execute_once
+#define COMPAT_EXECUTE_ONCE , execute_once
+#endif
+
 /* Needs storage/proc.h where it is used: this process's number among all. */
 #if PG_VERSION_NUM >= 170000
 #define compat_proc_number() ((uint32) GetNumberFromPGProc(MyProc))

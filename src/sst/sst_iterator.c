@@ -5,6 +5,9 @@
  * The iterator stands on a block, loaded or about to be; each block that can
  * hold an entry of the range is fetched once, all others never.  A failed
  * fetch moves nothing, so that the next call tries it again.
+ *
+ * Forward, entries are found one behind the other, and a block is checked against
+ * the index as the walk comes to its ends: so it may be one that nobody has settled.
  */
 #include "sst/sst_iterator.h"
 
@@ -30,8 +33,9 @@ struct SstIterator
 	bool		entered;		/* an entry of the loaded block was yielded: last_key is its key */
 	SstBlock	parsed;
 	SvBuffer	raw;			/* parsed and last_key point into it */
-	SvBuffer	offsets;		/* uint16_t: where its entries begin */
+	SvBuffer	offsets;		/* uint16_t: where its entries begin; for walking backward, and for the start */
 	uint32_t	next;			/* position in the block; backward, one more than it */
+	size_t		at;				/* forward: where that entry begins */
 	SvSlice		last_key;
 };
 
@@ -133,25 +137,45 @@ sst_iterator_close(SstIterator *it)
 	sv_release(it->alloc, it);
 }
 
+/* Where in the block that was fetched the walk begins. */
+static SvStatus
+find_begin(SstIterator *it, const char **problem, SvError *err)
+{
+	const Bound *start = it->backward ? &it->high : &it->low;
+	bool		seeks = start->present && !it->begun;
+	const uint16_t *offsets;
+	SvStatus	status;
+
+	*problem = NULL;
+	it->next = it->backward ? it->parsed.count : 0;
+	it->at = 0;
+	if (!it->backward && !seeks)
+		return SV_OK;
+	status = sst_block_offsets(&it->parsed, &it->offsets, problem, err);
+	offsets = (const uint16_t *) it->offsets.data;
+	if (status == SV_OK && *problem == NULL && seeks)
+		*problem = sst_block_seek(&it->parsed, offsets, sv_buffer_slice(&start->bytes), &it->next);
+	if (status == SV_OK && *problem == NULL)
+		it->at = it->next < it->parsed.count ? offsets[it->next] : it->parsed.entries_bytes;
+	return status;
+}
+
 /* Fetches it->block, and finds where in it the range begins: it does in the first one. */
 static SvStatus
 load_block(SstIterator *it, SvError *err)
 {
-	const Bound *start = it->backward ? &it->high : &it->low;
 	const char *problem;
 	SvStatus	status;
 
 	if (it->raw.capacity > SST_KEPT_BUFFER_BYTES)
 		sv_buffer_free(&it->raw);
 	status = it->source.fetch(it->source.state, it->block, &it->raw, &it->parsed, err);
+	if (status == SV_OK && it->parsed.count != sst_index_block(&it->source.tail->index, it->block).entries)
+		return damaged(it, "wrong number of entries", err);
 	if (status == SV_OK)
-		status = sst_block_offsets(&it->parsed, &it->offsets, &problem, err);
+		status = find_begin(it, &problem, err);
 	if (status != SV_OK)
 		return status;
-	it->next = it->backward ? it->parsed.count : 0;
-	if (problem == NULL && start->present && !it->begun)
-		problem = sst_block_seek(&it->parsed, (const uint16_t *) it->offsets.data,
-								 sv_buffer_slice(&start->bytes), &it->next);
 	if (problem != NULL)
 		return damaged(it, problem, err);
 	it->loaded = true;
@@ -160,12 +184,30 @@ load_block(SstIterator *it, SvError *err)
 	return SV_OK;
 }
 
-/* Goes to the following block in the direction; done if it holds nothing of the range. */
-static void
-leave_block(SstIterator *it)
+/* Whether a block that was walked over forward ends as the index says: NULL, or what is wrong. */
+static const char *
+check_end(const SstIterator *it)
 {
 	const SstIndex *index = &it->source.tail->index;
 
+	if (it->at != it->parsed.entries_bytes)
+		return "entries do not fill the block";
+	if (it->entered && (it->block + 1 < index->count ?
+						sv_slice_compare(it->last_key, sst_index_low_key(index, it->block + 1)) >= 0 :
+						!sv_slice_equal(it->last_key, sst_index_last_key(index))))
+		return "last key does not fit the block index";
+	return NULL;
+}
+
+/* Goes to the following block in the direction; done if it holds nothing of the range. */
+static SvStatus
+leave_block(SstIterator *it, SvError *err)
+{
+	const SstIndex *index = &it->source.tail->index;
+	const char *problem = it->backward ? NULL : check_end(it);
+
+	if (problem != NULL)
+		return damaged(it, problem, err);
 	it->loaded = false;
 	if (it->backward)
 	{
@@ -185,6 +227,7 @@ leave_block(SstIterator *it)
 			 bound_compare(sst_index_low_key(index, it->block), &it->high) >= 0))
 			it->done = true;
 	}
+	return SV_OK;
 }
 
 /* Whether a key is before where the range begins: never, if the keys of the first block ascend. */
@@ -196,12 +239,21 @@ precedes_range(const SstIterator *it, SvSlice key)
 	return it->low.present && bound_compare(key, &it->low) < 0;
 }
 
+/* Whether the first key of a block is one that the index lets it have. */
+static bool
+fits_low_key(const SstIterator *it, SvSlice key)
+{
+	int			c = sv_slice_compare(key, sst_index_low_key(&it->source.tail->index, it->block));
+
+	return c >= 0 && (it->block > 0 || c == 0);
+}
+
 /* Takes the next entry of the loaded block, which has one, and checks its order. */
 static SvStatus
 take_entry(SstIterator *it, SstEntry *entry, SvError *err)
 {
 	uint32_t	position = it->backward ? it->next - 1 : it->next;
-	size_t		offset = ((const uint16_t *) it->offsets.data)[position];
+	size_t		offset = it->backward ? ((const uint16_t *) it->offsets.data)[position] : it->at;
 	size_t		end;
 	const char *problem = sst_block_entry(&it->parsed, offset, entry, &end);
 
@@ -214,9 +266,12 @@ take_entry(SstIterator *it, SstEntry *entry, SvError *err)
 	}
 	else if (problem == NULL && precedes_range(it, entry->key))
 		problem = "keys do not ascend";
+	else if (problem == NULL && position == 0 && !fits_low_key(it, entry->key))
+		problem = "first key does not fit the block index";
 	if (problem != NULL)
 		return damaged(it, problem, err);
 	it->next = it->backward ? position : position + 1;
+	it->at = end;
 	it->last_key = entry->key;
 	it->entered = true;
 	return SV_OK;
@@ -243,7 +298,9 @@ sst_iterator_next(SstIterator *it, SstEntry *entry, SvError *err)
 			return status;
 		if (it->next == (it->backward ? 0 : it->parsed.count))
 		{
-			leave_block(it);
+			status = leave_block(it, err);
+			if (status != SV_OK)
+				return status;
 			continue;
 		}
 		status = take_entry(it, entry, err);

@@ -122,24 +122,37 @@ settle(const SstTail *tail, const char *object, uint32_t block, uint8_t *dst, si
 }
 
 SvStatus
-sst_load_stored(SstLoader *loader, const SstTail *tail, const char *object, uint32_t block,
-				SvSlice stored, uint8_t *dst, SvError *err)
+sst_load_raw(SstLoader *loader, const SstTail *tail, const char *object, uint32_t block,
+			 SvSlice stored, uint8_t *dst, SvSlice *raw, SvError *err)
 {
 	SstBlockInfo info = sst_index_block(&tail->index, block);
 	SvError		detail;
 	SvStatus	status = SV_OK;
 
+	*raw = stored;
 	if (stored.len != info.stored_bytes || sv_hash64(stored) != info.checksum)
 		return sst_block_damaged(tail, object, block, "checksum does not match", err);
-	if ((info.flags & SST_BLOCK_ZSTD) != 0)
-		status = decompress(loader, tail, &info, stored, dst, &detail);
-	else if (stored.data != dst)
-		memcpy(dst, stored.data, stored.len);
+	if ((info.flags & SST_BLOCK_ZSTD) == 0)
+		return SV_OK;
+	status = decompress(loader, tail, &info, stored, dst, &detail);
+	*raw = sv_slice(dst, info.raw_bytes);
 	if (status == SV_CORRUPT)
 		return sst_block_damaged(tail, object, block, detail.message, err);
+	return status == SV_OK ? SV_OK : sv_fail(err, status, "%s", detail.message);
+}
+
+SvStatus
+sst_load_stored(SstLoader *loader, const SstTail *tail, const char *object, uint32_t block,
+				SvSlice stored, uint8_t *dst, SvError *err)
+{
+	SvSlice		raw;
+	SvStatus	status = sst_load_raw(loader, tail, object, block, stored, dst, &raw, err);
+
 	if (status != SV_OK)
-		return sv_fail(err, status, "%s", detail.message);
-	return settle(tail, object, block, dst, info.raw_bytes, err);
+		return status;
+	if (raw.data != dst)
+		memcpy(dst, raw.data, raw.len);
+	return settle(tail, object, block, dst, raw.len, err);
 }
 
 SvStatus

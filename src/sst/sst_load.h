@@ -40,6 +40,14 @@ extern SvStatus sst_load_block(SstLoader *loader, const SstTail *tail, const Sst
 extern SvStatus sst_load_stored(SstLoader *loader, const SstTail *tail, const char *object,
 								uint32_t block, SvSlice stored, uint8_t *dst, SvError *err);
 
+/*
+ * A block as it was written, not settled: its entries can be walked over, none can
+ * be looked for.  *raw is dst, or stored itself if the block is not compressed.  Of
+ * what sst_load_stored checks only the checksum is: the rest is for who walks.
+ */
+extern SvStatus sst_load_raw(SstLoader *loader, const SstTail *tail, const char *object,
+							 uint32_t block, SvSlice stored, uint8_t *dst, SvSlice *raw, SvError *err);
+
 /* Fills in SV_CORRUPT for a problem found in a block, naming object, offset and block. */
 extern SvStatus sst_block_damaged(const SstTail *tail, const char *object, uint32_t block,
 								  const char *problem, SvError *err);

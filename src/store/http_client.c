@@ -447,6 +447,16 @@ wait_ms(const HttpClient *client, int max_wait_ms)
 }
 
 void
+http_client_drive(HttpClient *client)
+{
+	if (client->pid != getpid())
+		return;
+	(void) serve_timer(client);
+	(void) serve_sockets(client);
+	(void) collect_ended(client);
+}
+
+void
 http_client_step(HttpClient *client, const StoreCall *call, int max_wait_ms)
 {
 	bool		timer;

@@ -125,6 +125,9 @@ extern SvStatus http_client_start(HttpClient *client, HttpRequest *request, SvEr
  */
 extern void http_client_step(HttpClient *client, const StoreCall *call, int max_wait_ms);
 
+/* Sends and receives what can be, and waits for nothing. */
+extern void http_client_drive(HttpClient *client);
+
 /* How many requests are running. */
 extern int	http_client_running(const HttpClient *client);
 

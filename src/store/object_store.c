@@ -1,12 +1,14 @@
 /*
  * object_store.c
- *		Checks what callers ask for, then hands it to the driver.
+ *		Checks what callers ask for, then hands it to the driver; store_fetch.c has
+ *		the rest of it.
  */
 #include "store/object_store.h"
 
 #include <string.h>
 
 #include "store/store_driver.h"
+#include "store/store_fetch.h"
 #include "store/store_merge.h"
 
 static bool
@@ -74,9 +76,8 @@ check_prefix(const char *prefix, SvError *err)
 	}
 }
 
-/* What every operation begins with; name is for the message. */
-static SvStatus
-begin_operation(StoreOperation operation, const char *name, const StoreCall *call, SvError *err)
+SvStatus
+store_begin_operation(StoreOperation operation, const char *name, const StoreCall *call, SvError *err)
 {
 	if (call != NULL && call->begin != NULL)
 		call->begin(call->state, operation);
@@ -89,7 +90,7 @@ begin_call(StoreOperation operation, const char *name, const StoreCall *call, Sv
 {
 	SvStatus	status = check_name(name, err);
 
-	return status != SV_OK ? status : begin_operation(operation, name, call, err);
+	return status != SV_OK ? status : store_begin_operation(operation, name, call, err);
 }
 
 unsigned
@@ -174,7 +175,7 @@ store_upload_append(StoreUpload *upload, const void *data, size_t len, const Sto
 
 	if (status != SV_OK || len == 0)
 		return status;
-	status = begin_operation(STORE_PUT, upload->name, call, err);
+	status = store_begin_operation(STORE_PUT, upload->name, call, err);
 	if (status == SV_OK)
 		status = upload->store->ops->upload_append(upload, data, len, call, err);
 	upload->status = status;
@@ -187,7 +188,7 @@ store_upload_finish(StoreUpload *upload, const StoreCall *call, SvError *err)
 	SvStatus	status = check_upload(upload, err);
 
 	if (status == SV_OK)
-		status = begin_operation(STORE_PUT, upload->name, call, err);
+		status = store_begin_operation(STORE_PUT, upload->name, call, err);
 	if (status == SV_OK)
 		return upload->store->ops->upload_finish(upload, call, err);
 	store_upload_abort(upload, call);
@@ -204,8 +205,8 @@ store_upload_abort(StoreUpload *upload, const StoreCall *call)
  * Reading
  * ------------------------------------------------------------------------- */
 
-static SvStatus
-check_range(const StoreRange *range, const char *known_name, SvError *err)
+SvStatus
+store_check_range(const StoreRange *range, const char *known_name, SvError *err)
 {
 	SvStatus	status = range->name == known_name ? SV_OK : check_name(range->name, err);
 
@@ -224,7 +225,7 @@ check_ranges(const StoreRange *ranges, int nranges, int *wanted, int *failed, Sv
 	*wanted = 0;
 	for (int i = 0; i < nranges; i++)
 	{
-		SvStatus	status = check_range(&ranges[i], i > 0 ? ranges[i - 1].name : NULL, err);
+		SvStatus	status = store_check_range(&ranges[i], i > 0 ? ranges[i - 1].name : NULL, err);
 
 		if (status != SV_OK)
 		{
@@ -252,7 +253,7 @@ store_get(ObjectStore *store, const StoreRange *ranges, int nranges, int *failed
 	status = check_ranges(ranges, nranges, &wanted, failed, err);
 	if (status != SV_OK || wanted == 0)
 		return status;
-	status = begin_operation(STORE_GET, ranges[0].name, call, err);
+	status = store_begin_operation(STORE_GET, ranges[0].name, call, err);
 	return status != SV_OK ? status : store_merge_get(store, ranges, nranges, wanted, failed, call, err);
 }
 
@@ -307,7 +308,7 @@ store_remove_many(ObjectStore *store, const char *const *names, int n, int *remo
 		status = check_name(names[i], err);
 	if (status != SV_OK || n <= 0)
 		return status;
-	status = begin_operation(STORE_REMOVE, names[0], call, err);
+	status = store_begin_operation(STORE_REMOVE, names[0], call, err);
 	if (status == SV_OK && store->ops->remove_many != NULL)
 		return store->ops->remove_many(store, names, n, removed, call, err);
 	while (status == SV_OK && *removed < n)
@@ -327,7 +328,7 @@ store_list(ObjectStore *store, const char *prefix, const char *after, StoreListC
 	if (status == SV_OK && after != NULL)
 		status = check_prefix(after, err);
 	if (status == SV_OK)
-		status = begin_operation(STORE_LIST, prefix, call, err);
+		status = store_begin_operation(STORE_LIST, prefix, call, err);
 	if (status != SV_OK)
 		return status;
 	return store->ops->list(store, prefix, after != NULL ? after : "", callback, state, call, err);
@@ -336,6 +337,8 @@ store_list(ObjectStore *store, const char *prefix, const char *after, StoreListC
 void
 store_close(ObjectStore *store)
 {
-	if (store != NULL)
-		store->ops->close(store);
+	if (store == NULL)
+		return;
+	store_fetch_close(store);
+	store->ops->close(store);
 }

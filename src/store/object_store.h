@@ -7,8 +7,9 @@
  * has returned SV_OK it survives a crash of this machine (directory) or is as
  * durable as the store makes it.
  *
- * Every call is synchronous and uses malloc only; nothing longjmps.  One handle
- * is used by one process and one thread.  No lock is kept between calls.
+ * Every call is synchronous, but for store_fetch_begin, and uses malloc only;
+ * nothing longjmps.  One handle is used by one process and one thread.  No lock is
+ * kept between calls.
  *
  * Ownership: names, parts and destinations stay the caller's and need to be
  * good only until the call returns.  What a call answers by value is the
@@ -215,6 +216,31 @@ typedef struct StoreRange
  */
 extern SvStatus store_get(ObjectStore *store, const StoreRange *ranges, int nranges, int *failed,
 						  const StoreCall *call, SvError *err);
+
+/*
+ * A range that is asked for before it is needed, by who knows what he will read
+ * next: it is on its way while the caller does something else.  *fetch is NULL,
+ * with SV_OK, if it was not begun: the store has it at hand, has as much under way
+ * as its io_concurrency allows, or does not know how; store_get reads it then.
+ *
+ * begin waits for nothing but keys that have to be renewed, and drive for nothing
+ * at all; it takes what has come, so that the sender can go on.  So does every
+ * other call of the store.  finish waits for the rest, with retries and time limits
+ * of its own call, which begin with it.  A fetch ends with exactly one finish or
+ * drop, which free it.  Until then name and dst stay where they are, and the store
+ * may write to dst; the state of begin's call is used for accounts.
+ *
+ * That a store is closed ends its fetches: finish answers SV_IO then.  Whoever
+ * gets anything but SV_OK and SV_CANCELLED from a fetch may ask anew with store_get,
+ * of which the answer counts: a fetch that was long under way meets what is long over.
+ */
+typedef struct StoreFetch StoreFetch;
+
+extern SvStatus store_fetch_begin(ObjectStore *store, const StoreRange *range, StoreFetch **fetch,
+								  const StoreCall *call, SvError *err);
+extern void store_fetch_drive(StoreFetch *fetch);
+extern SvStatus store_fetch_finish(StoreFetch *fetch, const StoreCall *call, SvError *err);
+extern void store_fetch_drop(StoreFetch *fetch);	/* NULL is allowed */
 
 typedef struct StoreObject
 {

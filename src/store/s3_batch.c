@@ -313,12 +313,21 @@ start_hedge(S3Batch *batch, S3Op *op, const StoreCall *call)
  * Steps
  * ------------------------------------------------------------------------- */
 
+/* What fetches leave of the store's concurrency; a fetch's own batch has its one op. */
+static int
+most_at_once(const S3Batch *batch)
+{
+	int			left = batch->store->concurrency - batch->store->fetching;
+
+	return left > 1 ? left : 1;
+}
+
 static SvStatus
 start_queued(S3Batch *batch, const StoreCall *call, SvError *err)
 {
 	SvStatus	status = SV_OK;
 
-	while (batch->queue != NULL && batch->nactive < batch->store->concurrency && status == SV_OK)
+	while (batch->queue != NULL && batch->nactive < most_at_once(batch) && status == SV_OK)
 	{
 		S3Op	   *op = batch->queue;
 

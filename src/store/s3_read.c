@@ -1,6 +1,6 @@
 /*
  * s3_read.c
- *		Ranged GETs, whole ones, and HEAD.
+ *		Ranged GETs, also ahead of who needs them, whole ones, and HEAD.
  */
 #include "store/s3_read.h"
 
@@ -11,6 +11,7 @@
 
 #include "store/s3_answer.h"
 #include "store/s3_batch.h"
+#include "store/store_fetch.h"
 #include "store/store_merge.h"
 
 /* GETs longer than this are bound by bandwidth, which a second request does not help. */
@@ -159,6 +160,84 @@ s3_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed, const
 	if (gets != &one)
 		free(gets);
 	return status;
+}
+
+/* -------------------------------------------------------------------------
+ * Ahead of who needs it
+ * ------------------------------------------------------------------------- */
+
+/* A GET that lives longer than the call that began it. */
+typedef struct S3Fetch
+{
+	StoreFetch	base;
+	S3Batch		batch;			/* of the one op */
+	RangedGet	get;
+	StoreRead	read;
+	StoreRange	range;			/* the caller's, kept */
+	const StoreRange *ranges[1];
+} S3Fetch;
+
+SvStatus
+s3_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch, const StoreCall *call, SvError *err)
+{
+	S3Store    *store = (S3Store *) base;
+	S3Fetch    *begun;
+	SvStatus	status;
+
+	/* One is left for those who wait. */
+	if (store->fetching >= store->concurrency - 1)
+		return SV_OK;
+	begun = calloc(1, sizeof(S3Fetch));
+	if (begun == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory: a request to the store");
+	begun->range = *range;
+	begun->ranges[0] = &begun->range;
+	begun->read = (StoreRead) {range->name, range->offset, range->len, begun->ranges, 1};
+	prepare_get(&begun->get, &begun->read);
+	/* Nobody waits: how long it takes says little. */
+	begun->get.op.may_hedge = false;
+	s3_batch_init(&begun->batch, store, call);
+	s3_batch_add(&begun->batch, &begun->get.op);
+	status = s3_batch_step(&begun->batch, call, 0, err);
+	if (status != SV_OK)
+	{
+		free(begun);
+		return status;
+	}
+	store->fetching++;
+	*fetch = &begun->base;
+	return SV_OK;
+}
+
+void
+s3_fetch_drive(StoreFetch *fetch)
+{
+	S3Store    *store = (S3Store *) fetch->store;
+
+	if (store->http != NULL)
+		http_client_drive(store->http);
+}
+
+SvStatus
+s3_fetch_finish(StoreFetch *base, const StoreCall *call, SvError *err)
+{
+	S3Fetch    *fetch = (S3Fetch *) base;
+	SvStatus	status;
+
+	s3_batch_renew(&fetch->batch, call);
+	status = s3_batch_finish(&fetch->batch, call, err);
+	if (status != SV_OK || fetch->get.op.status == SV_OK)
+		return status;
+	return sv_fail(err, fetch->get.op.status, "object \"%s\" could not be read", base->range.name);
+}
+
+void
+s3_fetch_end(StoreFetch *base)
+{
+	S3Fetch    *fetch = (S3Fetch *) base;
+
+	s3_batch_drop(&fetch->batch, &base->call);
+	fetch->batch.store->fetching--;
 }
 
 /* -------------------------------------------------------------------------

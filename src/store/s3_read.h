@@ -9,6 +9,11 @@
 
 extern SvStatus s3_get(ObjectStore *store, const StoreRead *reads, int nreads, int *failed,
 					   const StoreCall *call, SvError *err);
+extern SvStatus s3_fetch_begin(ObjectStore *store, const StoreRange *range, StoreFetch **fetch,
+							   const StoreCall *call, SvError *err);
+extern void s3_fetch_drive(StoreFetch *fetch);
+extern SvStatus s3_fetch_finish(StoreFetch *fetch, const StoreCall *call, SvError *err);
+extern void s3_fetch_end(StoreFetch *fetch);
 extern SvStatus s3_get_small(ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
 							 StoreObject *object, const StoreCall *call, SvError *err);
 extern SvStatus s3_head(ObjectStore *store, const char *name, StoreObject *object,

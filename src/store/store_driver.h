@@ -67,6 +67,16 @@ typedef struct ObjectStoreOps
 						 StoreListCallback callback, void *state,
 						 const StoreCall *call, SvError *err);
 	void		(*close) (ObjectStore *store);
+	/*
+	 * NULL, all of them, where nothing can be asked for ahead.  begin may answer NULL;
+	 * the fetch is malloc'd; store_fetch.c fills in its StoreFetch (store_fetch.h) and frees it.
+	 * end is called once for each, after a finish too, and ends what is still under way.
+	 */
+	SvStatus	(*fetch_begin) (ObjectStore *store, const StoreRange *range, StoreFetch **fetch,
+								const StoreCall *call, SvError *err);
+	void		(*fetch_drive) (StoreFetch *fetch);
+	SvStatus	(*fetch_finish) (StoreFetch *fetch, const StoreCall *call, SvError *err);
+	void		(*fetch_end) (StoreFetch *fetch);
 } ObjectStoreOps;
 
 struct ObjectStore
@@ -74,7 +84,15 @@ struct ObjectStore
 	const ObjectStoreOps *ops;
 	unsigned	capabilities;
 	size_t		merge_gap;
+	StoreFetch *fetches;		/* that have not ended */
 };
+
+/* What every operation begins with; name is for the message. */
+extern SvStatus store_begin_operation(StoreOperation operation, const char *name, const StoreCall *call,
+									  SvError *err);
+
+/* SV_INVALID for a bad name or range; known_name is one that need not be looked at again, or NULL. */
+extern SvStatus store_check_range(const StoreRange *range, const char *known_name, SvError *err);
 
 /* First in a driver's own struct; filled in by object_store.c when upload_begin has returned. */
 struct StoreUpload

@@ -52,7 +52,11 @@ static const ObjectStoreOps s3_ops = {
 	.remove = s3_remove,
 	.remove_many = s3_remove_many,
 	.list = s3_list,
-	.close = s3_close
+	.close = s3_close,
+	.fetch_begin = s3_fetch_begin,
+	.fetch_drive = s3_fetch_drive,
+	.fetch_finish = s3_fetch_finish,
+	.fetch_end = s3_fetch_end
 };
 
 /* -------------------------------------------------------------------------

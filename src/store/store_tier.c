@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "store/store_copy.h"
+#include "store/store_tier_pass.h"
 #include "store/store_tier_read.h"
 
 CacheRunId
@@ -202,7 +203,11 @@ static const ObjectStoreOps tier_ops = {
 	.remove = tier_remove,
 	.remove_many = tier_remove_many,
 	.list = store_front_list,
-	.close = tier_close
+	.close = tier_close,
+	.fetch_begin = store_tier_fetch_begin,
+	.fetch_drive = store_tier_fetch_drive,
+	.fetch_finish = store_tier_fetch_finish,
+	.fetch_end = store_tier_fetch_end
 };
 
 SvStatus

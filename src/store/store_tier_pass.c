@@ -4,6 +4,9 @@
  */
 #include "store/store_tier_pass.h"
 
+#include <stdlib.h>
+
+#include "store/store_fetch.h"
 #include "store/store_tier_read.h"
 
 static SvStatus
@@ -32,4 +35,73 @@ store_tier_pass(ObjectStore *base, const StoreRead *reads, int nreads, int *fail
 				SvError *err)
 {
 	return store_front_get(base, read_range, reads, nreads, failed, call, err);
+}
+
+typedef struct TierFetch
+{
+	StoreFetch	base;
+	StoreFetch *inner;			/* NULL: it has ended */
+} TierFetch;
+
+/* Whether the tier has anything of a range. */
+static bool
+has_some(const TierStore *store, const StoreRange *range)
+{
+	DiskRange	piece = {.object = store_tier_object(&store->front.base, range->name)};
+	uint64_t	last = (range->offset + range->len - 1) / DISK_RANGE_BYTES;
+
+	for (uint64_t number = range->offset / DISK_RANGE_BYTES; number <= last; number++)
+	{
+		piece.number = (uint32_t) number;
+		if (disk_tier_has(store->tier, &piece))
+			return true;
+	}
+	return false;
+}
+
+SvStatus
+store_tier_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch, const StoreCall *call,
+					   SvError *err)
+{
+	TierStore  *store = (TierStore *) base;
+	StoreFetch *inner = NULL;
+	TierFetch  *begun;
+	SvStatus	status = SV_OK;
+
+	if (!has_some(store, range))
+		status = store_fetch_begin(store->front.inner, range, &inner, call, err);
+	if (status != SV_OK || inner == NULL)
+		return status;
+	begun = calloc(1, sizeof(TierFetch));
+	if (begun == NULL)
+	{
+		store_fetch_drop(inner);
+		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading object \"%s\"", range->name);
+	}
+	begun->inner = inner;
+	*fetch = &begun->base;
+	return SV_OK;
+}
+
+void
+store_tier_fetch_drive(StoreFetch *fetch)
+{
+	store_fetch_drive(((TierFetch *) fetch)->inner);
+}
+
+SvStatus
+store_tier_fetch_finish(StoreFetch *base, const StoreCall *call, SvError *err)
+{
+	TierFetch  *fetch = (TierFetch *) base;
+	StoreFetch *inner = fetch->inner;
+
+	fetch->inner = NULL;
+	return store_fetch_finish(inner, call, err);
+}
+
+void
+store_tier_fetch_end(StoreFetch *fetch)
+{
+	store_fetch_drop(((TierFetch *) fetch)->inner);
+	((TierFetch *) fetch)->inner = NULL;
 }

@@ -15,4 +15,14 @@
 extern SvStatus store_tier_pass(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
 								const StoreCall *call, SvError *err);
 
+/*
+ * Fetches of ObjectStoreOps.  Begun only for a range of which the tier has nothing:
+ * what it has is read when it is needed, which takes no time worth overlapping.
+ */
+extern SvStatus store_tier_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch,
+									   const StoreCall *call, SvError *err);
+extern void store_tier_fetch_drive(StoreFetch *fetch);
+extern SvStatus store_tier_fetch_finish(StoreFetch *fetch, const StoreCall *call, SvError *err);
+extern void store_tier_fetch_end(StoreFetch *fetch);
+
 #endif							/* STORE_TIER_PASS_H */

@@ -368,6 +368,72 @@ conformance_told(ObjectStore *store)
 	free(told);
 }
 
+/* ---- ranges that are asked for before they are needed ---- */
+
+#define FETCHES 6
+#define FETCH_BYTES 300000
+
+/* Each range by whatever way there is; those that were begun are waited for, or dropped. */
+static void
+conformance_fetch(ObjectStore *store)
+{
+	size_t		len = FETCHES * FETCH_BYTES;
+	uint8_t    *bytes = malloc(len);
+	uint8_t    *read = calloc(1, len);
+	StoreFetch *fetches[FETCHES];
+	StoreRange	ranges[FETCHES];
+	StoreRange	one = {"fetched", 5, 10, read,.object_bytes = len};
+	StoreRange	missing = {"not-there", 0, 10, read,.object_bytes = 10};
+	StoreFetch *fetch;
+	SvSlice		part = {bytes, len};
+	bool		right = true;
+	int			left = 0;
+	StoreCall	call = {.cancelled = cancel_after,.state = &left};
+	SvError		err;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = many_byte(11, i);
+	EXPECT(store_put_if_absent(store, "fetched", &part, 1, NULL, &err) == SV_OK, "an object");
+	for (int i = 0; i < FETCHES; i++)
+	{
+		ranges[i] = (StoreRange) {
+			"fetched", (uint64_t) i * FETCH_BYTES, FETCH_BYTES, read + (size_t) i * FETCH_BYTES,.object_bytes = len
+		};
+		EXPECT(store_fetch_begin(store, &ranges[i], &fetches[i], NULL, &err) == SV_OK, "a fetch that may begin");
+	}
+	EXPECT(store_get(store, &ranges[5], 1, NULL, NULL, &err) == SV_OK, "a get beside them");
+	for (int i = 0; i < FETCHES; i++)
+	{
+		if (fetches[i] == NULL)
+			right = store_get(store, &ranges[i], 1, NULL, NULL, &err) == SV_OK && right;
+		else if (i % 3 < 2)
+		{
+			store_fetch_drive(fetches[i]);
+			right = store_fetch_finish(fetches[i], NULL, &err) == SV_OK && right;
+		}
+		else
+		{
+			store_fetch_drop(fetches[i]);
+			right = store_get(store, &ranges[i], 1, NULL, NULL, &err) == SV_OK && right;
+		}
+		right = right && memcmp(ranges[i].dst, bytes + ranges[i].offset, FETCH_BYTES) == 0;
+	}
+	EXPECT(right, "brings what a get brings");
+
+	EXPECT(store_fetch_begin(store, &one, &fetch, &call, &err) == SV_CANCELLED || fetch == NULL,
+		   "a fetch that is cancelled at once");
+	EXPECT(store_fetch_begin(store, &one, &fetch, NULL, &err) == SV_OK, "another one");
+	EXPECT(fetch == NULL || store_fetch_finish(fetch, &call, &err) == SV_CANCELLED, "that nobody waits for");
+	EXPECT(store_fetch_begin(store, &missing, &fetch, NULL, &err) != SV_OK || fetch == NULL ||
+		   store_fetch_finish(fetch, NULL, &err) == SV_NOT_FOUND, "of what is not there");
+	missing.name = "../x";
+	EXPECT(store_fetch_begin(store, &missing, &fetch, NULL, &err) != SV_OK || fetch == NULL, "of a bad name");
+	store_fetch_drop(NULL);
+	EXPECT(store_remove(store, "fetched", NULL, &err) == SV_OK, "it goes");
+	free(read);
+	free(bytes);
+}
+
 static void
 conformance_remove_many(ObjectStore *store)
 {
@@ -606,6 +672,7 @@ store_conformance(ObjectStore *store, const char *driver)
 	conformance_list(store);
 	conformance_get_many(store);
 	conformance_told(store);
+	conformance_fetch(store);
 	conformance_remove_many(store);
 	conformance_get_small(store);
 	conformance_put_if_match(store);

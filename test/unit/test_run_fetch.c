@@ -433,7 +433,7 @@ scan_ahead(RunCaches *caches, const TestRun *run, const RunFetcher *fetcher, uin
 	if (!right)
 		return false;
 	sv_buffer_init(&raw, &sv_malloc_alloc);
-	run_scan_read_ahead(&scan, fetcher, first, last, backward);
+	run_scan_read_ahead(&scan, fetcher, first, last, backward, 0, false);
 	source = run_scan_source(&scan);
 	*blocks_read = 0;
 	for (uint32_t i = 0; i <= last - first && i < stop_after && right; i++)

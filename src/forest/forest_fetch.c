@@ -1,0 +1,173 @@
+/*
+ * forest_fetch.c
+ *		See forest_fetch.h.
+ */
+#include "postgres.h"
+
+#include "forest/forest_fetch.h"
+
+#include "cache/run_stream.h"
+#include "executor/executor.h"
+#include "forest/forest_store.h"
+#include "server/pg_cache.h"
+#include "server/pg_compat.h"
+#include "server/stop_point.h"
+
+/* Of stored blocks, the most that a scan of a remote store reads ahead in a window. */
+#define REMOTE_AHEAD_BYTES ((size_t) 8 * 1024 * 1024)
+
+static ExecutorRun_hook_type previous_hook = NULL;
+static int	run_depth = 0;		/* of ExecutorRun */
+static bool any_begun = false;	/* since the outermost began */
+
+/* ---- many at once ---- */
+
+static StoreRange
+store_range(const RunRange *range)
+{
+	return (StoreRange) {
+		.name = range->run->source.name,.offset = range->offset,.len = range->len,.dst = range->dst,
+		.object_bytes = range->run->file_bytes,.there = range->there
+	};
+}
+
+static SvStatus
+read_store_ranges(ForestFetch *fetch, const StoreRange *ranges, uint32_t n, const RunReading *reading,
+				  SvError *err)
+{
+	StoreCall	call = *forest_store_call(fetch->server_oid, STORE_FOREGROUND);
+	int			failed;
+	SvStatus	status;
+
+	if (reading != NULL)
+	{
+		call.passing = reading->passing;
+		call.progress = reading->progress;
+		call.progress_state = reading->state;
+	}
+	STOP_POINT_IN_LOAD("run-read");
+	status = store_get(fetch->store, ranges, (int) n, &failed, &call, err);
+	if (status == SV_OK)
+		return SV_OK;
+	fetch->object = ranges[Max(failed, 0)].name;
+	/* Below, not found would mean that a key is absent. */
+	if (status == SV_NOT_FOUND)
+		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", fetch->object);
+	return status;
+}
+
+static SvStatus
+read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
+{
+	ForestFetch *fetch = state;
+	StoreRange *store_ranges = malloc(n * sizeof(StoreRange));
+	SvStatus	status;
+
+	fetch->object = ranges[0].run->source.name;
+	if (store_ranges == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading %u ranges", n);
+	for (uint32_t i = 0; i < n; i++)
+		store_ranges[i] = store_range(&ranges[i]);
+	status = read_store_ranges(fetch, store_ranges, n, reading, err);
+	free(store_ranges);
+	return status;
+}
+
+RunFetcher
+forest_fetcher(ForestFetch *fetch)
+{
+	return (RunFetcher) {.read = read_ranges,.state = fetch};
+}
+
+/* ---- ahead of a scan ---- */
+
+static SvStatus
+begin_range(void *state, const RunRange *range, void **begun, SvError *err)
+{
+	ForestFetch *fetch = state;
+	StoreRange	asked = store_range(range);
+	StoreFetch *store_fetch;
+	SvStatus	status;
+
+	STOP_POINT_IN_LOAD("run-begin");
+	status = store_fetch_begin(fetch->store, &asked, &store_fetch,
+							   forest_store_call(fetch->server_oid, STORE_FOREGROUND), err);
+	any_begun = any_begun || store_fetch != NULL;
+	*begun = store_fetch;
+	return status;
+}
+
+static void
+drive_range(void *state, void *begun)
+{
+	store_fetch_drive(begun);
+}
+
+static SvStatus
+finish_range(void *state, void *begun, SvError *err)
+{
+	ForestFetch *fetch = state;
+
+	STOP_POINT_IN_LOAD("run-finish");
+	return store_fetch_finish(begun, forest_store_call(fetch->server_oid, STORE_FOREGROUND), err);
+}
+
+static void
+drop_range(void *state, void *begun)
+{
+	store_fetch_drop(begun);
+}
+
+RunFetcher
+forest_fetcher_ahead(ForestFetch *fetch)
+{
+	return (RunFetcher) {
+		.read = read_ranges,.state = fetch,.ahead_bytes = REMOTE_AHEAD_BYTES,
+		.begin = begin_range,.drive = drive_range,.finish = finish_range,.drop = drop_range
+	};
+}
+
+/* ---- when nothing may be under way ---- */
+
+void
+forest_fetch_look_around(void)
+{
+	pg_caches()->may_leave_under_way = run_depth > 0;
+}
+
+/* No I/O but closing sockets, and nothing that may fail. */
+static void
+leave_executor(void)
+{
+	if (--run_depth > 0 || !any_begun)
+		return;
+	run_streams_pause(pg_caches());
+	any_begun = false;
+}
+
+static void
+run_executor(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_EXECUTE_ONCE_PARAMETER)
+{
+	run_depth++;
+	PG_TRY();
+	{
+		if (previous_hook != NULL)
+			previous_hook(query, direction, count COMPAT_EXECUTE_ONCE);
+		else
+			standard_ExecutorRun(query, direction, count COMPAT_EXECUTE_ONCE);
+	}
+	PG_CATCH();
+	{
+		leave_executor();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	leave_executor();
+}
+
+void
+forest_fetch_install_hook(void)
+{
+	previous_hook = ExecutorRun_hook;
+	ExecutorRun_hook = run_executor;
+}
