@@ -92,97 +92,16 @@ make_room(const SvAlloc *alloc, void **array, int count, int *room, size_t eleme
 	return SV_OK;
 }
 
-/* What can be said of a run without knowing the others. */
-static SvStatus
-check_run(const LsmRun *run, SvError *err)
-{
-	long long	id = (long long) run->id;
-
-	if (run->tier != LSM_WAL && run->tier != LSM_BUFFER && run->tier != LSM_LEVEL)
-		return sv_fail(err, SV_UNSUPPORTED, "run %lld has unknown tier %d", id, (int) run->tier);
-	if (run->level < 0 || (run->level == 0) != (run->tier != LSM_LEVEL))
-		return sv_fail(err, SV_CORRUPT, "run %lld of tier \"%c\" has level %d",
-					   id, (char) run->tier, run->level);
-	if (run->seq_lo > run->seq_hi)
-		return sv_fail(err, SV_CORRUPT, "run %lld has sequences from %lld to %lld",
-					   id, (long long) run->seq_lo, (long long) run->seq_hi);
-	if (run->nparts < 0 || (run->tier != LSM_WAL && run->nparts != 1))
-		return sv_fail(err, SV_CORRUPT, "run %lld of tier \"%c\" lists %d tables",
-					   id, (char) run->tier, run->nparts);
-	for (int i = 0; i < run->nparts; i++)
-	{
-		const LsmPart *part = &run->parts[i];
-
-		if (i > 0 && run->parts[i - 1].table_id >= part->table_id)
-			return sv_fail(err, SV_CORRUPT, "run %lld does not list its tables in ascending order", id);
-		if (sv_slice_compare(part->min_key, part->max_key) > 0)
-			return sv_fail(err, SV_CORRUPT, "run %lld has a smallest key above its largest for table %d",
-						   id, (int) part->table_id);
-	}
-	return SV_OK;
-}
-
-static SvSlice
-copy_slice(uint8_t **at, SvSlice from)
-{
-	SvSlice		copy = sv_slice(*at, from.len);
-
-	if (from.len > 0)
-		memcpy(*at, from.data, from.len);
-	*at += from.len;
-	return copy;
-}
-
-/* Memory for a copy: struct, parts, keys, object name. */
-static size_t
-run_bytes(const LsmRun *run)
-{
-	size_t		bytes = sizeof(LsmRun) + sizeof(LsmPart) * (size_t) run->nparts +
-		strlen(run->object) + 1;
-
-	for (int i = 0; i < run->nparts; i++)
-		bytes += run->parts[i].min_key.len + run->parts[i].max_key.len;
-	return bytes;
-}
-
-static LsmRun *
-copy_run_to(void *memory, const LsmRun *run)
-{
-	LsmRun	   *copy = memory;
-	uint8_t    *at;
-
-	*copy = *run;
-	copy->parts = (LsmPart *) (copy + 1);
-	at = (uint8_t *) (copy->parts + run->nparts);
-	for (int i = 0; i < run->nparts; i++)
-	{
-		copy->parts[i] = run->parts[i];
-		copy->parts[i].min_key = copy_slice(&at, run->parts[i].min_key);
-		copy->parts[i].max_key = copy_slice(&at, run->parts[i].max_key);
-	}
-	memcpy(at, run->object, strlen(run->object) + 1);
-	copy->object = (const char *) at;
-	return copy;
-}
-
-static LsmRun *
-copy_run(const SvAlloc *alloc, const LsmRun *run)
-{
-	void	   *memory = sv_allocate(alloc, run_bytes(run));
-
-	return memory == NULL ? NULL : copy_run_to(memory, run);
-}
-
 SvStatus
 lsm_forest_add_run(LsmForest *forest, const LsmRun *run, SvError *err)
 {
 	SvStatus	status;
 	void	   *runs = forest->runs;
-	LsmRun	   *copy;
+	void	   *copy;
 
 	if (forest->finished)
 		return sv_fail(err, SV_INVALID, "a finished forest takes no more runs");
-	status = check_run(run, err);
+	status = lsm_run_check(run, err);
 	if (status != SV_OK)
 		return status;
 	status = make_room(forest->alloc, &runs, forest->nruns, &forest->runs_room,
@@ -190,11 +109,11 @@ lsm_forest_add_run(LsmForest *forest, const LsmRun *run, SvError *err)
 	if (status != SV_OK)
 		return status;
 	forest->runs = runs;
-	copy = copy_run(forest->alloc, run);
+	copy = sv_allocate(forest->alloc, lsm_run_bytes(run));
 	if (copy == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a run of %d tables", run->nparts);
 
-	forest->runs[forest->nruns++] = copy;
+	forest->runs[forest->nruns++] = lsm_run_copy(run, copy);
 	if (forest->nruns == 1 || run->seq_hi > forest->newest_seq)
 		forest->newest_seq = run->seq_hi;
 	return SV_OK;
@@ -511,63 +430,6 @@ lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count)
 	return table == NULL ? NULL : &forest->groups[table->first_group];
 }
 
-void
-lsm_part_init(LsmPart *part, int32_t table_id)
-{
-	*part = (LsmPart) {
-		.table_id = table_id,.expires_min = SST_NEVER_EXPIRES,.expires_max = SST_NEVER_EXPIRES
-	};
-}
-
-void
-lsm_part_count(LsmPart *part, const SstEntry *entry)
-{
-	part->entries++;
-	part->raw_bytes += entry->key.len + entry->value.len;
-	if (entry->kind == SST_TOMBSTONE)
-		part->tombstones++;
-	else if (entry->expires_at != SST_NEVER_EXPIRES)
-	{
-		if (part->expiring == 0 || entry->expires_at < part->expires_min)
-			part->expires_min = entry->expires_at;
-		if (part->expiring == 0 || entry->expires_at > part->expires_max)
-			part->expires_max = entry->expires_at;
-		part->expiring++;
-	}
-}
-
-uint64_t
-lsm_part_expired(const LsmPart *part, int64_t before)
-{
-	double		share;
-	uint64_t	expired;
-
-	if (part->expiring == 0 || before <= part->expires_min)
-		return 0;
-	if (before > part->expires_max)
-		return part->expiring;
-	share = ((double) before - (double) part->expires_min) /
-		((double) part->expires_max - (double) part->expires_min);
-	expired = (uint64_t) (share * (double) part->expiring);
-	/* The first has expired, the last has not. */
-	if (expired == 0)
-		return 1;
-	return expired < part->expiring ? expired : part->expiring - 1;
-}
-
-bool
-lsm_part_has_key(const LsmPart *part, SvSlice key)
-{
-	return sv_slice_compare(part->min_key, key) <= 0 && sv_slice_compare(key, part->max_key) <= 0;
-}
-
-bool
-lsm_part_overlaps(const LsmPart *part, const SvSlice *low, const SvSlice *high)
-{
-	return (low == NULL || sv_slice_compare(part->max_key, *low) >= 0) &&
-		(high == NULL || sv_slice_compare(part->min_key, *high) < 0);
-}
-
 static size_t
 aligned(size_t bytes)
 {
@@ -596,7 +458,7 @@ lsm_forest_copy_bytes(const LsmForest *forest)
 		aligned((size_t) forest->ntables * sizeof(TableSources));
 
 	for (int i = 0; i < forest->nruns; i++)
-		bytes += aligned(run_bytes(forest->runs[i]));
+		bytes += aligned(lsm_run_bytes(forest->runs[i]));
 	return bytes;
 }
 
@@ -642,8 +504,8 @@ lsm_forest_copy(const LsmForest *forest, void *memory)
 	copy->tables = copy_bytes(&at, forest->tables, (size_t) forest->ntables * sizeof(TableSources));
 	for (int i = 0; i < forest->nruns; i++)
 	{
-		copy->runs[i] = copy_run_to(at, forest->runs[i]);
-		at += aligned(run_bytes(forest->runs[i]));
+		copy->runs[i] = lsm_run_copy(forest->runs[i], at);
+		at += aligned(lsm_run_bytes(forest->runs[i]));
 	}
 	relocate(forest, copy);
 	return copy;
