@@ -11,7 +11,7 @@
 #include "cache/run_stream.h"
 
 /* So many lookups have their memory misses in flight together. */
-#define BATCH_WIDTH 32
+#define BATCH_WIDTH 64
 
 /* So far from where its search begins a key is mostly found in its block's table. */
 #define SLOTS_AHEAD 4
@@ -294,6 +294,19 @@ run_reader_get(RunCaches *caches, const RunReader *run, SvSlice key, SvBuffer *v
 	if (result == LOOKUP_UNCACHED)
 		answer->kind = RUN_UNCACHED;
 	return result == LOOKUP_FAILED ? err->status : SV_OK;
+}
+
+void
+run_reader_expect(RunCaches *caches, const RunReader *run, SvSlice key)
+{
+	const SstTail *tail;
+	RunProbe	probe;
+
+	cache_guard_enter(caches->guard, caches->slot);
+	tail = tail_cache_find(caches->tails, run->id);
+	if (tail != NULL)
+		probe_start(&probe, tail, key);
+	cache_guard_exit(caches->guard, caches->slot);
 }
 
 /*

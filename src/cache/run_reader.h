@@ -89,6 +89,12 @@ extern SvStatus run_reader_get(RunCaches *caches, const RunReader *run, SvSlice 
 							   SvBuffer *values, RunAnswer *answer, SvError *err);
 
 /*
+ * Asks for the memory that looking up the key begins with, as far as it is
+ * cached: for callers that have something else to do first.
+ */
+extern void run_reader_expect(RunCaches *caches, const RunReader *run, SvSlice key);
+
+/*
  * Looks up n keys, keys[i] in runs[i], in what is cached, with many memory
  * misses in flight; answers[i] is that of keys[i].  Equal runs should be
  * neighbours.  Answers how many are RUN_UNCACHED in *uncached.  Needs no source.

@@ -7,6 +7,7 @@
 #include "forest/forest_lookup.h"
 
 #include "access/xact.h"
+#include "forest/forest_filter.h"
 #include "forest/forest_run.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_walkey.h"
@@ -82,6 +83,26 @@ fetch_tails(const ForestView *view, const LsmGroup *groups, int ngroups, SvSlice
 	if (n > 1)
 		(void) forest_run_fetch_tails(view->server_oid, runs, n, &scratch);
 	pfree(runs);
+}
+
+void
+forest_lookup_expect(const ForestTable *table, SvSlice key)
+{
+	uint8		walkey[LSM_WALKEY_PREFIX_BYTES + SST_MAX_KEY_BYTES];
+	const LsmForest *forest = forest_last_used(table->vault_id);
+	const LsmSourceRun *source;
+	const LsmGroup *groups;
+	int			ngroups;
+
+	if (table->table_id == 0 || key.len > SST_MAX_KEY_BYTES)
+		return;
+	forest_filter_prefetch(table->table_id, key);
+	if (forest == NULL)
+		return;
+	groups = lsm_forest_groups(forest, table->table_id, &ngroups);
+	source = ngroups > 0 ? lsm_group_find(&groups[0], key) : NULL;
+	if (source != NULL)
+		forest_run_expect(source->run, key_in_run(source, key, walkey));
 }
 
 static bool

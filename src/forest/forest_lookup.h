@@ -52,6 +52,14 @@ extern void forest_lookup(ForestView *view, int32 table_id, SvSlice key, ForestE
 /* Only the first part of it: false, with nothing in *entry, if the delta says nothing of the key. */
 extern bool forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry);
 
+/*
+ * Asks for the memory that looking up the key will most likely begin with: in
+ * the delta's filter, and in the first run that may have it.  So it comes while
+ * the caller locks, checks privileges and opens its view.  Costs two searches
+ * in memory that is needed anyhow; answers nothing.
+ */
+extern void forest_lookup_expect(const ForestTable *table, SvSlice key);
+
 /* Whether the entry is a value that has not expired. */
 extern bool forest_entry_is_live(const ForestEntry *entry);
 

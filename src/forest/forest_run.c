@@ -170,6 +170,14 @@ forest_run_get_one_cached(const LsmRun *run, SvSlice run_key, SvBuffer *values, 
 }
 
 void
+forest_run_expect(const LsmRun *run, SvSlice run_key)
+{
+	RunReader	reader = forest_run_cached(run);
+
+	run_reader_expect(pg_caches(), &reader, run_key);
+}
+
+void
 forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer)
 {
 	RunReader	reader = forest_run_cached(run);

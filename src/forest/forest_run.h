@@ -39,6 +39,9 @@ extern void forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, S
 /* The same of what is cached: RUN_UNCACHED if something has to be loaded. */
 extern void forest_run_get_one_cached(const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer);
 
+/* See run_reader_expect. */
+extern void forest_run_expect(const LsmRun *run, SvSlice run_key);
+
 /*
  * The same for many keys: run_keys[i] in runs[i].  The keys of a run are
  * neighbours and ascend.  Answers how many are RUN_UNCACHED.  Memory for the

@@ -463,6 +463,17 @@ forest_peek(int32 vault_id, Snapshot snapshot)
 	return cached->forest;
 }
 
+const LsmForest *
+forest_last_used(int32 vault_id)
+{
+	const CachedForest *cached;
+
+	if (dlist_is_empty(&cached_forests))
+		return NULL;
+	cached = dlist_container(CachedForest, node, dlist_head_node(&cached_forests));
+	return cached->vault_id == vault_id ? cached->forest : NULL;
+}
+
 ForestSnapshotStats
 forest_snapshot_stats(void)
 {

@@ -32,6 +32,13 @@ extern const LsmForest *forest_of_snapshot(int32 vault_id, Snapshot snapshot);
  */
 extern const LsmForest *forest_peek(int32 vault_id, Snapshot snapshot);
 
+/*
+ * That of the vault which was asked for last, if it is still held; else NULL.
+ * It may be another one by now: for guesses.  Good until the next call of the
+ * functions above, or the end of the transaction.
+ */
+extern const LsmForest *forest_last_used(int32 vault_id);
+
 /* Of this process, for tests and for people: how many calls, and how many of them looked at the changelog. */
 typedef struct ForestSnapshotStats
 {

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "forest/forest_lookup.h"
 #include "forest/forest_read.h"
 #include "forest/forest_write.h"
 #include "server/pg_compat.h"
@@ -131,6 +132,27 @@ take_nothing(void *arg, SvSlice value)
 {
 }
 
+/*
+ * Opens a map for looking up the key that is argument 1, and asks for the
+ * memory this takes before it locks and checks.  A key that would have to be
+ * detoasted is not looked at.
+ */
+static void
+open_for_key(ApiMap *map, FunctionCallInfo fcinfo)
+{
+	Oid			relid = api_relation_arg(fcinfo, 0);
+	const ForestTable *expected = api_map_expected(relid, fcinfo);
+
+	if (expected != NULL && !PG_ARGISNULL(1))
+	{
+		const struct varlena *key = (const struct varlena *) DatumGetPointer(PG_GETARG_DATUM(1));
+
+		if (!VARATT_IS_EXTERNAL(key) && !VARATT_IS_COMPRESSED(key))
+			forest_lookup_expect(expected, sv_slice(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)));
+	}
+	api_map_open_for_read(map, relid, fcinfo, 1);
+}
+
 /* (rel regclass, key); a null key has no value */
 Datum
 skyvault_get(PG_FUNCTION_ARGS)
@@ -138,7 +160,7 @@ skyvault_get(PG_FUNCTION_ARGS)
 	ApiMap		map;
 	TakenValue	taken = {.map = &map,.isnull = true};
 
-	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
+	open_for_key(&map, fcinfo);
 	if (!PG_ARGISNULL(1))
 		(void) forest_get_into(map.table, api_key(PG_GETARG_DATUM(1), false), GetActiveSnapshot(),
 							   take_value, &taken);
@@ -180,7 +202,7 @@ skyvault_exists(PG_FUNCTION_ARGS)
 {
 	ApiMap		map;
 
-	api_map_open_for_read(&map, api_relation_arg(fcinfo, 0), fcinfo, 1);
+	open_for_key(&map, fcinfo);
 	PG_RETURN_BOOL(!PG_ARGISNULL(1) &&
 				   forest_get_into(map.table, api_key(PG_GETARG_DATUM(1), false),
 								   GetActiveSnapshot(), take_nothing, NULL));

@@ -175,6 +175,15 @@ api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n)
 	known->map = *map;
 }
 
+const ForestTable *
+api_map_expected(Oid relid, FunctionCallInfo fcinfo)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	const KnownMap *known = known_map_slot(relid, function);
+
+	return known->relid == relid && known->function == function ? known->map.table : NULL;
+}
+
 void
 api_map_close(ApiMap *map)
 {

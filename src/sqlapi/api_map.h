@@ -50,6 +50,12 @@ extern void api_map_open(ApiMap *map, Oid relid, AclMode privilege, Oid type);
  */
 extern void api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n);
 
+/*
+ * The table that api_map_open_for_read will most likely find, or NULL: at no
+ * check whatsoever, for guesses.
+ */
+extern const ForestTable *api_map_expected(Oid relid, FunctionCallInfo fcinfo);
+
 /* Closes the relation and keeps its lock to the end of the transaction. */
 extern void api_map_close(ApiMap *map);
 
