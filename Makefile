@@ -296,6 +296,13 @@ bench-cancel: deps-build
 docker-check: deps-test
 	$(AS_ROOT) $(SRC_DIR)docker/check
 
+# Another version of Postgres, in a Debian that has it.
+MAJOR = 17
+SUITES =
+.PHONY: other-version
+other-version: deps-test
+	$(AS_ROOT) $(TOOLS)/other-version.sh $(MAJOR) $(SUITES)
+
 # ------------------------------------------------------------------- checks
 .PHONY: check-style check-layers format
 
@@ -337,5 +344,6 @@ help:
 	@echo 'make bench-cancel  how soon who waits for a store stops when told to'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make docker-check  the steps of docker/Dockerfile, without Docker, and what they make'
+	@echo 'make other-version  with MAJOR=17 or 18, in a Debian that has it: the SQL suites, or SUITES=...'
 	@echo 'make check-layers  who may include whom'
 	@echo 'make clean         remove what was built; make distclean: the demo as well'

@@ -184,8 +184,12 @@ foreach my $round (1, 2)
 my $case = 'backend killed under load';
 load_until_death($case,
 	sub {
-		my $victim = $node->safe_psql('postgres',
-			"SELECT pid FROM pg_stat_activity WHERE query LIKE '%mirror_%' AND pid <> pg_backend_pid() LIMIT 1");
+		my $victim = '';
+
+		# all may be between two transactions
+		$victim = $node->safe_psql('postgres',
+			"SELECT pid FROM pg_stat_activity WHERE query LIKE '%mirror_%' AND pid <> pg_backend_pid() LIMIT 1")
+		  until $victim ne '';
 		kill('KILL', $victim) or die $!;
 	});
 await_server($node);

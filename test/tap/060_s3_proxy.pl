@@ -28,7 +28,8 @@ sub ask
 		[
 			'curl', '-sS', '--noproxy', '*', '--max-time', $PostgreSQL::Test::Utils::timeout_default,
 			'-X', $method, '--aws-sigv4', 'aws:amz:' . $s3->setting('region') . ':s3', '-u', $credentials,
-			'-H', 'x-amz-content-sha256: UNSIGNED-PAYLOAD', '-D', $head, '-o', $body, '-w', '%{http_code}', @more,
+			'-H', 'x-amz-content-sha256: UNSIGNED-PAYLOAD',
+			'-H', 'content-type: application/octet-stream', '-D', $head, '-o', $body, '-w', '%{http_code}', @more,
 			$s3->setting('endpoint') . $path
 		],
 		'>', \$got, '2>', $err);

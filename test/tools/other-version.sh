@@ -11,7 +11,8 @@
 # debootstrap's own choice), and 2 GB in TMPDIR, 4 GB for unit, fuzz and tap.
 # VERSION_ROOT names a directory where the Debian is kept and taken from again.
 #
-# The exit status is 3 if that Debian is not to be had, 1 if anything else fails.
+# The exit status is 3 if that Debian is not to be had, also not within 400 seconds,
+# and 1 if anything else fails.
 set -euo pipefail
 
 tree=$(realpath "$(dirname "$0")/../..")
@@ -63,8 +64,9 @@ unreachable() {
 }
 
 # What runs in there dies with this, and its mounts are nobody else's.
+limit=0
 in_root() {
-	unshare --mount --pid --fork --kill-child /bin/sh -e -c '
+	timeout --foreground "$limit" unshare --mount --pid --fork --kill-child /bin/sh -e -c '
 		root=$1
 		shift
 		mount -t proc proc "$root/proc"
@@ -89,20 +91,25 @@ step "Debian $suite with Postgres $major"
 : > "$log"
 if [ ! -e "$root/made" ]; then
 	# what knows sid knows what comes after
-	debootstrap --variant=minbase --include=ca-certificates,make,util-linux "$suite" "$root" "${DEBIAN_MIRROR:-}" sid \
+	timeout --foreground 400 debootstrap --variant=minbase --include=ca-certificates,make,util-linux "$suite" "$root" "${DEBIAN_MIRROR:-}" sid \
 		>> "$log" 2>&1 || unreachable "debootstrap failed"
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
 	# nothing here has to outlive the machine
 	echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/other-version"
 	# a mirror may stand still
 	echo 'Acquire::Check-Valid-Until "false";' > "$root/etc/apt/apt.conf.d/other-version"
+	# no service is started in there
+	printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
+	chmod 755 "$root/usr/sbin/policy-rc.d"
 	touch "$root/made"
 fi
 mkdir -p "$root/skyvault"
 find "$root/skyvault" -type f ! -name '*.[od]' ! -name '*.so' ! -path '*/build/*' -delete
 tar -C "$tree" --exclude=./.git --exclude=./.demo --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude=./build -cf - . |
 	tar -C "$root/skyvault" --no-same-owner -xf -
+limit=400
 in_root /skyvault/test/tools/install-deps.sh "$needs" >> "$log" 2>&1 || unreachable "its packages cannot be installed"
+limit=0
 
 step "$(in_root "/usr/lib/postgresql/$major/bin/postgres" --version), $(in_root cc --version | head -n 1)"
 targets=(test-install)
