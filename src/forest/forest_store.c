@@ -259,6 +259,8 @@ forest_store_call(Oid server_oid, StoreCaller caller)
 	StoreCall  *call = &find_entry(server_oid)->calls[caller];
 
 	call->timeout_ms = setting_store_timeout_ms;
+	/* The rest is for what is read and merged. */
+	call->upload_bytes = caller == STORE_COMPACTION ? (size_t) setting_worker_memory_kb * 1024 / 8 * 3 : 0;
 	call->deadline_ms = Min((int64) setting_store_timeout_ms * patience[caller], INT_MAX);
 	return call;
 }

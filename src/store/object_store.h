@@ -123,6 +123,9 @@ typedef struct StoreCall
 	int			timeout_ms;		/* for one request; 0: the store's default */
 	int			deadline_ms;	/* for the whole call with its retries; 0: the store's default */
 
+	/* For uploads: memory that one may take, but for what the store needs at least; 0: what it likes. */
+	size_t		upload_bytes;
+
 	/* For store_get. */
 	bool		passing;		/* what is read is read once, by who reads much: a disk tier adds none of it */
 	/* Called while others are under way, when ranges may be there; must not use the store.  NULL: nobody asks. */

@@ -19,6 +19,9 @@ typedef struct S3Part
 	bool		hashed;			/* op.md5 is known */
 } S3Part;
 
+/* S3's own limit, but for the last part. */
+#define S3_LEAST_PART_BYTES ((size_t) 5 * 1024 * 1024)
+
 typedef struct S3Multipart
 {
 	S3Store    *store;

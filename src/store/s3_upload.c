@@ -13,8 +13,12 @@
 #include "store/s3_multipart.h"
 #include "store/s3_put.h"
 
-/* Parts that are under way while the next one is made: memory, times part_bytes. */
+/*
+ * Parts that are under way while the next one is made: memory, times
+ * part_bytes.  Beside them are that one and a spare one.
+ */
 #define PARTS_AHEAD 4
+#define PARTS_BESIDE 2
 /* S3 takes 10,000 parts: after so many each, they are twice as long. */
 #define PARTS_OF_A_SIZE 2500
 #define STEP_MS 100
@@ -47,17 +51,38 @@ s3_upload_begin(ObjectStore *store, const char *name, StoreUpload **upload, cons
 }
 
 static size_t
-next_part_bytes(const S3Upload *upload)
+memory_of(const StoreCall *call)
+{
+	return call == NULL ? 0 : call->upload_bytes;
+}
+
+/* Smaller ones than usual if there is little memory for them. */
+static size_t
+next_part_bytes(const S3Upload *upload, const StoreCall *call)
 {
 	const S3Store *store = (const S3Store *) upload->base.store;
+	size_t		bytes = store->part_bytes;
+	size_t		each = memory_of(call) / (PARTS_BESIDE + 1);
 
-	return store->part_bytes << upload->multipart.nparts / PARTS_OF_A_SIZE;
+	if (memory_of(call) > 0 && each < bytes)
+		bytes = each < S3_LEAST_PART_BYTES ? S3_LEAST_PART_BYTES : each;
+	return bytes << upload->multipart.nparts / PARTS_OF_A_SIZE;
+}
+
+static int
+parts_ahead(const S3Upload *upload, const StoreCall *call)
+{
+	size_t		fit = memory_of(call) / next_part_bytes(upload, call);
+
+	if (memory_of(call) == 0 || fit > PARTS_AHEAD + PARTS_BESIDE)
+		return PARTS_AHEAD;
+	return fit > PARTS_BESIDE ? (int) (fit - PARTS_BESIDE) : 0;
 }
 
 static SvStatus
-make_part(S3Upload *upload, SvError *err)
+make_part(S3Upload *upload, const StoreCall *call, SvError *err)
 {
-	upload->part_room = next_part_bytes(upload);
+	upload->part_room = next_part_bytes(upload, call);
 	upload->part_len = 0;
 	if (upload->spare != NULL && upload->spare_room == upload->part_room)
 	{
@@ -99,13 +124,14 @@ static SvStatus
 push(S3Upload *upload, const StoreCall *call, SvError *err)
 {
 	S3Batch    *batch = &upload->multipart.batch;
+	int			ahead = parts_ahead(upload, call);
 	SvStatus	status = SV_OK;
 
 	do
-		status = s3_batch_step(batch, call, s3_batch_pending(batch) > PARTS_AHEAD ? STEP_MS : 0, err);
-	while (status == SV_OK && s3_batch_pending(batch) > PARTS_AHEAD);
+		status = s3_batch_step(batch, call, s3_batch_pending(batch) > ahead ? STEP_MS : 0, err);
+	while (status == SV_OK && s3_batch_pending(batch) > ahead);
 	if (upload->spare == NULL)
-		upload->spare_room = next_part_bytes(upload);
+		upload->spare_room = next_part_bytes(upload, call);
 	s3_multipart_trim(&upload->multipart, upload->spare_room, &upload->spare);
 	return status;
 }
@@ -125,7 +151,7 @@ s3_upload_append(StoreUpload *base, const void *data, size_t len, const StoreCal
 		if (upload->part != NULL && upload->part_len == upload->part_room)
 			status = send_part(upload, call, err);
 		if (status == SV_OK && upload->part == NULL)
-			status = make_part(upload, err);
+			status = make_part(upload, call, err);
 		if (status != SV_OK)
 			break;
 		step = upload->part_room - upload->part_len;

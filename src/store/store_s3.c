@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "store/s3_list.h"
+#include "store/s3_multipart.h"
 #include "store/s3_op.h"
 #include "store/s3_put.h"
 #include "store/s3_read.h"
@@ -18,7 +19,6 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 #define DEFAULT_REGION "us-east-1"
-#define MIN_PART_BYTES ((size_t) 5 * 1024 * 1024)	/* S3's own limit */
 
 static void
 s3_close(ObjectStore *base)
@@ -215,7 +215,7 @@ copy_figures(S3Store *store, const StoreS3Options *options)
 	store->max_retries = options->max_retries < 0 ? 0 : or_default(options->max_retries, 6);
 	store->hedge_percent = options->hedge_percent < 0 || options->hedge_percent > 99 ? 0 : options->hedge_percent;
 	store->part_bytes = options->part_bytes == 0 ? (size_t) 8 * 1024 * 1024 :
-		options->part_bytes < MIN_PART_BYTES ? MIN_PART_BYTES : options->part_bytes;
+		options->part_bytes < S3_LEAST_PART_BYTES ? S3_LEAST_PART_BYTES : options->part_bytes;
 
 	store->http_options.user_agent = "skyvault";
 	store->http_options.max_idle = store->io_concurrency;
