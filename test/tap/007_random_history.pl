@@ -16,7 +16,7 @@ use SkyvaultTest;
 use Test::More;
 
 my $seed = $ENV{SKYVAULT_SEED} // int(rand(2**31));
-my $steps = $ENV{SKYVAULT_STEPS} // 600;
+my $steps = $ENV{SKYVAULT_STEPS} // 1200;
 srand($seed);
 diag("SKYVAULT_SEED=$seed");
 

@@ -16,7 +16,7 @@ use SkyvaultTest;
 use Test::More;
 
 my $seed = $ENV{SKYVAULT_SEED} // int(rand(2**31));
-my $steps = $ENV{SKYVAULT_STEPS} // 60;
+my $steps = $ENV{SKYVAULT_STEPS} // 100;
 srand($seed);
 my $sessions = 1 + int(rand(8));
 $sessions = $ENV{SKYVAULT_SESSIONS} // $sessions;
