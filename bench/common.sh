@@ -141,11 +141,11 @@ run_pgbench() {
 }
 
 # Runs one query over the binary protocol once, with arrays of table batch as its
-# parameter; sets rate.
+# parameter and the client on the given CPU; sets rate.
 run_batch_client() {
-	local query=$1 round=$2 name
+	local query=$1 round=$2 client_cpu=$3 name
 	name=bench-$((++measurements))
-	PGAPPNAME=$name taskset -c "$cpu" "$scratch/batch_client" "$seconds" "$round" "$query" \
+	PGAPPNAME=$name taskset -c "$client_cpu" "$scratch/batch_client" "$seconds" "$round" "$query" \
 		>"$scratch/pgbench.log" 2>&1 &
 	pgbench_pid=$!
 	pin_backend "$name"
@@ -170,6 +170,7 @@ begin() {
 	bindir=$("$PG_CONFIG" --bindir)
 	command -v taskset >/dev/null || die "needs taskset (package util-linux)"
 	cpu=$(sed -n 's/^Cpus_allowed_list:.*[^0-9]\([0-9]\+\)$/\1/p' /proc/self/status)
+	other_cpu=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]\+\).*$/\1/p' /proc/self/status)
 	measurements=0
 	scratch=$(mktemp -d)
 	trap clean_up EXIT

@@ -2,6 +2,7 @@
 BEGIN {
 	FS = ","
 	aim["batch of 1000 binary; multi_get", 1] = ">= 8"
+	aim["batch of 1000 binary on two CPUs; multi_get", 1] = ">= 8"
 	aim["batch of 1000; multi_get", 1] = ">= 8"
 	aim["PL/pgSQL loop", 1] = ">= 4"
 	aim["get; hit", 1] = ">= 1.0"

@@ -77,11 +77,11 @@ measure() {
 	done
 }
 
-# measure_binary QUERY_ON_PLAIN [WORK QUERY]...: the same of batches over the binary protocol.
+# measure_binary CLIENT_CPU QUERY_ON_PLAIN [WORK QUERY]...: the same of batches over the binary protocol.
 measure_binary() {
-	local plain=$1 round i
+	local client_cpu=$1 plain=$2 round i
 	local works=() queries=()
-	shift
+	shift 2
 	while [ $# -gt 0 ]; do
 		works+=("$1")
 		queries+=("$2")
@@ -89,24 +89,30 @@ measure_binary() {
 	done
 	echo "${works[0]} and so on"
 	for ((round = 1; round <= runs; round++)); do
-		run_batch_client "$plain" "$round"
+		run_batch_client "$plain" "$round" "$client_cpu"
 		for i in "${!works[@]}"; do
 			record "${works[i]}" plain 1 keys/s 1000
 		done
 		for i in "${!works[@]}"; do
-			run_batch_client "${queries[i]}" "$round"
+			run_batch_client "${queries[i]}" "$round" "$client_cpu"
 			record "${works[i]}" skyvault 1 keys/s 1000
 		done
 	done
 }
 
+# measure_binary_batches WORK CLIENT_CPU
 # shellcheck disable=SC2016
+measure_binary_batches() {
+	measure_binary "$2" 'SELECT key, value FROM plain WHERE key = ANY ($1::bytea[])' \
+		"$1; multi_get" "SELECT key, value FROM skyvault_multi_get('kv', \$1::bytea[])" \
+		"$1; get_array" "SELECT skyvault_get_array('kv', \$1::bytea[])" \
+		"$1; = ANY" 'SELECT key, value FROM kv WHERE key = ANY ($1::bytea[])'
+}
+
 measure_reads() {
 	local clients
-	measure_binary 'SELECT key, value FROM plain WHERE key = ANY ($1::bytea[])' \
-		"batch of 1000 binary; multi_get" "SELECT key, value FROM skyvault_multi_get('kv', \$1::bytea[])" \
-		"batch of 1000 binary; get_array" "SELECT skyvault_get_array('kv', \$1::bytea[])" \
-		"batch of 1000 binary; = ANY" 'SELECT key, value FROM kv WHERE key = ANY ($1::bytea[])'
+	measure_binary_batches "batch of 1000 binary" "$cpu"
+	[ "$other_cpu" = "$cpu" ] || measure_binary_batches "batch of 1000 binary on two CPUs" "$other_cpu"
 	measure "batch of 1000; multi_get" 1 keys/s 1000 reads-any-plain reads-multi_get \
 		"batch of 1000; get_array" reads-get_array "batch of 1000; = ANY" reads-any-skyvault
 	measure "batch of 1000 counted; multi_get" 1 keys/s 1000 reads-count-plain reads-count-multi_get \
