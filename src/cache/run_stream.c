@@ -8,6 +8,7 @@
 #include "cache/run_stream.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "cache/run_access.h"
 
@@ -221,16 +222,24 @@ choose_piece(RunStream *stream, Piece *piece, uint32_t at)
 	return true;
 }
 
+/*
+ * A piece is as large as a huge page: to get it from the system page by page takes
+ * longer than to fill it.
+ */
 static bool
 make_room(Piece *piece)
 {
-	size_t		room = piece->range.len > RUN_PIECE_BYTES ? piece->range.len : RUN_PIECE_BYTES;
+	size_t		room = (piece->range.len + RUN_PIECE_BYTES - 1) / RUN_PIECE_BYTES * RUN_PIECE_BYTES;
 
 	if (piece->room >= piece->range.len)
 		return true;
 	free(piece->range.dst);
-	piece->range.dst = malloc(room);
+	piece->range.dst = aligned_alloc(RUN_PIECE_BYTES, room);
 	piece->room = piece->range.dst != NULL ? room : 0;
+#ifdef MADV_HUGEPAGE
+	if (piece->room > 0)
+		(void) madvise(piece->range.dst, room, MADV_HUGEPAGE);
+#endif
 	return piece->room > 0;
 }
 
