@@ -136,40 +136,49 @@ struct Numbers
 		return sv_slice(room, 8);
 	}
 
-	/* What search looks at is seldom more than two lines, and it begins with the first. */
+	/*
+	 * The answer is somewhere near: not in this line, but mostly behind the same
+	 * page tables, to read which takes as long as to read the line.
+	 */
+	void
+	point_at(uint32_t guess) const
+	{
+		__builtin_prefetch(keys + guess);
+	}
+
+	/* What search begins with.  It is seldom at more than these two lines. */
 	void
 	prefetch(SstRmiRange range) const
 	{
-		__builtin_prefetch(keys + range.low + 14);
-	}
-
-	void
-	prefetch_all(SstRmiRange range) const
-	{
-		__builtin_prefetch(keys + range.low);
-		__builtin_prefetch(keys + range.low + 14);
+		__builtin_prefetch(keys + range.low + 3);
+		__builtin_prefetch(keys + range.low + 11);
 	}
 
 	/* How many keys are below key, given the range of that. */
 	uint32_t
 	search(SstRmiRange range, Key key) const
 	{
-		const uint64_t *base = keys + range.low;
+		uint32_t	low = range.low;
 		uint32_t	n = range.high - range.low;
+		const uint64_t *base;
 
 		while (__builtin_expect(n > 15, 0))
 		{
-			uint32_t	half = n / 2;
+			uint32_t	half = (n + 1) / 2;
 
-			base += (base[half - 1] < key) * half;
-			n -= half;
+			low += (keys[low + half - 1] < key) * half;
+			n /= 2;
 		}
-		/* always as many steps, none mispredicted: keys behind the range are not below */
-		base += (base[7] < key) * 8;
-		base += (base[3] < key) * 4;
-		base += (base[1] < key) * 2;
-		base += base[0] < key;
-		return static_cast<uint32_t>(base - keys);
+
+		/*
+		 * Always as many steps, none mispredicted: keys behind the range are
+		 * not below.  Each step compares three keys, whose lines come at the
+		 * same time.
+		 */
+		base = keys + low;
+		low += ((base[3] < key) + (base[7] < key) + (base[11] < key)) * 4;
+		base = keys + low;
+		return low + (base[0] < key) + (base[1] < key) + (base[2] < key);
 	}
 };
 
@@ -200,13 +209,17 @@ struct Strings
 	SvSlice		slice(Key key, uint8_t *) const { return sv_slice(key, width); }
 
 	void
+	point_at(uint32_t guess) const
+	{
+		__builtin_prefetch(key(guess));
+	}
+
+	void
 	prefetch(SstRmiRange range) const
 	{
 		for (const uint8_t *at = key(range.low); at < key(range.high); at += 64)
 			__builtin_prefetch(at);
 	}
-
-	void		prefetch_all(SstRmiRange range) const { prefetch(range); }
 
 	uint32_t
 	search(SstRmiRange range, Key k) const
@@ -409,12 +422,16 @@ struct Learned
 		sv_buffer_free(&out);
 	}
 
-	uint32_t
+	inline __attribute__((always_inline)) uint32_t
 	find(typename Keys::Key key) const
 	{
 		uint8_t		bytes[8];
-		SstRmiRange range = sst_rmi_locate(&rmi, keys.slice(key, bytes));
+		SvSlice		slice = keys.slice(key, bytes);
+		SstRmiProbe probe = sst_rmi_probe(&rmi, slice);
+		SstRmiRange range;
 
+		keys.point_at(sst_rmi_guess(&rmi, &probe));
+		range = sst_rmi_finish(&rmi, &probe, slice);
 		keys.prefetch(range);
 		return answer_of(keys, keys.search(range, key), key);
 	}
@@ -437,7 +454,7 @@ struct Learned
 		for (uint32_t i = 0; i < n; i++)
 		{
 			ranges[i] = sst_rmi_finish(&rmi, &probes[i], slices[i]);
-			keys.prefetch_all(ranges[i]);
+			keys.prefetch(ranges[i]);
 		}
 		for (uint32_t i = 0; i < n; i++)
 			sum += answer_of(keys, keys.search(ranges[i], wanted[i]), wanted[i]);

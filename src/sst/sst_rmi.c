@@ -17,6 +17,7 @@ typedef struct NodeCursor
 	size_t		at;				/* of the next node that is to be named */
 	size_t		end;
 	uint32_t	nodes;
+	bool		knots;
 } NodeCursor;
 
 static const char *
@@ -24,7 +25,8 @@ next_node(NodeCursor *cursor, SstRmiNode *node)
 {
 	size_t		used;
 	const char *wrong = sst_rmi_node_parse(node, sv_slice(cursor->bytes + cursor->at,
-														  cursor->end - cursor->at), &used);
+														  cursor->end - cursor->at),
+										   cursor->knots, &used);
 
 	if (wrong != NULL)
 		return wrong;
@@ -127,9 +129,31 @@ check_leaves(const SstRmi *rmi, const SstRmiNode *node, NodeCursor *cursor)
 }
 
 static const char *
+check_knots(const SstRmi *rmi)
+{
+	const uint8_t *knots = rmi->top.leaves;
+	uint32_t	start = 0;
+
+	if (rmi->count > SST_RMI_KNOT_RANK)
+		return "too many keys for knots";
+	if ((sv_get_u32(knots) & SST_RMI_KNOT_RANK) != 0)
+		return "knots do not begin with the keys";
+	for (size_t i = 1; i <= rmi->top.leaf_count; i++)
+	{
+		uint32_t	end = sv_get_u32(knots + i * 4) & SST_RMI_KNOT_RANK;
+
+		if (end < start)
+			return "knots do not ascend";
+		start = end;
+	}
+	return sv_get_u32(knots + (size_t) rmi->top.leaf_count * 4) == rmi->count ? NULL :
+		"knots do not end with the keys";
+}
+
+static const char *
 check_nodes(SstRmi *rmi, size_t end)
 {
-	NodeCursor	named = {rmi->bytes, SST_RMI_HEADER_BYTES, end, 0};
+	NodeCursor	named = {rmi->bytes, SST_RMI_HEADER_BYTES, end, 0, rmi->knots};
 	NodeCursor	seen = named;
 	SstRmiNode	node;
 	const char *wrong = next_node(&named, &rmi->top);
@@ -139,16 +163,21 @@ check_nodes(SstRmi *rmi, size_t end)
 	if (rmi->top.first != 0 || rmi->top.count != rmi->count || rmi->top.depth != 1 ||
 		rmi->top.code.skip != 0)
 		return "top node is malformed";
-	for (uint32_t i = 0; i < rmi->node_count; i++)
+	if (rmi->knots)
+	{
+		wrong = check_knots(rmi);
+		rmi->keys_per_knot = ((uint64_t) rmi->count << SST_RMI_GUESS_BITS) / rmi->top.leaf_count;
+	}
+	for (uint32_t i = 0; wrong == NULL && !rmi->knots && i < rmi->node_count; i++)
 	{
 		if (i == named.nodes)
 			return "a node is named by no leaf";
 		wrong = next_node(&seen, &node);
 		if (wrong == NULL)
 			wrong = check_leaves(rmi, &node, &named);
-		if (wrong != NULL)
-			return wrong;
 	}
+	if (wrong != NULL)
+		return wrong;
 	if (named.nodes != rmi->node_count || named.at != end)
 		return "wrong number of nodes";
 	rmi->plain = rmi->top.code.prefix_bytes == 0 && rmi->top.code.step_count == 0;
@@ -169,16 +198,22 @@ sst_rmi_parse(SstRmi *rmi, SvSlice bytes, uint32_t count)
 	rmi->len = bytes.len;
 	rmi->count = sv_get_u32(bytes.data + SST_RMI_HEADER_COUNT);
 	rmi->node_count = sv_get_u32(bytes.data + SST_RMI_HEADER_NODES);
-	flags = sv_get_u32(bytes.data + SST_RMI_HEADER_FLAGS);
+	flags = sv_get_u16(bytes.data + SST_RMI_HEADER_FLAGS);
+	rmi->below = bytes.data[SST_RMI_HEADER_BELOW];
+	rmi->above = bytes.data[SST_RMI_HEADER_ABOVE];
+	rmi->knots = flags == SST_RMI_KNOTS;
+	rmi->leaf_bits = rmi->knots ? SST_RMI_KNOT_BITS : SST_RMI_RECORD_BITS;
 	if (rmi->count != count)
 		return "learned index is of another number of keys";
-	if ((flags & ~(uint32_t) SST_RMI_FENCES) != 0)
+	if (flags > SST_RMI_KNOTS)
 		return "learned index has unknown flags";
-	if (flags != 0)
+	if (!rmi->knots && (rmi->below | rmi->above) != 0)
+		return "learned index has bounds, but no knots";
+	if (flags == SST_RMI_FENCES)
 		fences = (size_t) count * 8;
 	if (fences > bytes.len - SST_RMI_HEADER_BYTES)
 		return "learned index is cut off";
-	rmi->fences = flags != 0 ? bytes.data + bytes.len - fences : NULL;
+	rmi->fences = flags == SST_RMI_FENCES ? bytes.data + bytes.len - fences : NULL;
 	rmi->plain = false;
 	if (count == 0)
 		return rmi->node_count == 0 && bytes.len == SST_RMI_HEADER_BYTES ? NULL :
@@ -190,7 +225,7 @@ sst_rmi_parse(SstRmi *rmi, SvSlice bytes, uint32_t count)
 
 /* Sends the key to one of the node's leaves, or sets the rank if it lacks the node's prefix. */
 static void
-enter_node(const SstRmiNode *node, SvSlice key, SstRmiProbe *probe)
+enter_node(const SstRmiNode *node, uint32_t leaf_bits, SvSlice key, SstRmiProbe *probe)
 {
 	int			side = sst_keycode_of(&node->code, key, &probe->code);
 
@@ -198,7 +233,7 @@ enter_node(const SstRmiNode *node, SvSlice key, SstRmiProbe *probe)
 	{
 		SstRmiPlace place = sst_rmi_place(node, probe->code);
 
-		probe->leaf = sst_rmi_leaf(node, place.leaf);
+		probe->leaf = node->leaves + ((size_t) place.leaf << leaf_bits);
 		probe->fraction = place.fraction;
 	}
 	else
@@ -214,32 +249,32 @@ sst_rmi_probe_any(const SstRmi *rmi, SvSlice key)
 	SstRmiProbe probe = {NULL, 0, 0};
 
 	if (rmi->count > 0)
-		enter_node(&rmi->top, key, &probe);
+		enter_node(&rmi->top, rmi->leaf_bits, key, &probe);
 	return probe;
 }
 
 static inline bool
-is_at_child(const SstRmiProbe *probe)
+is_at_child(const SstRmi *rmi, const SstRmiProbe *probe)
 {
-	return probe->leaf != NULL && sst_rmi_leaf_kind(probe->leaf) == SST_RMI_CHILD;
+	return !rmi->knots && probe->leaf != NULL && sst_rmi_leaf_kind(probe->leaf) == SST_RMI_CHILD;
 }
 
 void
 sst_rmi_descend(const SstRmi *rmi, SstRmiProbe *probe, SvSlice key)
 {
-	while (is_at_child(probe))
+	while (is_at_child(rmi, probe))
 	{
 		SstRmiNode	node;
 
 		sst_rmi_node_read(&node, sst_rmi_leaf_child(rmi->bytes, probe->leaf));
-		enter_node(&node, key, probe);
+		enter_node(&node, SST_RMI_RECORD_BITS, key, probe);
 	}
 }
 
 void
 sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe)
 {
-	if (is_at_child(probe))
+	if (is_at_child(rmi, probe))
 	{
 		const uint8_t *node = sst_rmi_leaf_child(rmi->bytes, probe->leaf);
 
@@ -322,6 +357,8 @@ sst_rmi_range(const SstRmi *rmi, const SstRmiProbe *probe)
 
 	if (probe->leaf == NULL)
 		return range;
+	if (rmi->knots)
+		return sst_rmi_knot_range(probe->leaf, probe->fraction, rmi->below, rmi->above, rmi->count);
 	range = sst_rmi_leaf_range(probe->leaf, probe->fraction, rmi->count);
 	return rmi->fences == NULL ? range :
 		search_fences(rmi, probe->leaf, range, probe->code);
@@ -332,7 +369,7 @@ sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 {
 	SstRmiProbe last;
 
-	if (!is_at_child(probe))
+	if (!is_at_child(rmi, probe))
 		return sst_rmi_range(rmi, probe);
 	last = *probe;
 	sst_rmi_descend(rmi, &last, key);
@@ -358,19 +395,12 @@ typedef struct Sums
 	double		probes;
 } Sums;
 
+/* A leaf that is a model of this width, or is searched. */
 static void
-add_leaf(SstRmiStats *stats, Sums *sums, const uint8_t *leaf)
+add_width(SstRmiStats *stats, Sums *sums, uint32_t keys, uint32_t width, bool searched)
 {
-	uint32_t	keys = sst_rmi_leaf_keys(leaf);
-	uint32_t	width = keys;
-
-	stats->leaves++;
-	if (sst_rmi_leaf_kind(leaf) == SST_RMI_MODEL && keys > 0)
+	if (!searched && keys > 0)
 	{
-		uint32_t	bound = (uint32_t) sv_get_u16(leaf + SST_RMI_LEAF_BELOW) +
-			sv_get_u16(leaf + SST_RMI_LEAF_ABOVE);
-
-		width = bound < keys ? bound : keys;
 		if (width > 0 && width - 1 > stats->max_error)
 			stats->max_error = width - 1;
 		sums->models += keys;
@@ -379,6 +409,36 @@ add_leaf(SstRmiStats *stats, Sums *sums, const uint8_t *leaf)
 	else if (keys > 1)
 		sums->searched += keys;
 	sums->probes += keys * log2((double) width + 1);
+}
+
+static void
+add_leaf(SstRmiStats *stats, Sums *sums, const uint8_t *leaf)
+{
+	uint32_t	keys = sst_rmi_leaf_keys(leaf);
+	uint32_t	bound = (uint32_t) sv_get_u16(leaf + SST_RMI_LEAF_BELOW) +
+		sv_get_u16(leaf + SST_RMI_LEAF_ABOVE);
+	bool		searched = sst_rmi_leaf_kind(leaf) != SST_RMI_MODEL;
+
+	stats->leaves++;
+	add_width(stats, sums, keys, searched || bound > keys ? keys : bound, searched);
+}
+
+static void
+add_knots(const SstRmi *rmi, SstRmiStats *stats, Sums *sums)
+{
+	uint32_t	bound = rmi->below + rmi->above;
+
+	stats->leaves = rmi->top.leaf_count;
+	stats->depth = 1;
+	for (size_t i = 0; i < rmi->top.leaf_count; i++)
+	{
+		const uint8_t *knot = rmi->top.leaves + i * 4;
+		bool		searched = sv_get_u32(knot) >= SST_RMI_KNOT_RANGE;
+		uint32_t	keys = (sv_get_u32(knot + 4) & SST_RMI_KNOT_RANK) -
+			(sv_get_u32(knot) & SST_RMI_KNOT_RANK);
+
+		add_width(stats, sums, keys, searched ? keys : bound, searched);
+	}
 }
 
 static const char *
@@ -404,7 +464,9 @@ sst_rmi_stats(const SstRmi *rmi, SstRmiStats *stats)
 		return;
 	stats->root_kind = root_kind(&rmi->top);
 	stats->code_kind = rmi->top.code.step_count == 0 ? "bytes" : "alphabet";
-	for (uint32_t i = 0; i < rmi->node_count; i++)
+	if (rmi->knots)
+		add_knots(rmi, stats, &sums);
+	for (uint32_t i = 0; !rmi->knots && i < rmi->node_count; i++)
 	{
 		SstRmiNode	node;
 

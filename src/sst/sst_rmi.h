@@ -23,6 +23,8 @@
 #include "base/sv_prefetch.h"
 #include "sst/sst_rmi_node.h"
 
+#define SST_RMI_GUESS_BITS	20
+
 /* A parsed index: borrows the bytes it was parsed from.  Its fields are for sst_rmi*.c only. */
 typedef struct SstRmi
 {
@@ -32,7 +34,12 @@ typedef struct SstRmi
 	uint32_t	count;
 	uint32_t	node_count;
 	const uint8_t *fences;		/* NULL: there are none */
+	uint32_t	below;			/* with knots */
+	uint32_t	above;
+	uint64_t	keys_per_knot;	/* of a node, times 2^SST_RMI_GUESS_BITS */
+	bool		knots;			/* there is one node, without records */
 	bool		plain;			/* the code of a key of eight bytes is those bytes */
+	uint8_t		leaf_bits;		/* of the top node: the size of a leaf, as a power of 2 */
 } SstRmi;
 
 /*
@@ -52,9 +59,6 @@ typedef struct SstRmiProbe
 	uint32_t	fraction;		/* or the rank */
 } SstRmiProbe;
 
-/* Compilers find these functions too large: but called, they take twice as long. */
-#define SST_RMI_INLINE	static inline __attribute__((always_inline))
-
 /* What the inline functions below leave to sst_rmi.c. */
 extern SstRmiProbe sst_rmi_probe_any(const SstRmi *rmi, SvSlice key);
 extern SstRmiRange sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
@@ -70,7 +74,7 @@ sst_rmi_probe(const SstRmi *rmi, SvSlice key)
 		return sst_rmi_probe_any(rmi, key);
 	probe.code = sst_keycode_big_endian(key.data);
 	place = sst_rmi_place(&rmi->top, probe.code);
-	probe.leaf = sst_rmi_leaf(&rmi->top, place.leaf);
+	probe.leaf = rmi->top.leaves + ((size_t) place.leaf << rmi->leaf_bits);
 	probe.fraction = place.fraction;
 	return probe;
 }
@@ -91,27 +95,39 @@ sst_rmi_start(const SstRmi *rmi, SvSlice key)
  */
 extern void sst_rmi_aim(const SstRmi *rmi, const SstRmiProbe *probe);
 
+/*
+ * Near the rank, from the root alone: known before the leaf's bytes are, so
+ * that the memory that the answer leads to can be touched while they come.
+ * Off by as much as the square root of the number of keys, or more; 0 without
+ * knots.
+ */
+SST_RMI_INLINE uint32_t
+sst_rmi_guess(const SstRmi *rmi, const SstRmiProbe *probe)
+{
+	if (!rmi->knots || probe->leaf == NULL)
+		return 0;
+	return (uint32_t) (((uint64_t) (probe->leaf - rmi->top.leaves) >> SST_RMI_KNOT_BITS) *
+					   rmi->keys_per_knot >> SST_RMI_GUESS_BITS);
+}
+
 /* low <= rank(key) <= high.  No allocation, no failure. */
 SST_RMI_INLINE SstRmiRange
 sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 {
-	if (rmi->fences != NULL || probe->leaf == NULL ||
-		sst_rmi_leaf_kind(probe->leaf) != SST_RMI_MODEL)
+	if (!rmi->knots || probe->leaf == NULL)
 		return sst_rmi_finish_any(rmi, probe, key);
-	return sst_rmi_model_range(probe->leaf, probe->fraction, rmi->count);
+	return sst_rmi_knot_range(probe->leaf, probe->fraction, rmi->below, rmi->above, rmi->count);
 }
 
 /* Both at once, for a single lookup. */
 SST_RMI_INLINE SstRmiRange
 sst_rmi_locate(const SstRmi *rmi, SvSlice key)
 {
-	if (rmi->plain && rmi->fences == NULL && key.len >= 8)
+	if (rmi->plain && rmi->knots)
 	{
-		SstRmiPlace place = sst_rmi_place(&rmi->top, sst_keycode_big_endian(key.data));
-		const uint8_t *leaf = sst_rmi_leaf(&rmi->top, place.leaf);
+		SstRmiProbe probe = sst_rmi_probe(rmi, key);
 
-		if (sst_rmi_leaf_kind(leaf) == SST_RMI_MODEL)
-			return sst_rmi_model_range(leaf, place.fraction, rmi->count);
+		return sst_rmi_finish(rmi, &probe, key);
 	}
 	return sst_rmi_locate_any(rmi, key);
 }

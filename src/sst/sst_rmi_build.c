@@ -15,9 +15,11 @@
 #include "sst/sst_keycode_build.h"
 #include "sst/sst_rmi.h"
 #include "sst/sst_rmi_fit.h"
+#include "sst/sst_rmi_knots.h"
 
 /* Found by measurement: see bench/engine/index.md. */
 #define DEFAULT_KEYS_PER_LEAF			64
+#define DEFAULT_KEYS_PER_KNOT			24
 #define DEFAULT_KEYS_PER_FENCED_LEAF	4
 
 /* What a lookup costs, in steps of binary search, beyond those in a leaf. */
@@ -37,12 +39,8 @@ static const double root_costs[SST_RMI_ROOT_FITS] = {
 #define CHILDREN_SHARE		0.5
 #define FEWER_LEAVES		16
 
-/*
- * So many leaves fit a core's own cache.  If they can be made to by being up to
- * WIDEST times as wide, that saves more in memory misses than it costs in steps.
- */
-#define CACHED_LEAVES		65536
-#define WIDEST				3
+/* Knots are used if no larger share of the keys is in leaves that they do not fit. */
+#define MOST_SEARCHED		0.05
 
 /* When a leaf is worth a node of its own: see is_child. */
 typedef struct ChildRules
@@ -70,7 +68,7 @@ typedef struct Builder
 {
 	const SstRmiKeys *keys;
 	uint32_t	keys_per_leaf;
-	bool		may_widen;		/* to WIDEST times as many */
+	uint32_t	keys_per_knot;
 	ChildRules	rules;
 	SvBuffer   *out;
 	size_t		start;			/* in out: where the index begins */
@@ -79,6 +77,8 @@ typedef struct Builder
 	uint64_t   *codes;			/* of the node's keys */
 	uint32_t   *fractions;		/* of a leaf's keys */
 	uint64_t   *fences;			/* of all keys, or NULL */
+	bool		knots;			/* instead of records */
+	SstRmiKnots bounds;			/* of the knots */
 	uint32_t	nodes;
 	uint8_t		table[SST_RMI_MAX_TABLE_BYTES]; /* of the root that is being tried */
 } Builder;
@@ -307,21 +307,39 @@ static void
 try_leaves(Builder *builder, SstRmiNode *node, SstKeyCodeKind kind, Choice *best)
 {
 	uint32_t	leaves = node->count / builder->keys_per_leaf + 1;
-	uint32_t	wider = (leaves - 1) / CACHED_LEAVES + 1;	/* times as wide, to fit */
-	bool		widen = builder->may_widen && wider > 1 && wider <= WIDEST;
 	Choice		here = *best;
 
 	here.cost = INFINITY;
-	if (widen)
-		try_roots(builder, node, kind, leaves / wider + 1, &here);
-
-	/* Keys that models do not fit need narrow leaves all the more. */
-	if (!widen || here.children > 0)
-		try_roots(builder, node, kind, leaves, &here);
+	try_roots(builder, node, kind, leaves, &here);
 	if (here.children > CHILDREN_SHARE)
 		try_roots(builder, node, kind, leaves / FEWER_LEAVES + 1, &here);
 	if (here.cost < best->cost)
 		*best = here;
+}
+
+/* The same with knots for leaves. */
+static void
+try_knots(Builder *builder, SstRmiNode *node, SstKeyCodeKind kind, Choice *best)
+{
+	uint32_t	leaves = node->count / builder->keys_per_knot + 1;
+
+	for (int fit = 0; fit < SST_RMI_ROOT_FITS; fit++)
+	{
+		Choice		choice = {kind, (SstRmiRootFit) fit, leaves, 0, 0};
+		SstRmiKnots bounds;
+
+		if (!sst_rmi_fit_root(node, builder->codes, node->count, choice.fit, leaves,
+							  builder->table))
+			continue;
+		sst_rmi_knots_measure(&bounds, node, builder->codes, builder->fractions);
+		choice.cost = bounds.steps + root_costs[fit] +
+			(kind == SST_KEYCODE_BYTES ? 0 : COST_ALPHABET);
+		if (bounds.searched <= MOST_SEARCHED && choice.cost < best->cost)
+		{
+			*best = choice;
+			builder->bounds = bounds;
+		}
+	}
 }
 
 /* Chooses the node's models; codes and code are made for them. */
@@ -337,8 +355,17 @@ choose_models(Builder *builder, const Pending *pending, SstRmiNode *node, SvErro
 		status = make_codes(builder, pending, (SstKeyCodeKind) kind, node, err);
 		if (status != SV_OK)
 			return status;
-		if (builder->code.len > 0)
+		if (builder->code.len == 0)
+			continue;
+		if (builder->knots)
+			try_knots(builder, node, (SstKeyCodeKind) kind, &best);
+		else
 			try_leaves(builder, node, (SstKeyCodeKind) kind, &best);
+	}
+	if (builder->knots && best.cost == INFINITY)
+	{
+		builder->knots = false;
+		return choose_models(builder, pending, node, err);
 	}
 	if (best.kind != SST_KEYCODE_BYTES)
 	{
@@ -359,11 +386,12 @@ build_node(Builder *builder, const Pending *pending, SvError *err)
 	.depth = (uint8_t) pending->depth};
 	SvStatus	status = choose_models(builder, pending, &node, err);
 	size_t		table_bytes = sst_rmi_table_bytes(node.table_bits);
+	size_t		leaves_bytes = sst_rmi_leaves_bytes(builder->knots, node.leaf_count);
 
 	if (status != SV_OK)
 		return status;
 	status = sv_buffer_reserve(out, SST_RMI_NODE_BYTES + builder->code.len + table_bytes +
-							   (size_t) node.leaf_count * SST_RMI_LEAF_BYTES, err);
+							   leaves_bytes, err);
 	if (status != SV_OK)
 		return status;
 	sst_rmi_node_write(&node, (uint32_t) builder->code.len, out->data + at);
@@ -375,6 +403,13 @@ build_node(Builder *builder, const Pending *pending, SvError *err)
 		sv_put_u32(out->data + pending->leaf_at + SST_RMI_LEAF_SLOPE,
 				   (uint32_t) ((at - builder->start) / SST_RMI_ALIGN));
 	builder->nodes++;
+	if (builder->knots)
+	{
+		sst_rmi_knots_write(&builder->bounds, &node, builder->codes, builder->fractions,
+							out->data + out->len);
+		out->len += leaves_bytes;
+		return SV_OK;
+	}
 	return append_leaves(builder, &node, node.code.skip + node.code.prefix_bytes, err);
 }
 
@@ -415,6 +450,18 @@ holds(SstRmiRange range, uint32_t i)
 	return range.low <= i && range.high > i;
 }
 
+/* Makes a range of the leaf. */
+static void
+give_up(const SstRmi *rmi, uint8_t *leaf)
+{
+	LeafPlan	plan = {SST_RMI_RANGE, {0, 0, 0, 0}, 0};
+
+	if (rmi->knots)
+		sv_put_u32(leaf, sv_get_u32(leaf) | SST_RMI_KNOT_RANGE);
+	else
+		write_leaf(leaf, &plan, sv_get_u32(leaf), sst_rmi_leaf_keys(leaf));
+}
+
 /*
  * Looks each key up.  A bound that does not hold at a key and just before it
  * is given up; and a leaf that does not have its key is a fault in here.
@@ -438,14 +485,10 @@ verify(const Builder *builder, SvError *err)
 		sst_rmi_descend(&rmi, &probe, key);
 		if (probe.leaf == NULL)
 			return fault(i, err);
-		range = sst_rmi_leaf_range(probe.leaf, probe.fraction, rmi.count);
+		range = rmi.knots ? sst_rmi_range(&rmi, &probe) :
+			sst_rmi_leaf_range(probe.leaf, probe.fraction, rmi.count);
 		if (!holds(range, i))
-		{
-			LeafPlan	plan = {SST_RMI_RANGE, {0, 0, 0, 0}, 0};
-
-			write_leaf(bytes + (probe.leaf - bytes), &plan, sv_get_u32(probe.leaf),
-					   sst_rmi_leaf_keys(probe.leaf));
-		}
+			give_up(&rmi, bytes + (probe.leaf - bytes));
 		if (!holds(sst_rmi_range(&rmi, &probe), i))
 			return fault(i, err);
 	}
@@ -468,6 +511,7 @@ build_all(Builder *builder, SvError *err)
 {
 	uint8_t		header[SST_RMI_HEADER_BYTES] = {0};
 	uint8_t    *written;
+	uint16_t	flags = builder->fences != NULL ? SST_RMI_FENCES : 0;
 	SvStatus	status = check_ascending(builder->keys, err);
 
 	if (status == SV_OK)
@@ -482,7 +526,13 @@ build_all(Builder *builder, SvError *err)
 	sv_put_u32(written, SST_RMI_VERSION);
 	sv_put_u32(written + SST_RMI_HEADER_COUNT, builder->keys->count);
 	sv_put_u32(written + SST_RMI_HEADER_NODES, builder->nodes);
-	sv_put_u32(written + SST_RMI_HEADER_FLAGS, builder->fences != NULL ? SST_RMI_FENCES : 0);
+	if (builder->knots)
+	{
+		flags = SST_RMI_KNOTS;
+		written[SST_RMI_HEADER_BELOW] = builder->bounds.below;
+		written[SST_RMI_HEADER_ABOVE] = builder->bounds.above;
+	}
+	sv_put_u16(written + SST_RMI_HEADER_FLAGS, flags);
 	return verify(builder, err);
 }
 
@@ -495,7 +545,9 @@ sst_rmi_build(const SstRmiKeys *keys, const SstRmiOptions *options, SvBuffer *ou
 
 	builder.rules = options->fences ? fenced_rules : plain_rules;
 	builder.keys_per_leaf = options->keys_per_leaf;
-	builder.may_widen = builder.keys_per_leaf == 0 && !options->fences;
+	builder.knots = !options->fences && keys->count > 0 && keys->count <= SST_RMI_KNOT_RANK;
+	builder.keys_per_knot = options->keys_per_leaf != 0 ? options->keys_per_leaf :
+		DEFAULT_KEYS_PER_KNOT;
 	if (builder.keys_per_leaf == 0)
 		builder.keys_per_leaf = options->fences ? DEFAULT_KEYS_PER_FENCED_LEAF :
 			DEFAULT_KEYS_PER_LEAF;

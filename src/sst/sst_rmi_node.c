@@ -89,11 +89,12 @@ check_root(const SstRmiNode *node)
 }
 
 const char *
-sst_rmi_node_parse(SstRmiNode *node, SvSlice bytes, size_t *used)
+sst_rmi_node_parse(SstRmiNode *node, SvSlice bytes, bool knots, size_t *used)
 {
 	const char *wrong;
 	size_t		code_bytes;
 	size_t		table_bytes;
+	size_t		leaves_bytes;
 	size_t		left;
 
 	if (bytes.len < SST_RMI_NODE_BYTES)
@@ -111,9 +112,9 @@ sst_rmi_node_parse(SstRmiNode *node, SvSlice bytes, size_t *used)
 	if (table_bytes > left)
 		return "table is cut off";
 	read_header(node, bytes.data);
-	if (node->leaf_count > (left - table_bytes) / SST_RMI_LEAF_BYTES)
+	leaves_bytes = sst_rmi_leaves_bytes(knots, node->leaf_count);
+	if (leaves_bytes > left - table_bytes)
 		return "leaves are cut off";
-	*used = SST_RMI_NODE_BYTES + code_bytes + table_bytes +
-		(size_t) node->leaf_count * SST_RMI_LEAF_BYTES;
+	*used = SST_RMI_NODE_BYTES + code_bytes + table_bytes + leaves_bytes;
 	return check_root(node);
 }

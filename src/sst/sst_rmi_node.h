@@ -15,14 +15,22 @@
 
 #include "sst/sst_keycode.h"
 
+/* Compilers find some functions too large: but called, they take twice as long. */
+#define SST_RMI_INLINE	static inline __attribute__((always_inline))
+
 /* The header of the index; nodes follow, then the fences. */
 #define SST_RMI_HEADER_COUNT	4
 #define SST_RMI_HEADER_NODES	8
 #define SST_RMI_HEADER_FLAGS	12
+#define SST_RMI_HEADER_BELOW	14
+#define SST_RMI_HEADER_ABOVE	15
 #define SST_RMI_HEADER_BYTES	16
 
 #define SST_RMI_VERSION		1
-#define SST_RMI_FENCES		1	/* a flag */
+
+/* Flags. */
+#define SST_RMI_FENCES		1
+#define SST_RMI_KNOTS		2
 #define SST_RMI_ALIGN		16	/* nodes and leaves, counted from where the index begins */
 #define SST_RMI_MAX_DEPTH	8
 
@@ -73,8 +81,29 @@ sst_rmi_table_bytes(uint32_t table_bits)
 #define SST_RMI_RANGE	1
 #define SST_RMI_CHILD	2
 
+/*
+ * The leaves of an index with knots, which has one node, are no such records,
+ * but 4 bytes each: the rank where the leaf starts.  One more says where the
+ * last leaf ends.  The model of a leaf is the line from its start to its end,
+ * the bounds are the same for all leaves; one that they do not hold is marked,
+ * and a range.  So four times as many leaves take the same room, and few steps
+ * lead from one to the answer.
+ */
+#define SST_RMI_KNOT_BITS	2
+#define SST_RMI_RECORD_BITS	4
+#define SST_RMI_KNOT_RANGE	(UINT32_C(1) << 31)	/* the mark */
+#define SST_RMI_KNOT_RANK	(SST_RMI_KNOT_RANGE - 1)
+
+/* Bytes of a node's leaves, padding included. */
+static inline size_t
+sst_rmi_leaves_bytes(bool knots, uint32_t leaf_count)
+{
+	return knots ? (((size_t) leaf_count + 1) * 4 + 15) & ~(size_t) 15 :
+		(size_t) leaf_count * SST_RMI_LEAF_BYTES;
+}
+
 /* Takes any bytes; *used is how many the node has.  NULL, or what is wrong with its own fields. */
-extern const char *sst_rmi_node_parse(SstRmiNode *node, SvSlice bytes, size_t *used);
+extern const char *sst_rmi_node_parse(SstRmiNode *node, SvSlice bytes, bool knots, size_t *used);
 
 /* The same for bytes that were checked before. */
 extern void sst_rmi_node_read(SstRmiNode *node, const uint8_t *bytes);
@@ -82,13 +111,20 @@ extern void sst_rmi_node_read(SstRmiNode *node, const uint8_t *bytes);
 /* Writes the header.  The key code, of code_bytes bytes, the table and the leaves go behind it. */
 extern void sst_rmi_node_write(const SstRmiNode *node, uint32_t code_bytes, uint8_t *bytes);
 
-/* Six bits of exponent, 58 of mantissa: monotone, and linear between two powers of 2. */
+/*
+ * The bits of x / 2 as a double, exponent and mantissa: monotone, and linear
+ * between two powers of 2.  Counting zeroes takes twice as many steps, and on
+ * many a processor waits for whatever its result's register had been before,
+ * which may be the lookup before.
+ */
 static inline uint64_t
 sst_rmi_logarithm(uint64_t x)
 {
-	int			zeroes = __builtin_clzll(x | 1);
+	double		half = (double) (int64_t) (x >> 1);
+	uint64_t	bits;
 
-	return (uint64_t) (63 - zeroes) << 58 | ((x | 1) << zeroes << 1) >> 6;
+	memcpy(&bits, &half, sizeof(bits));
+	return bits;
 }
 
 /* A fraction of 64 bits times a scale: a whole number and a fraction, 32 bits each. */
@@ -116,11 +152,13 @@ sst_rmi_position(const SstRmiNode *node, uint64_t code)
 
 	if (node->root == SST_RMI_ROOT_LOGARITHMIC)
 		x = sst_rmi_logarithm(x > node->origin ? x - node->origin : 0);
-	x = x > node->base ? x - node->base : 0;
-	return (x < node->span ? x : node->span) << node->shift;
+	/* mostly false, and then it takes the fewest steps */
+	if (__builtin_expect(x - node->base > node->span, 0))
+		return x < node->base ? 0 : node->span << node->shift;
+	return (x - node->base) << node->shift;
 }
 
-static inline SstRmiPlace
+SST_RMI_INLINE SstRmiPlace
 sst_rmi_place(const SstRmiNode *node, uint64_t code)
 {
 	uint64_t	x = sst_rmi_position(node, code);
@@ -212,6 +250,32 @@ sst_rmi_leaf_range(const uint8_t *leaf, uint32_t fraction, uint32_t count)
 		return sst_rmi_model_range(leaf, fraction, count);
 	range.low = sv_get_u32(leaf);
 	range.high = range.low + sv_get_u32(leaf + SST_RMI_LEAF_SLOPE);
+	return range;
+}
+
+/*
+ * What a leaf between two knots says, with the bounds of the index, which has
+ * `count` keys.  Not kept within the leaf, so that nearly all ranges have the
+ * same width: a search can foresee its steps.
+ */
+SST_RMI_INLINE SstRmiRange
+sst_rmi_knot_range(const uint8_t *knot, uint32_t fraction, uint32_t below, uint32_t above,
+				   uint32_t count)
+{
+	uint32_t	start = sv_get_u32(knot);
+	uint32_t	end = sv_get_u32(knot + 4) & SST_RMI_KNOT_RANK;
+	uint32_t	middle;
+	SstRmiRange range;
+
+	if (__builtin_expect(start >= SST_RMI_KNOT_RANGE, 0))
+	{
+		range.low = start & SST_RMI_KNOT_RANK;
+		range.high = end;
+		return range;
+	}
+	middle = start + (uint32_t) ((uint64_t) (end - start) * fraction >> 32);
+	range.low = middle > below ? middle - below : 0;
+	range.high = middle + above < count ? middle + above : count;
 	return range;
 }
 

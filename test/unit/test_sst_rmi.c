@@ -228,62 +228,60 @@ check_quality(void (*make) (KeySet *set), double bytes_per_key, double steps, co
 static void
 test_quality(void)
 {
-	check_quality(make_uniform, 0.4, 4, "uniform keys: few bytes, few steps");
+	check_quality(make_uniform, 0.4, 4.1, "uniform keys: few bytes, few steps");
 	check_quality(make_dense, 0.4, 1.1, "dense keys: few bytes, one step");
-	check_quality(make_lognormal, 0.4, 4, "lognormal keys: few bytes, few steps");
+	check_quality(make_lognormal, 0.4, 4.1, "lognormal keys: few bytes, few steps");
 	check_quality(make_clustered, 0.75, 5, "clustered keys: few bytes, few steps");
-	check_quality(make_features, 0.5, 5, "features: few bytes, few steps");
+	check_quality(make_features, 0.5, 5.1, "features: few bytes, few steps");
 }
 
-/* ------------------------------------------------------- very many keys */
+/* ------------------------------------------------------------------ knots */
 
-#define MANY_KEYS 4300000
-
-/* The builder looks at two keys at a time. */
-static SvSlice
-many_key(const void *state, uint32_t i)
-{
-	static uint8_t room[4][8];
-	uint64_t	number = (uint64_t) i * 1000 + i % 7;
-
-	(void) state;
-	for (int j = 0; j < 8; j++)
-		room[i % 4][j] = (uint8_t) (number >> (56 - 8 * j));
-	return sv_slice(room[i % 4], 8);
-}
-
-/* Somewhat more leaves than a cache holds are made wider, unless the caller said how wide. */
+/* Leaves are knots where these fit nearly all of the keys, and of those they do not fit ranges are made. */
 static void
-check_many(uint32_t keys_per_leaf, uint32_t expected, const char *name)
+check_knots(void (*make) (KeySet *set), uint32_t keys_per_leaf, bool fences, bool expected,
+			const char *name)
 {
-	SstRmiKeys	keys = {many_key, NULL, MANY_KEYS};
-	SstRmiOptions options = {keys_per_leaf, false};
+	KeySet		set = {0};
 	SvBuffer	out;
 	SvError		err;
 	SstRmi		rmi;
-	SstRmiStats stats = {0};
+	SstRmiStats stats;
 	bool		ok;
 
+	make(&set);
+	sort_keys(&set);
 	sv_buffer_init(&out, &sv_malloc_alloc);
-	ok = sst_rmi_build(&keys, &options, &out, &err) == SV_OK &&
-		sst_rmi_parse(&rmi, sv_buffer_slice(&out), MANY_KEYS) == NULL;
-	for (uint32_t i = 0; ok && i < MANY_KEYS; i += 997)
-	{
-		SstRmiRange range = sst_rmi_locate(&rmi, many_key(NULL, i));
-
-		ok = range.low <= i && i < range.high;
-	}
+	ok = build(&set, keys_per_leaf, fences, &out, &err) == SV_OK &&
+		sst_rmi_parse(&rmi, sv_buffer_slice(&out), set.count) == NULL;
 	if (ok)
+	{
 		sst_rmi_stats(&rmi, &stats);
-	CHECK(ok && stats.leaves > MANY_KEYS / expected * 9 / 10 && stats.leaves < MANY_KEYS / expected * 11 / 10, name);
+		printf("# %.2f bytes per key, errors up to %u, %.3f searched\n",
+			   (double) stats.bytes / set.count, stats.max_error, stats.fallback_share);
+		for (uint32_t i = 0; ok && expected && i < set.count; i++)
+		{
+			SstRmiProbe probe = sst_rmi_probe(&rmi, set.keys[i]);
+			int64_t		off = (int64_t) sst_rmi_guess(&rmi, &probe) - i;
+
+			ok = off > -(int64_t) set.count / 10 && off < set.count / 10;
+		}
+		ok = ok && rmi.knots == expected &&
+			(!expected || (stats.fallback_share > 0 && stats.fallback_share <= 0.05));
+	}
+	CHECK(ok, name);
 	sv_buffer_free(&out);
+	free_keys(&set);
 }
 
 static void
-test_many(void)
+test_knots(void)
 {
-	check_many(0, 128, "of very many keys, leaves have twice as many");
-	check_many(64, 64, "unless the caller said how many");
+	check_knots(make_uniform, 0, false, true, "uniform keys: knots, and a few ranges");
+	check_knots(make_lognormal, 0, false, true, "lognormal keys: knots, and a few ranges");
+	check_knots(make_uniform, 0, true, false, "no knots with fences");
+	check_knots(make_uniform, 5000, false, false, "no knots where they do not fit");
+	check_knots(make_long_prefixes, 0, false, false, "no knots where there are children");
 }
 
 int
@@ -293,6 +291,6 @@ main(void)
 	test_ranges();
 	test_contract();
 	test_quality();
-	test_many();
+	test_knots();
 	return unit_done();
 }

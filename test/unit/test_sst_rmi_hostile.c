@@ -121,7 +121,9 @@ static void
 test_damage(void)
 {
 	check_damage(make_none, 1, 0, false, 0, "damaged bytes: no keys");
-	check_damage(make_uniform, 100, 8, false, 1, "damaged bytes: bytes as code");
+	check_damage(make_uniform, 100, 8, false, 1, "damaged bytes: knots");
+	check_damage(make_lognormal, 60, 1, false, 1, "damaged bytes: knots of a logarithmic root");
+	check_damage(make_nested, 200, 4, false, 1, "damaged bytes: records, no fences");
 	check_damage(make_lognormal, 60, 8, true, 1, "damaged bytes: fences");
 	check_damage(make_nested, 200, 4, true, 2, "damaged bytes: children");
 	check_damage(make_features, 400, 16, true, 1, "damaged bytes: an alphabet");
