@@ -11,6 +11,7 @@
 
 #include "fmgr.h"
 #if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 180000
@@ -67,7 +68,14 @@ extern int	no_such_variable
 
 /* Needs parser/parse_type.h where it is used: an invalid type if there is none of that name. */
 #if PG_VERSION_NUM >= 160000
-#define compat_parse_type_string(name, type, typmod) ((void) parseTypeString(name, type, typmod, NULL))
+#define compat_parse_type_string(name, type, typmod) \
+	do \
+	{ \
+		ErrorSaveContext missing = {T_ErrorSaveContext}; \
+\
+		*(type) = InvalidOid; \
+		(void) parseTypeString(name, type, typmod, (Node *) &missing); \
+	} while (0)
 #else
 #define compat_parse_type_string(name, type, typmod) parseTypeString(name, type, typmod, true)
 #endif

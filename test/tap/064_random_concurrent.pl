@@ -162,7 +162,7 @@ sub kill_somewhere
 sub restart_server
 {
 	stop_writers();
-	$node->restart(pick('fast', 'immediate'));
+	$node->restart;
 	start_writers();
 	return 1;
 }
