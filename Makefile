@@ -129,7 +129,7 @@ unit: unit-programs
 FUZZ_DIR = build/fuzz
 FUZZ_CC = clang
 FUZZ_CFLAGS = -std=c11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fvisibility=hidden \
-	-Wall -Wextra $(if $(WERROR)$(CI),-Werror) \
+	-Wall -Wextra -Wno-missing-field-initializers $(if $(WERROR)$(CI),-Werror) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -I$(SRC_DIR)src -MMD -MP
 
 FUZZ_SOURCES := $(sort $(wildcard $(SRC_DIR)test/fuzz/fuzz_*.c))

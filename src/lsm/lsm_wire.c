@@ -78,6 +78,17 @@ get_slice(Get *get)
 	return copy;
 }
 
+/* A text of C; its end has come with it. */
+static const char *
+get_text(Get *get)
+{
+	SvSlice		text = get_slice(get);
+
+	if (text.len == 0 || text.data[text.len - 1] != '\0')
+		get->failed = true;
+	return (const char *) text.data;
+}
+
 static void *
 get_array(Get *get, int count, size_t each)
 {
@@ -144,7 +155,7 @@ get_run(Get *get, LsmRun *run)
 	run->seq_hi = (int64_t) get_number(get);
 	run->file_bytes = get_number(get);
 	run->tail_bytes = get_number(get);
-	run->object = (const char *) get_slice(get).data;
+	run->object = get_text(get);
 	run->nparts = get_count(get);
 	run->parts = get_array(get, run->nparts, sizeof(LsmPart));
 	for (int i = 0; i < run->nparts && !get->failed; i++)

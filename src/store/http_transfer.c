@@ -35,7 +35,7 @@ begin_answer(HttpTransfer *transfer, const char *line, size_t len)
 	transfer->headers_used = 0;
 }
 
-/* Keeps a header; those that do not fit are left out. */
+/* Keeps a header; those that do not fit, or are no text (which older libcurls let through), are left out. */
 static void
 keep_header(HttpTransfer *transfer, const char *line, size_t len)
 {
@@ -43,7 +43,7 @@ keep_header(HttpTransfer *transfer, const char *line, size_t len)
 
 	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
 		len--;
-	if (len == 0 || transfer->headers_used + len + 2 > sizeof(request->headers_in))
+	if (len == 0 || transfer->headers_used + len + 2 > sizeof(request->headers_in) || memchr(line, '\0', len) != NULL)
 		return;
 	memcpy(request->headers_in + transfer->headers_used, line, len);
 	transfer->headers_used += len;

@@ -50,6 +50,16 @@ take_fault(void *state, const char *path, const char *text)
 	return true;
 }
 
+/* What a header says, if the body did not. */
+static void
+take_header_word(const S3Attempt *attempt, const char *name, char *word, size_t size)
+{
+	if (word[0] != '\0')
+		return;
+	(void) http_header(&attempt->http, name, word, size);
+	copy_word(word, size, word);
+}
+
 void
 s3_fault_parse(S3Fault *fault, const S3Attempt *attempt)
 {
@@ -59,10 +69,8 @@ s3_fault_parse(S3Fault *fault, const S3Attempt *attempt)
 		fault->is_xml = false;
 	if (!fault->is_xml)
 		fault->code[0] = fault->message[0] = '\0';
-	if (fault->request_id[0] == '\0')
-		(void) http_header(&attempt->http, "x-amz-request-id", fault->request_id, sizeof(fault->request_id));
-	if (fault->region[0] == '\0')
-		(void) http_header(&attempt->http, "x-amz-bucket-region", fault->region, sizeof(fault->region));
+	take_header_word(attempt, "x-amz-request-id", fault->request_id, sizeof(fault->request_id));
+	take_header_word(attempt, "x-amz-bucket-region", fault->region, sizeof(fault->region));
 }
 
 /* -------------------------------------------------------------------------

@@ -25,6 +25,7 @@
 typedef struct Listing
 {
 	const S3Store *store;
+	const char *prefix;
 	const char *after;
 	StoreListCallback callback;
 	void	   *state;
@@ -91,7 +92,7 @@ parse_time(const char *text)
 	return (int64_t) timegm(&utc);
 }
 
-/* What is in the bucket beside our objects (a folder's marker, a foreign name) is passed over. */
+/* What is beside our objects (a folder's marker, a foreign name) is passed over, as is what nobody asked for. */
 static bool
 is_name(const char *name)
 {
@@ -123,7 +124,8 @@ tell_object(Listing *listing)
 	}
 	memcpy(listing->last, listing->key, sizeof(listing->last));
 	if (strncmp(listing->key, listing->store->prefix, prefix_len) != 0 || !is_name(object.name) ||
-		strlen(object.name) > STORE_MAX_NAME_BYTES || strcmp(object.name, listing->after) <= 0)
+		strlen(object.name) > STORE_MAX_NAME_BYTES || strcmp(object.name, listing->after) <= 0 ||
+		strncmp(object.name, listing->prefix, strlen(listing->prefix)) != 0)
 		return true;
 	listing->stopped = !listing->callback(listing->state, &object);
 	return !listing->stopped;
@@ -229,6 +231,7 @@ s3_list(ObjectStore *base, const char *prefix, const char *after, StoreListCallb
 	if (listing == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a listing of the store");
 	listing->store = store;
+	listing->prefix = prefix;
 	listing->after = after;
 	listing->callback = callback;
 	listing->state = state;

@@ -302,7 +302,7 @@ take_tag(Xml *xml, S3XmlCallback callback, void *state)
 S3XmlResult
 s3_xml_parse(SvSlice bytes, S3XmlCallback callback, void *state)
 {
-	Xml			xml = {.at = bytes.data,.end = bytes.data + bytes.len};
+	Xml			xml = {.at = bytes.data,.end = bytes.len > 0 ? bytes.data + bytes.len : bytes.data};
 	S3XmlResult result = S3_XML_OK;
 
 	while (xml.at < xml.end && result == S3_XML_OK)

@@ -336,6 +336,7 @@ test_list(void)
 		LIST("false", KEY("x") "<Contents><Key>pre%2Ffixe</Key></Contents>")
 	};
 	static const ScriptAnswer again[] = {LIST("true", KEY("a"))};
+	static const ScriptAnswer unasked[] = {LIST("false", KEY("a") KEY("b%2Fc") KEY("d"))};
 	static const ScriptAnswer nothing[] = {LIST("true", "")};
 	static const ScriptAnswer html[] = {{"HTTP/1.1 200 OK", "<html><body><p>Hello<br></body></html>",
 		THEN_KEEP, false}};
@@ -351,6 +352,11 @@ test_list(void)
 	open_case(&c, again, 1, true, usual);
 	CHECK(list_all(&c, &count) == SV_IO && c.script->nrequests == 2 && strstr(c.err.message, "in no order") != NULL,
 		  "a listing that begins again");
+	close_case(&c);
+	open_case(&c, unasked, 1, false, usual);
+	count = 0;
+	CHECK(store_list(c.store, "b/", NULL, count_one, &count, NULL, &c.err) == SV_OK && count == 1,
+		  "of names that nobody asked for nothing is told");
 	close_case(&c);
 	open_case(&c, nothing, 1, true, usual);
 	CHECK(list_all(&c, &count) == SV_IO && c.script->nrequests == 1, "a listing that never ends");
