@@ -22,7 +22,8 @@
  * A takeover is three steps, so that a death in between leaves an OWNER that is
  * still recognized: commit what is about to be taken; replace OWNER, on
  * condition that it is still the one that was read; commit that it was taken.
- * Epochs are never given twice, so the names of an epoch have one writer.
+ * Epochs are never given twice, so the names of an epoch have one writer; a
+ * try that failed gave none yet, and the next one has the same.
  */
 #include "postgres.h"
 
@@ -181,11 +182,17 @@ fence(const ForestVault *vault, const OwnRow *row, const char *reason)
 }
 
 static bool
+is_pending(const OwnRow *row, const OwnerObject *owner)
+{
+	return row->pending_incarnation != NULL && owner->epoch == row->pending_epoch &&
+		strcmp(owner->incarnation, row->pending_incarnation) == 0;
+}
+
+static bool
 is_mine(const OwnRow *row, const OwnerObject *owner)
 {
 	return (owner->epoch == row->epoch && strcmp(owner->incarnation, row->incarnation) == 0) ||
-		(row->pending_incarnation != NULL && owner->epoch == row->pending_epoch &&
-		 strcmp(owner->incarnation, row->pending_incarnation) == 0);
+		is_pending(row, owner);
 }
 
 static char *
@@ -238,23 +245,49 @@ next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *own
 	return unconstify(char *, forest_cell(&rows, 0, 0));
 }
 
+/*
+ * What is announced is what OWNER may become, even long after a request for it
+ * was given up as lost.  So it is what a further try takes as well, unless OWNER
+ * has got as far or further: then nothing else that was announced can come.
+ */
+static void
+announce(const ForestVault *vault, const OwnRow *row, const OwnerObject *owner, OwnerObject *next)
+{
+	int64		newest = Max(row->epoch, owner != NULL ? owner->epoch : 0);
+	pg_uuid_t	incarnation;
+
+	if (row->pending_incarnation != NULL && row->pending_epoch > newest)
+	{
+		next->epoch = row->pending_epoch;
+		next->incarnation = row->pending_incarnation;
+		return;
+	}
+	forest_vault_random_uuid(&incarnation);
+	next->epoch = newest + 1;
+	next->incarnation = log_uuid_text(&incarnation);
+
+	/* One that OWNER has become is ours from now on, or a death would leave it nobody's. */
+	if (owner != NULL && is_pending(row, owner))
+		run_in_transaction("UPDATE skyvault.owner SET epoch = pending_epoch, incarnation = pending_incarnation,"
+						   " log_objects = 0, pending_epoch = $2::bigint, pending_incarnation = $3::uuid"
+						   " WHERE vault_id = $1::integer", vault->id, forest_arg(next->epoch), next->incarnation);
+	else
+		run_in_transaction("UPDATE skyvault.owner SET pending_epoch = $2::bigint, pending_incarnation = $3::uuid"
+						   " WHERE vault_id = $1::integer", vault->id, forest_arg(next->epoch), next->incarnation);
+}
+
 /* owner is NULL if there is no OWNER yet. */
 static void
 replace_owner(ForestVault *vault, ObjectStore *store, const OwnRow *row, const OwnerObject *owner, const char *etag)
 {
 	OwnerObject next = {
-		.epoch = Max(Max(row->epoch, row->pending_epoch), owner != NULL ? owner->epoch : 0) + 1,
 		.system_identifier = own_system_identifier(),
 		.database = forest_arg(MyDatabaseId),
 		.taken = pstrdup(timestamptz_to_str(GetCurrentTimestamp())),
 		.history = next_history(vault, row, owner)
 	};
-	pg_uuid_t	incarnation;
 
-	forest_vault_random_uuid(&incarnation);
-	next.incarnation = log_uuid_text(&incarnation);
-	run_in_transaction("UPDATE skyvault.owner SET pending_epoch = $2::bigint, pending_incarnation = $3::uuid"
-					   " WHERE vault_id = $1::integer", vault->id, forest_arg(next.epoch), next.incarnation);
+	announce(vault, row, owner, &next);
 	STOP_POINT("owner-announced");
 	if (!owner_object_replace(store, vault, &next, etag))
 		ereport(ERROR,

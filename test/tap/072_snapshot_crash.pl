@@ -28,7 +28,7 @@ sub die_at
 
 	$asker->run("SELECT stop_point_arm('$point', 'wait')");
 	$asker->send($statement);
-	sql("CALL stop_point_await('$point')");
+	$node->poll_query_until('postgres', "SELECT stop_point_waiting('$point') > 0") or die "nobody comes to $point";
 	if ($who eq 'worker')
 	{
 		kill('KILL', scheduler_pid($node));
@@ -113,6 +113,19 @@ foreach my $point ('owner-announced', 'owner-replaced')
 			"$who dies at $point: no epoch is taken twice");
 		is(sql("SELECT count(*) FROM skyvault_scan('kv')"), $key, "$who dies at $point: nothing is lost");
 	}
+}
+
+# One death after the other: what OWNER was replaced by in the first is recognized after the second.
+foreach my $who ('worker', 'server')
+{
+	my $epoch = sql('SELECT epoch FROM skyvault_vaults');
+
+	$node->restart;
+	sql("SELECT skyvault_put('kv', 'key " . ++$key . "', 'value')");
+	die_at($_, $who, 'SELECT skyvault_flush()') foreach ('owner-replaced', 'owner-announced', 'owner-announced');
+	sql('SELECT skyvault_flush()');
+	is(sql('SELECT state FROM skyvault_vaults'), 'owner', "$who dies at three takeovers: it is recognized as the owner");
+	is(sql('SELECT epoch FROM skyvault_vaults'), $epoch + 2, "$who dies at three takeovers: what was not taken is taken in the end");
 }
 
 # Automatic ones, by number of changes; the last two are kept, with the log from there on.
