@@ -422,7 +422,7 @@ store_s3v2_open(ObjectStore **result, const StoreS3V2Options *options, SvError *
 			free_store(store);
 		return sv_fail(err, SV_NO_MEMORY, "out of memory");
 	}
-	store->base = (ObjectStore) {&v2_ops, STORE_IS_REMOTE, MERGE_GAP};
+	store->base = (ObjectStore) {&v2_ops, STORE_IS_REMOTE, MERGE_GAP, NULL};
 	store->library = library;
 	store->credentials = options->credentials;
 	*result = &store->base;

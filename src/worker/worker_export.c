@@ -281,6 +281,28 @@ export_piece(ForestVault *vault, ObjectStore *store, uint64 *seen, int64 *nchang
 	return piece.more;
 }
 
+/*
+ * Whoever takes the vault tells in OWNER how far the log of the epoch got.  So
+ * nobody does, who may be told to by skyvault_adopt(), until that is remembered.
+ */
+static void
+export_pieces(ForestVault *vault, ObjectStore *store, uint64 *seen, int64 *nchanges)
+{
+	LOCKTAG		held = worker_owner_hold(vault);
+
+	PG_TRY();
+	{
+		worker_owner_require(vault, store);
+		while (export_piece(vault, store, seen, nchanges))
+			CHECK_FOR_INTERRUPTS();
+	}
+	PG_FINALLY();
+	{
+		worker_owner_let_go(&held);
+	}
+	PG_END_TRY();
+}
+
 static int64
 export_all(ForestVault *vault, uint64 *seen)
 {
@@ -296,9 +318,7 @@ export_all(ForestVault *vault, uint64 *seen)
 		return 0;
 	}
 	store = vault_chore_store(vault);
-	worker_owner_require(vault, store);
-	while (export_piece(vault, store, seen, &nchanges))
-		CHECK_FOR_INTERRUPTS();
+	export_pieces(vault, store, seen, &nchanges);
 	return nchanges;
 }
 

@@ -389,35 +389,51 @@ take(ForestVault *vault, ObjectStore *store)
 }
 
 /* Waits for as long as it takes to ask a store that answers a few things. */
-static void
-lock_takeover(const LOCKTAG *tag)
+static LOCKTAG
+lock_takeover(const ForestVault *vault, LOCKMODE mode)
 {
-	for (int waited_ms = 0; LockAcquire(tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL;
+	MemoryContext context = CurrentMemoryContext;
+	LOCKTAG		tag;
+
+	worker_transaction_begin();
+	tag = catalog_takeover_tag(vault->id);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	for (int waited_ms = 0; LockAcquire(&tag, mode, true, true) == LOCKACQUIRE_NOT_AVAIL;
 		 waited_ms += TAKEOVER_STEP_MS)
 	{
 		STOP_POINT("owner-waits");
 		if (waited_ms >= TAKEOVER_WAIT_MS)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("another worker takes the vault just now"),
+					 errmsg("another worker takes the vault just now, or needs it as it is"),
 					 errhint("It is tried again.")));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TAKEOVER_STEP_MS,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	return tag;
+}
+
+LOCKTAG
+worker_owner_hold(const ForestVault *vault)
+{
+	return lock_takeover(vault, ShareLock);
+}
+
+void
+worker_owner_let_go(const LOCKTAG *held)
+{
+	LockRelease(held, ShareLock, true);
 }
 
 /* One worker at a time takes a vault. */
 static void
 take_alone(ForestVault *vault, ObjectStore *store)
 {
-	LOCKTAG		tag;
+	LOCKTAG		tag = lock_takeover(vault, ExclusiveLock);
 
-	worker_transaction_begin();
-	tag = catalog_takeover_tag(vault->id);
-	worker_transaction_commit();
-	lock_takeover(&tag);
 	PG_TRY();
 	{
 		take(vault, store);

@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "forest/forest_vault.h"
+#include "storage/lock.h"
 #include "store/object_store.h"
 
 /*
@@ -28,5 +29,13 @@
  * 55000 with a hint if this database is not the owner, or if OWNER is gone.
  */
 extern void worker_owner_require(ForestVault *vault, ObjectStore *store);
+
+/*
+ * Between these no other process takes the vault anew, and so changes its epoch.
+ * 55006 if one does just now; one that wants to meanwhile gets that.  Whoever
+ * holds it may call worker_owner_require.
+ */
+extern LOCKTAG worker_owner_hold(const ForestVault *vault);
+extern void worker_owner_let_go(const LOCKTAG *held);
 
 #endif							/* WORKER_OWNER_H */

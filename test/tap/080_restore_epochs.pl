@@ -66,6 +66,30 @@ $node->restart;
 write_and_export('z');
 is_restored('a=v b=v c=v d=v e=v', 'to a snapshot of an epoch without changes', ", 'still'");
 is_restored(sql($content), 'beyond it');
+
+# Told to take anew what it owns, while an object of the log is on its way: the
+# epoch does not end before that is remembered.
+{
+	my ($compactor, $exporter) = map { session($node) } (1, 2);
+
+	sql("SELECT skyvault_put('kv', '$_', 'v'); SELECT skyvault_flush()") foreach ('p', 'q');
+	$compactor->run("SELECT stop_point_arm('compact-planned', 'wait')");
+	$compactor->send("SELECT skyvault_compact('kv', full => true)");
+	sql("CALL stop_point_await('compact-planned')");
+	$exporter->run("SELECT stop_point_arm('export-uploaded', 'wait')");
+	$exporter->send('SELECT skyvault_export()');
+	sql("CALL stop_point_await('export-uploaded')");
+	sql("SELECT skyvault_adopt('shared')");
+	sql("SELECT stop_point_disarm('compact-planned')");
+	like(($compactor->receive)[1] // '', qr/55006: compaction failed: another worker takes the vault just now, or needs it as it is/,
+		'a vault is not taken while its log is written');
+	sql("SELECT stop_point_disarm('export-uploaded')");
+	$exporter->receive;
+	$_->quit foreach ($compactor, $exporter);
+	sql("SELECT skyvault_compact('kv', full => true)");
+	write_and_export('r');
+	is_restored(sql($content), 'adopted while it was exported');
+}
 $node->stop;
 
 done_testing();
