@@ -207,6 +207,7 @@ start_try(S3Batch *batch, S3Op *op, const StoreCall *call, SvError *err)
 	if (time_ms == 0)
 		return fail_late(batch, op, call, err);
 	op->tries++;
+	op->hedged = false;
 	op->run_state = S3_RUNNING;
 	status = s3_attempt_start(batch->store, op, false, time_ms, call, &op->attempts[0], err);
 	return status != SV_OK ? fail_batch(batch, op, status, call) : SV_OK;
@@ -298,13 +299,14 @@ take_try(S3Batch *batch, S3Op *op, int which, const StoreCall *call, SvError *er
 	return fail_batch(batch, op, status, call);
 }
 
-/* A second request beside one that is slow.  If it cannot start, there is still the first. */
+/* A second request beside one that is slow, and no third: if it cannot start, or fails, there is still the first. */
 static void
 start_hedge(S3Batch *batch, S3Op *op, const StoreCall *call)
 {
 	SvError		unwanted;
 	int			time_ms = time_for_try(batch, op);
 
+	op->hedged = true;
 	if (time_ms > 0)
 		(void) s3_attempt_start(batch->store, op, true, time_ms, call, &op->attempts[1], &unwanted);
 }
@@ -371,7 +373,7 @@ serve_active(S3Batch *batch, uint64_t *wait_us, bool *any, const StoreCall *call
 				*wait_us = op->next_us;
 		}
 		else if (op->may_hedge && hedge_us != UINT64_MAX && op->attempts[0] == first && first != NULL &&
-				 op->attempts[1] == NULL)
+				 !op->hedged)
 		{
 			if (now >= first->http.started_us + hedge_us)
 				start_hedge(batch, op, call);

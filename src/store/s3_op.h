@@ -65,6 +65,7 @@ typedef struct S3Op
 	struct S3Op *next;
 	S3Attempt  *attempts[2];	/* the second is a hedge */
 	uint64_t	next_us;
+	bool		hedged;			/* this try has had a hedge, whatever became of that */
 	bool		adjusted_clock; /* once is enough */
 	bool		rejected_keys;
 } S3Op;

@@ -197,6 +197,14 @@ sub await_hits
 	usleep(10_000) while $self->fault_hits($rule) < $hits;
 }
 
+# How many clients that a fault keeps waiting have not given up.
+sub kept_waiting
+{
+	my ($self) = @_;
+
+	return $self->_command(do => 'waiting');
+}
+
 # Ends all faults, and the waiting of who waits for an answer.
 sub clear_faults
 {
