@@ -88,7 +88,8 @@ job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error)
 void
 job_clean_up(void)
 {
-	static const char *const vault_tables[] = {"run", "changelog", "garbage", "owner", "snapshot", "log_object"};
+	static const char *const vault_tables[] = {"run", "changelog", "garbage", "owner", "snapshot", "log_object",
+	"pause"};
 	Oid			types[] = {INT4OID};
 	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
 

@@ -217,7 +217,14 @@ fails_with($node, "SELECT skyvault_compact('kv')", '55000', qr/compaction of ser
 is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.run WHERE tier = 'w'"), 2, 'nor by itself');
 cmp_ok($node->safe_psql('postgres', 'SELECT skyvault_export()'), '>', 0, 'its changes are exported all the same');
 cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM skyvault_gc() WHERE held_by IS NULL"), '>', 0, 'and what was removed is collected');
+$node->safe_psql('postgres', "CREATE SERVER goes FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:goes');"
+	. " SELECT skyvault_create_table('going', server => 'goes')");
 $node->safe_psql('postgres', 'SELECT skyvault_pause()');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM skyvault.pause'), 2, 'both vaults are paused');
+$node->safe_psql('postgres', 'DROP SERVER goes CASCADE');
+write_runs('postgres');
+ok($node->poll_query_until('postgres', 'SELECT array_agg(p.vault_id) = array_agg(v.id) FROM skyvault.pause AS p'
+	. ' FULL JOIN skyvault.vault AS v ON v.id = p.vault_id'), 'of a server that is dropped nothing stays');
 $node->safe_psql('postgres', "SELECT skyvault_resume('skyvault')");
 ok($node->poll_query_until('postgres', "SELECT string_agg(tier::text, '') = 'l' FROM skyvault.run"),
 	'resumed: compacted without being asked');
