@@ -75,6 +75,7 @@ if [ "$purpose" = test ]; then
 	need curl has_command curl
 	need openssl has_command openssl
 	need debootstrap has_command debootstrap
+	need nghttp2-proxy test -x /usr/sbin/nghttpx
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0
@@ -95,9 +96,22 @@ fi
 
 # A server package makes a cluster "main" and starts it, unless told otherwise.
 no_cluster=/etc/postgresql-common/createcluster.d/skyvault-build.conf
-trap '"${as_root[@]}" rm -f "$no_cluster"' EXIT
+no_service=
+trap '"${as_root[@]}" rm -f "$no_cluster" $no_service' EXIT
 "${as_root[@]}" mkdir -p "${no_cluster%/*}"
 echo "create_main_cluster = false" | "${as_root[@]}" tee "$no_cluster" >/dev/null
+
+# A proxy for tests is not to serve anything else: neither from now on, nor after
+# the next boot.
+if [[ " ${missing[*]} " == *" nghttp2-proxy "* ]]; then
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		no_service=/usr/sbin/policy-rc.d
+		printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$no_service" >/dev/null
+		"${as_root[@]}" chmod 755 "$no_service"
+	fi
+	unit=/etc/systemd/system/nghttpx.service
+	[ -e "$unit" ] || [ ! -d "${unit%/*}" ] || "${as_root[@]}" ln -s /dev/null "$unit"
+fi
 
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
