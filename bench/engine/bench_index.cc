@@ -99,6 +99,12 @@ struct ArenaAllocator
 /* -------------------------------------------------------------------- keys */
 
 /*
+ * What only prefetches has no effect that gcc knows of: it deletes calls of it,
+ * unless it had been made part of the caller by then.
+ */
+#define PREFETCHES	inline __attribute__((always_inline)) void
+
+/*
  * Keys of eight bytes are kept as numbers, in the machine's order of bytes.
  * What is beyond the last one is above all keys, so that windows may end there.
  */
@@ -141,14 +147,14 @@ struct Numbers
 	 * The answer is somewhere near: not in this line, but mostly behind the same
 	 * page tables, to read which takes as long as to read the line.
 	 */
-	void
+	PREFETCHES
 	point_at(uint32_t guess) const
 	{
 		__builtin_prefetch(keys + guess);
 	}
 
 	/* What search begins with.  It is seldom at more than these two lines. */
-	void
+	PREFETCHES
 	prefetch(SstRmiRange range) const
 	{
 		__builtin_prefetch(keys + range.low + 3);
@@ -209,13 +215,13 @@ struct Strings
 	bool		equal(uint32_t i, Key k) const { return memcmp(key(i), k, width) == 0; }
 	SvSlice		slice(Key key, uint8_t *) const { return sv_slice(key, width); }
 
-	void
+	PREFETCHES
 	point_at(uint32_t guess) const
 	{
 		__builtin_prefetch(key(guess));
 	}
 
-	void
+	PREFETCHES
 	prefetch(SstRmiRange range) const
 	{
 		for (const uint8_t *at = key(range.low); at < key(range.high); at += 64)
