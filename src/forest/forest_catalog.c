@@ -238,8 +238,15 @@ catalog_unlock_job(int64 job_id)
 	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
+/*
+ * Of that lock method as well: it is held outside a transaction, where a process
+ * that is ended (FATAL) lets go only of those.
+ */
 LOCKTAG
 catalog_takeover_tag(int32 vault_id)
 {
-	return object_tag(CATALOG_VAULT, (uint32) vault_id, LOCK_TAKEOVER);
+	LOCKTAG		tag = object_tag(CATALOG_VAULT, (uint32) vault_id, LOCK_TAKEOVER);
+
+	tag.locktag_lockmethodid = USER_LOCKMETHOD;
+	return tag;
 }
