@@ -106,6 +106,9 @@ $(UNIT_DIR)/%.o: $(SRC_DIR)test/unit/%.c $(UNIT_DIR)/flags
 $(UNIT_PROGRAMS): $(UNIT_DIR)/%: $(UNIT_DIR)/%.o $(UNIT_OBJS)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(UNIT_LIBS)
 
+# Counts how often the cache is asked.
+$(UNIT_DIR)/test_run_stream: UNIT_LIBS += -Wl,--wrap=block_cache_begin
+
 # The engine's benchmark, at a small size, is a test too.
 $(UNIT_DIR)/bench/%.o: $(SRC_DIR)bench/engine/%.c $(UNIT_DIR)/flags
 	@mkdir -p $(@D)

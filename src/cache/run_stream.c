@@ -209,7 +209,11 @@ choose_piece(RunStream *stream, Piece *piece, uint32_t at)
 	{
 		info = sst_index_block(index, first);
 		if (first != at && info.offset + LEAST_PIECE_BYTES > end)
+		{
+			/* Those before it were passed over, and need not be looked at again. */
+			stream->next = first;
 			return false;
+		}
 		if (!is_passed_over(scan, first, &info))
 			break;
 	}

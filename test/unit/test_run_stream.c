@@ -11,6 +11,21 @@
 #define ENTRIES 200000
 #define MIB ((size_t) 1024 * 1024)
 
+/* The linker puts it in block_cache_begin's place. */
+extern bool __real_block_cache_begin(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_t candidate,
+									 BlockView *view);
+extern bool __wrap_block_cache_begin(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_t candidate,
+									 BlockView *view);
+
+static size_t looks;			/* for a block in the cache */
+
+bool
+__wrap_block_cache_begin(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_t candidate, BlockView *view)
+{
+	looks++;
+	return __real_block_cache_begin(cache, key, hash, candidate, view);
+}
+
 /* A fetcher whose bytes come when they are waited for, and not before. */
 typedef struct TestStream
 {
@@ -411,6 +426,29 @@ test_cached(void)
 	run_caches_release(&caches);
 }
 
+/* All of them are. */
+static void
+test_all_cached(void)
+{
+	RunCaches	caches = new_caches();
+	TestStream	stream;
+	RunFetcher	fetcher = make_fetcher(&stream, &run);
+	bool		loaded;
+	TestScan	t;
+
+	scan_begin(&t, &caches, &run, &fetcher);
+	for (uint32_t block = 0; block < t.scan.tail->index.count; block++)
+		if (run_scan_warm(&t.scan, block, &loaded, &t.err) != SV_OK)
+			abort();
+	looks = 0;
+	CHECK(scan_on(&t, &run, ENTRIES + 1) && stream.asked == 0, "a scan of what is cached asks for nothing");
+	CHECK(looks >= t.scan.tail->index.count && looks < 4 * (size_t) t.scan.tail->index.count,
+		  "and looks for each block a few times at most");
+	scan_end(&t);
+	CHECK(nothing_is_left(&caches, &stream), "and nothing is left");
+	run_caches_release(&caches);
+}
+
 /* Blocks that no piece has room for, and one that is damaged. */
 static void
 test_odd_blocks(void)
@@ -453,6 +491,7 @@ main(void)
 	test_pause();
 	test_many_scans();
 	test_cached();
+	test_all_cached();
 	test_odd_blocks();
 	mem_file_free(&run.file);
 	return unit_done();
