@@ -6,6 +6,12 @@
 #define SV_PREFETCH_H
 
 /*
+ * What only prefetches has no effect that gcc knows of: gcc 12 deletes calls of it,
+ * unless it had been made part of the caller by then.
+ */
+#define SV_PREFETCHES static inline __attribute__((always_inline)) void
+
+/*
  * Into the second cache, not the first.  The first one of an AMD Zen 4 has
  * some two dozen misses under way and lets nobody go on who wants one more;
  * the second has more than twice as many.  Lines of random memory by groups of
@@ -13,7 +19,7 @@
  * 20 by way of the second; reading from there what has come costs next to
  * nothing.
  */
-static inline void
+SV_PREFETCHES
 sv_prefetch(const void *at)
 {
 	__builtin_prefetch(at, 0, 2);

@@ -52,7 +52,7 @@ sst_filter_line(const SstFilter *filter, uint64_t hash)
 		(((hash >> 32) * filter->line_count) >> 32) * SST_FILTER_LINE_BYTES;
 }
 
-static inline void
+SV_PREFETCHES
 sst_filter_prefetch(const SstFilter *filter, uint64_t hash)
 {
 	if (filter->line_count > 0)
