@@ -295,8 +295,9 @@ bring(RunStream *stream, Piece *piece, SvError *err)
 		return SV_OK;
 	if (piece->state == PIECE_UNDER_WAY)
 	{
-		piece->state = PIECE_WANTED;
 		status = fetcher->finish(fetcher->state, piece->fetch, err);
+		/* Not before: a process that ends while it waits still has to drop it. */
+		piece->state = PIECE_WANTED;
 	}
 	if (status != SV_OK && status != SV_CANCELLED)
 		status = fetcher->read(fetcher->state, &piece->range, 1, &reading, err);

@@ -384,6 +384,31 @@ serve_active(S3Batch *batch, uint64_t *wait_us, bool *any, const StoreCall *call
 	return status;
 }
 
+/* What each step begins with; name is of an op, for the message. */
+static SvStatus
+get_ready(S3Batch *batch, const char *name, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = store_check_cancel(call, name, err);
+
+	if (status == SV_OK)
+		status = ensure_client(batch->store, err);
+	return status == SV_OK ? SV_OK : fail_batch(batch, NULL, status, call);
+}
+
+SvStatus
+s3_batch_start(S3Batch *batch, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = SV_OK;
+
+	if (batch->queue != NULL)
+		status = get_ready(batch, batch->queue->name, call, err);
+	if (status == SV_OK)
+		status = start_queued(batch, call, err);
+	if (status == SV_OK)
+		http_client_drive(batch->store->http);
+	return status;
+}
+
 SvStatus
 s3_batch_step(S3Batch *batch, const StoreCall *call, int max_wait_ms, SvError *err)
 {
@@ -397,12 +422,9 @@ s3_batch_step(S3Batch *batch, const StoreCall *call, int max_wait_ms, SvError *e
 		return sv_fail(err, batch->status, "request to the object store has failed before");
 	if (any_op == NULL)
 		return SV_OK;
-	status = store_check_cancel(call, any_op->name, err);
+	status = get_ready(batch, any_op->name, call, err);
 	if (status == SV_OK)
-		status = ensure_client(batch->store, err);
-	if (status != SV_OK)
-		return fail_batch(batch, NULL, status, call);
-	status = serve_active(batch, &wait_us, &any, call, err);
+		status = serve_active(batch, &wait_us, &any, call, err);
 	if (status == SV_OK)
 		status = start_queued(batch, call, err);
 	if (status != SV_OK || any || batch->nactive == 0)

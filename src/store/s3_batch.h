@@ -38,6 +38,9 @@ extern void s3_batch_add(S3Batch *batch, S3Op *op);
 /* How many ops have not ended. */
 extern int	s3_batch_pending(const S3Batch *batch);
 
+/* Starts what may run at once, and waits for nothing but keys that have to be renewed.  As s3_batch_step otherwise. */
+extern SvStatus s3_batch_start(S3Batch *batch, const StoreCall *call, SvError *err);
+
 /*
  * Goes on, waiting at most max_wait_ms.  Anything but SV_OK is the end of the
  * batch: an op failed, the call was cancelled, or its time is over.

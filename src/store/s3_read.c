@@ -198,7 +198,7 @@ s3_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch, c
 	begun->get.op.may_hedge = false;
 	s3_batch_init(&begun->batch, store, call);
 	s3_batch_add(&begun->batch, &begun->get.op);
-	status = s3_batch_step(&begun->batch, call, 0, err);
+	status = s3_batch_start(&begun->batch, call, err);
 	if (status != SV_OK)
 	{
 		free(begun);

@@ -93,10 +93,11 @@ SvStatus
 store_tier_fetch_finish(StoreFetch *base, const StoreCall *call, SvError *err)
 {
 	TierFetch  *fetch = (TierFetch *) base;
-	StoreFetch *inner = fetch->inner;
+	SvStatus	status = store_fetch_finish(fetch->inner, call, err);
 
+	/* Not before: end drops it if the wait was left. */
 	fetch->inner = NULL;
-	return store_fetch_finish(inner, call, err);
+	return status;
 }
 
 void

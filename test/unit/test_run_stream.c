@@ -3,6 +3,8 @@
  *		A long scan that asks for what it will need: all of it is right, no more is
  *		asked for than said, and nothing is left under way whatever happens.
  */
+#include <setjmp.h>
+
 #include "cache/run_stream.h"
 #include "unit.h"
 
@@ -43,6 +45,7 @@ typedef struct TestStream
 	int			fail_finish;	/* this one; 0: none; -1: all */
 	SvStatus	with;
 	bool		fail_reads;		/* of pieces */
+	jmp_buf    *leave;			/* from finish; NULL: not */
 } TestStream;
 
 typedef struct TestPiece
@@ -104,6 +107,8 @@ finish(void *state, void *fetch, SvError *err)
 	RunRange	range = piece->range;
 	bool		fails = stream->fail_finish == piece->number || stream->fail_finish == -1;
 
+	if (stream->leave != NULL)
+		longjmp(*stream->leave, 1);
 	free(piece);
 	stream->finished++;
 	stream->under_way--;
@@ -308,6 +313,28 @@ test_failures(void)
 	run_caches_release(&caches);
 }
 
+/* As when a process is told to end while it waits. */
+static void
+test_left(void)
+{
+	RunCaches	caches = new_caches();
+	TestStream	stream;
+	RunFetcher	fetcher = make_fetcher(&stream, &run);
+	jmp_buf		left;
+	TestScan	t;
+
+	stream.leave = &left;
+	scan_begin(&t, &caches, &run, &fetcher);
+	if (setjmp(left) == 0)
+	{
+		scan_on(&t, &run, ENTRIES + 1);
+		CHECK(false, "a wait that is left");
+	}
+	scan_end(&t);
+	CHECK(stream.dropped > 0 && nothing_is_left(&caches, &stream), "what a left wait was for is given up");
+	run_caches_release(&caches);
+}
+
 /* Nothing begins: the store has it at hand, or too much under way. */
 static void
 test_refused(void)
@@ -487,6 +514,7 @@ main(void)
 	test_whole();
 	test_stops_early();
 	test_failures();
+	test_left();
 	test_refused();
 	test_pause();
 	test_many_scans();

@@ -3,6 +3,8 @@
  *		Fetches of the S3 driver from a server that answers as a script says: what is
  *		under way while nobody waits, what becomes of it, and how it is counted.
  */
+#include <setjmp.h>
+
 #include "cache/disk_tier.h"
 #include "store/store_tier.h"
 #include "unit.h"
@@ -11,6 +13,15 @@
 
 #define AT_MOST 20				/* steps of 50 ms */
 
+static int	waits;				/* of all begins */
+
+static void
+count_wait(void *state, const StoreWaitFd *fds, int nfds, int timeout_ms)
+{
+	(void) state, (void) fds, (void) nfds, (void) timeout_ms;
+	waits++;
+}
+
 static StoreFetch *
 begin(Case *c, char *dst)
 {
@@ -18,6 +29,7 @@ begin(Case *c, char *dst)
 	StoreCall	call = call_of(c);
 	StoreFetch *fetch;
 
+	call.wait = count_wait;
 	memset(dst, 0, 9);
 	if (store_fetch_begin(c->store, &range, &fetch, &call, &c->err) != SV_OK)
 		abort();
@@ -50,7 +62,7 @@ test_driven(void)
 
 	open_case(&c, answers, COUNT(answers), true, usual);
 	fetch = begin(&c, dst);
-	CHECK(fetch != NULL, "a fetch begins");
+	CHECK(fetch != NULL && waits == 0, "a fetch begins, which waits for nothing");
 	for (int i = 0; i < AT_MOST && !is_there(dst); i++)
 	{
 		usleep(50000);
@@ -124,6 +136,28 @@ test_cancelled(void)
 	close_case(&c);
 }
 
+static jmp_buf left;
+
+static void
+leave(void *state, const StoreWaitFd *fds, int nfds, int timeout_ms)
+{
+	(void) state, (void) fds, (void) nfds, (void) timeout_ms;
+	longjmp(left, 1);
+}
+
+/* Whether a wait for it was left. */
+static bool
+is_left(Case *c, StoreFetch *fetch)
+{
+	StoreCall	call = call_of(c);
+
+	call.wait = leave;
+	if (setjmp(left) != 0)
+		return true;
+	(void) store_fetch_finish(fetch, &call, &c->err);
+	return false;
+}
+
 /* As many requests as the store's concurrency, and one of them for those who wait. */
 static void
 test_concurrency(void)
@@ -185,7 +219,7 @@ test_closed(void)
 static void
 test_tier(void)
 {
-	static const ScriptAnswer answers[] = {GOOD};
+	static const ScriptAnswer answers[] = {GOOD, SILENT};
 	char		directory[] = "/tmp/skyvault-fetch-XXXXXX";
 	uint64_t	budget = 1024 * 1024;
 	void	   *region = aligned_alloc(64, (disk_tier_region_bytes(budget) + 63) & ~(size_t) 63);
@@ -194,6 +228,7 @@ test_tier(void)
 	StoreFetch *fetch;
 	char		dst[9];
 	char		command[64];
+	int			counted;
 	Case		c;
 
 	if (region == NULL || mkdtemp(directory) == NULL)
@@ -211,8 +246,13 @@ test_tier(void)
 	disk_tier_clear(&tier);
 	fetch = begin(&c, dst);
 	CHECK(fetch != NULL, "what it has no more is");
+	counted = c.requests[STORE_GET];
+	CHECK(is_left(&c, fetch) && c.requests[STORE_GET] == counted, "who waits for it may be ended");
+	store_fetch_drop(fetch);
+	CHECK(c.requests[STORE_GET] == counted + 1, "and then gives it up, all of it");
+	fetch = begin(&c, dst);
 	close_case(&c);
-	CHECK(finish(&c, fetch) == SV_IO, "until it is closed");
+	CHECK(finish(&c, fetch) == SV_IO, "what is begun is over once the store is closed");
 	disk_tier_stop(&tier);
 	free(region);
 	snprintf(command, sizeof(command), "rm -rf %s", directory);
