@@ -40,15 +40,20 @@ sub await_replay
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 }
 
-# What a scan forward and backward, gets and a multi_get of two tables say.
-my $digest = <<'SQL';
+# What a scan forward and backward, gets, multi_gets and what the planner makes of
+# two tables say.
+my %planned = planned_reads(@tables);
+my $digest = <<'SQL' . join(";\n", map { $planned{$_} } sort keys %planned);
 SELECT count(*), md5(string_agg(key || value, ',')) FROM skyvault_scan('one');
 SELECT count(*), md5(string_agg(key || value, ',')) FROM skyvault_scan('two', 'key2', 'key8', reverse => true);
 SELECT md5(string_agg(coalesce(skyvault_get('one', 'key' || n), 'none'), ',' ORDER BY n)) FROM generate_series(1, 200) AS n;
 SELECT md5(string_agg(key || coalesce(value, 'none'), ','))
 	FROM skyvault_multi_get((SELECT array_agg(CASE n % 2 WHEN 0 THEN 'one' ELSE 'two' END::regclass) FROM generate_series(1, 200) AS n),
 							(SELECT array_agg('key' || n) FROM generate_series(1, 200) AS n));
+SELECT count(value), md5(string_agg(key || coalesce(value, 'none'), ','))
+	FROM skyvault_multi_get('two', (SELECT array_agg('key' || n) FROM generate_series(200, 1, -1) AS n));
 SQL
+my %of_mirrors = planned_reads(map { live_mirror($_) } @tables);
 
 sub standby_agrees
 {
@@ -58,6 +63,23 @@ sub standby_agrees
 	is($standby->safe_psql('postgres', $digest), $primary->safe_psql('postgres', $digest),
 		"$case: the standby answers as the primary does");
 	same_content($standby, \@tables, "$case: tables agree with their mirrors on the standby");
+	foreach my $what (sort keys %planned)
+	{
+		is($standby->safe_psql('postgres', $planned{$what}), $standby->safe_psql('postgres', $of_mirrors{$what}),
+			"$case: $what of tables on the standby is that of their mirrors");
+	}
+}
+
+# The plans that are meant, with those on two tables.
+my %lookups = (
+	'a join' => qr/Lookup: full scan.*Lookup: (?:point|full scan)/s, 'a join by lookups' => qr/Lookup: point/, '= ANY' => qr/Lookup: batch/,
+	'ORDER BY and LIMIT' => qr/Limit.*Lookup: range/s, 'ORDER BY DESC and LIMIT' => qr/Limit.*Lookup: range/s);
+await_replay();
+foreach my $what (sort keys %planned)
+{
+	my $plan = $standby->safe_psql('postgres', "EXPLAIN (COSTS OFF) $planned{$what}");
+
+	like($plan, $lookups{$what}, "$what on the standby is planned so");
 }
 
 # One session from the first round on: what it has cached must not outlive its truth.

@@ -1,5 +1,5 @@
-# A standby reads while the primary flushes, truncates and collects garbage:
-# what its snapshot sees, or 40001, never anything else.
+# A standby reads while the primary flushes, compacts, truncates and collects
+# garbage: what its snapshot sees, or 40001, never anything else.
 use strict;
 use warnings;
 
@@ -30,6 +30,19 @@ foreach my $name ('feedback', 'silent')
 sub primary { return $primary->safe_psql('postgres', $_[0]); }
 sub await_replay { $primary->wait_for_catchup($_, 'replay', $primary->lsn('insert')) foreach values %standbys; }
 sub gone { return -e "$store/$_[0]" ? 0 : 1; }
+
+# One test: what a snapshot without feedback needs has gone, and says what to do.
+sub says_gone
+{
+	my ($reader, $statement, $case) = @_;
+	my (undef, $errors) = $reader->try("SAVEPOINT s; $statement");
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(($errors // '') =~ /^ERROR:  40001: object "\S+" is no longer in the store$/m
+		  && $errors =~ /^HINT:  Try again\. Turn on hot_standby_feedback, or raise skyvault\.retention on the primary\.$/m, $case)
+	  or diag($errors // 'no error');
+	$reader->run('ROLLBACK TO s');
+}
 
 primary("SELECT mirror_multi_put(t, array_agg('key' || n), array_agg('value ' || n))"
 	. " FROM unnest('{kv,other}'::text[]) AS t, generate_series(1, 500) AS n GROUP BY t");
@@ -74,11 +87,7 @@ $standbys{silent}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
 foreach my $statement (sprintf($sum, 'kv'), "SELECT skyvault_get('kv', 'key1')",
 	"SELECT * FROM skyvault_multi_get('kv', ARRAY['key1', 'key2'])", "SELECT count(*) FROM kv JOIN other USING (key)")
 {
-	my (undef, $errors) = $readers{silent}->try("SAVEPOINT s; $statement");
-
-	like($errors // '', qr/no longer in the store/, "without feedback: $statement fails");
-	like($errors // '', qr/hot_standby_feedback|retention/, "without feedback: $statement says what to do");
-	$readers{silent}->run('ROLLBACK TO s');
+	says_gone($readers{silent}, $statement, "without feedback: $statement fails and says what to do");
 }
 $readers{silent}->run('ROLLBACK');
 await_replay();
@@ -87,6 +96,87 @@ foreach my $name (sort keys %standbys)
 	is($readers{$name}->run(sprintf($sum, 'kv')), primary(sprintf($sum, 'kv')), "$name: the next snapshot reads");
 	same_content($standbys{$name}, [ 'kv', 'other' ], "$name: tables agree with their mirrors");
 	$readers{$name}->quit;
+}
+
+# Snapshots that are older than two compactions, of which the second merges what the
+# first made, and a collection after each.
+{
+	my %reads = (
+		'a scan' => sprintf($sum, 'kv'),
+		'a scan of another table' => sprintf($sum, 'other'),
+		'a get' => "SELECT skyvault_get('kv', 'key7')",
+		'a multi_get' => "SELECT md5(string_agg(key || coalesce(value, 'none'), ',')) FROM skyvault_multi_get('other', "
+		  . "(SELECT array_agg('key' || n) FROM generate_series(1, 100) AS n))",
+		planned_reads('kv', 'other'));
+	my $digest = join(';', map { $reads{$_} } sort keys %reads);
+
+	sub write_runs
+	{
+		my ($round) = @_;
+
+		foreach my $n (1 .. 2)
+		{
+			primary("SELECT mirror_multi_put(t, array_agg('key' || n), array_agg('round $round.$n of ' || n))"
+				. " FROM unnest('{kv,other}'::text[]) AS t, generate_series($n * 20, 300 - $round * 50) AS n GROUP BY t;"
+				. "SELECT mirror_delete('kv', 'key' || n) FROM generate_series($round * 31, $round * 31 + 20) AS n");
+			primary('SELECT skyvault_flush()');
+		}
+	}
+
+	sub compact_and_collect
+	{
+		primary("SELECT skyvault_compact('$_', full => true)") foreach qw(kv other);
+		primary('SELECT skyvault_gc()');
+	}
+
+	primary("SELECT mirror_multi_put('kv', array_agg('key' || n), array_agg('first ' || n)) FROM generate_series(1, 50) AS n");
+	write_runs(1);
+	await_replay();
+	my @inputs = run_objects($primary);
+	my $old = primary($digest);
+	%readers = map { $_ => session($standbys{$_}) } keys %standbys;
+	foreach my $name (sort keys %readers)
+	{
+		$readers{$name}->run('BEGIN ISOLATION LEVEL REPEATABLE READ');
+		is($standbys{$name}->safe_psql('postgres', $digest), $old, "$name: the standby reads what the primary has, before a compaction");
+		$readers{$name}->run('SELECT count(*) FROM skyvault.vault');
+		$standbys{$name}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+	}
+	my $xmin = $readers{feedback}->run('SELECT pg_snapshot_xmin(pg_current_snapshot())');
+	ok($primary->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_replication"
+				. " WHERE application_name = 'feedback' AND backend_xmin::text::bigint <= $xmin"), 'the primary knows of the snapshot');
+
+	compact_and_collect();
+	my @outputs = run_objects($primary);
+	is(scalar(grep { my $output = $_; grep { $_ eq $output } @inputs } @outputs), 0, 'a full compaction replaces all runs');
+	is(primary("SELECT DISTINCT held_by FROM skyvault_gc(true)"), 'standby feedback', 'the standby with feedback holds its inputs back');
+	write_runs(2);
+	compact_and_collect();
+	my %current = map { $_ => 1 } run_objects($primary);
+	my @merged = grep { !$current{$_} } @outputs;
+	cmp_ok(scalar(@merged), '>', 0, 'the next merges what that has made');
+	is(scalar(grep { gone($_) } @inputs), 0, 'all stay that a standby with feedback needs');
+	is($readers{feedback}->run($digest), $old, 'feedback: the old snapshot reads what it saw');
+	$primary->wait_for_catchup($standbys{feedback}, 'replay', $primary->lsn('insert'));
+	is($standbys{feedback}->safe_psql('postgres', $digest), primary($digest), 'feedback: a new one beside it reads what there is now');
+	same_content($standbys{feedback}, [ 'kv', 'other' ], 'feedback: tables agree with their mirrors beside an old snapshot');
+	$standbys{feedback}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+	is($readers{feedback}->run($digest), $old, 'feedback: and the old one still what it saw');
+	$readers{feedback}->run('COMMIT');
+
+	ok($primary->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault_gc() WHERE held_by IS NOT NULL'),
+		'nothing is held back when that has ended');
+	is(scalar(grep { !gone($_) } @inputs, @merged), 0, 'the inputs of both compactions have gone');
+	$standbys{silent}->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+	says_gone($readers{silent}, $reads{$_}, "without feedback: $_ of what was compacted fails and says what to do") foreach sort keys %reads;
+	$readers{silent}->run('ROLLBACK');
+	await_replay();
+	foreach my $name (sort keys %standbys)
+	{
+		is($readers{$name}->run($digest), primary($digest), "$name: the next snapshot reads what was compacted");
+		same_content($standbys{$name}, [ 'kv', 'other' ], "$name: tables agree with their mirrors after compactions");
+		$readers{$name}->quit;
+	}
 }
 
 # A standby with feedback that is away: its slot goes on to hold what it may need.

@@ -20,7 +20,7 @@ use SkyvaultSession;
 
 our @EXPORT = qw(
   new_server install_skyvault kill_postmaster await_server session scheduler_pid await_new_process
-  fails_with same_content make_mirror mirror delta_rows run_objects job_rows
+  fails_with same_content make_mirror mirror live_mirror planned_reads delta_rows run_objects job_rows
 );
 
 # Settings of every server; later ones win.
@@ -237,6 +237,31 @@ sub same_content
 	return is(
 		$node->safe_psql('postgres', join(';', map { "SELECT * FROM differences('$_') LIMIT 5" } @$tables)),
 		'', $test_name);
+}
+
+# For FROM: the keys and values that a table should have, from its mirror.
+sub live_mirror
+{
+	my ($table) = @_;
+
+	return "(SELECT key, value FROM m_$table WHERE value IS NOT NULL AND (expires_at <= mirror_now()) IS NOT TRUE)";
+}
+
+# Statements by kind, of keys "key" and a number, that the planner makes lookups
+# and scans of: for two tables, or for what stands for them in FROM.
+sub planned_reads
+{
+	my ($one, $two) = @_;
+	my $digest = q{count(*), md5(string_agg(r::text, ',' ORDER BY r))};
+	my $keys = q{ARRAY(SELECT 'key' || n * 7 % 200 FROM generate_series(1, 200) AS n)};
+
+	return (
+		'a join' => "SELECT $digest FROM (SELECT key, a.value, b.value FROM $one AS a JOIN $two AS b USING (key)) AS r",
+		'a join by lookups' => "SELECT $digest FROM (SELECT k.key, b.value FROM unnest($keys) AS k(key) LEFT JOIN LATERAL"
+		  . " (SELECT value FROM $two AS b WHERE b.key = k.key OFFSET 0) AS b ON true) AS r",
+		'= ANY' => "SELECT $digest FROM (SELECT * FROM $one AS a WHERE key = ANY ($keys)) AS r",
+		'ORDER BY and LIMIT' => "SELECT $digest FROM (SELECT * FROM $one AS a WHERE key > 'key3' ORDER BY key LIMIT 20) AS r",
+		'ORDER BY DESC and LIMIT' => "SELECT $digest FROM (SELECT * FROM $two AS b WHERE key < 'key8' ORDER BY key DESC LIMIT 20) AS r");
 }
 
 sub delta_rows
