@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "store/s3_answer.h"
+#include "store/s3_read.h"
 
 #define STEP_MS 100
 #define FIRST_PAUSE_MS 50
@@ -315,11 +316,11 @@ start_hedge(S3Batch *batch, S3Op *op, const StoreCall *call)
  * Steps
  * ------------------------------------------------------------------------- */
 
-/* What fetches leave of the store's concurrency; a fetch's own batch has its one op. */
+/* What fetches that run leave of the store's concurrency; a fetch's own batch has its one op. */
 static int
 most_at_once(const S3Batch *batch)
 {
-	int			left = batch->store->concurrency - batch->store->fetching;
+	int			left = batch->store->concurrency - s3_fetches_running(&batch->store->base);
 
 	return left > 1 ? left : 1;
 }

@@ -177,6 +177,20 @@ typedef struct S3Fetch
 	const StoreRange *ranges[1];
 } S3Fetch;
 
+int
+s3_fetches_running(const ObjectStore *store)
+{
+	int			running = 0;
+
+	for (const StoreFetch *fetch = store->fetches; fetch != NULL; fetch = fetch->next)
+	{
+		const S3Attempt *attempt = ((const S3Fetch *) fetch)->get.op.attempts[0];
+
+		running += attempt != NULL && attempt->http.outcome == HTTP_RUNNING;
+	}
+	return running;
+}
+
 SvStatus
 s3_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch, const StoreCall *call, SvError *err)
 {
@@ -185,7 +199,7 @@ s3_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch, c
 	SvStatus	status;
 
 	/* One is left for those who wait. */
-	if (store->fetching >= store->concurrency - 1)
+	if (s3_fetches_running(base) >= store->concurrency - 1)
 		return SV_OK;
 	begun = calloc(1, sizeof(S3Fetch));
 	if (begun == NULL)
@@ -204,7 +218,6 @@ s3_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch, c
 		free(begun);
 		return status;
 	}
-	store->fetching++;
 	*fetch = &begun->base;
 	return SV_OK;
 }
@@ -237,7 +250,6 @@ s3_fetch_end(StoreFetch *base)
 	S3Fetch    *fetch = (S3Fetch *) base;
 
 	s3_batch_drop(&fetch->batch, &base->call);
-	fetch->batch.store->fetching--;
 }
 
 /* -------------------------------------------------------------------------

@@ -14,6 +14,8 @@ extern SvStatus s3_fetch_begin(ObjectStore *store, const StoreRange *range, Stor
 extern void s3_fetch_drive(StoreFetch *fetch);
 extern SvStatus s3_fetch_finish(StoreFetch *fetch, const StoreCall *call, SvError *err);
 extern void s3_fetch_end(StoreFetch *fetch);
+/* Of the store's fetches, how many have not got all of their answer, or its failure, yet. */
+extern int	s3_fetches_running(const ObjectStore *store);
 extern SvStatus s3_get_small(ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
 							 StoreObject *object, const StoreCall *call, SvError *err);
 extern SvStatus s3_head(ObjectStore *store, const char *name, StoreObject *object,

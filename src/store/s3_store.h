@@ -38,7 +38,6 @@ typedef struct S3Store
 	int64_t		clock_offset_s; /* what to add to our clock to have the store's */
 	int			concurrency;	/* io_concurrency, or less while the store says SlowDown */
 	int			successes;		/* since concurrency last changed */
-	int			fetching;		/* GETs of fetches, which run beside those of a batch */
 	uint64_t	latencies[S3_LATENCIES];
 	unsigned	nlatencies;		/* ever */
 	uint64_t	random;			/* for jitter */

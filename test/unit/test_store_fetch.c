@@ -6,6 +6,7 @@
 #include <setjmp.h>
 
 #include "cache/disk_tier.h"
+#include "store/s3_read.h"
 #include "store/store_tier.h"
 #include "unit.h"
 
@@ -163,6 +164,7 @@ static void
 test_concurrency(void)
 {
 	static const ScriptAnswer answers[] = {SILENT, SILENT, GOOD};
+	static const ScriptAnswer good[] = {GOOD};
 	StoreS3Options options = usual;
 	StoreFetch *fetches[4];
 	char		dst[4][9];
@@ -186,6 +188,22 @@ test_concurrency(void)
 	fetches[2] = begin(&c, dst[2]);
 	CHECK(fetches[2] != NULL && finish(&c, fetches[2]) == SV_OK && is_there(dst[2]), "one that is given up makes room");
 	store_fetch_drop(fetches[1]);
+	close_case(&c);
+
+	open_case(&c, good, COUNT(good), true, options);
+	for (int i = 0; i < 2; i++)
+		fetches[i] = begin(&c, dst[i]);
+	for (int i = 0; i < AT_MOST && !(is_there(dst[0]) && is_there(dst[1])); i++)
+	{
+		usleep(50000);
+		store_fetch_drive(fetches[0]);
+	}
+	CHECK(s3_fetches_running(c.store) == 0, "what has come is not under way any more");
+	for (int i = 2; i < 4; i++)
+		fetches[i] = begin(&c, dst[i]);
+	CHECK(fetches[2] != NULL && fetches[3] != NULL, "and leaves its place to others before anybody takes it");
+	for (int i = 0; i < 4; i++)
+		CHECK(finish(&c, fetches[i]) == SV_OK && is_there(dst[i]), "each comes");
 	close_case(&c);
 
 	options.io_concurrency = 1;
