@@ -300,6 +300,26 @@ take_try(S3Batch *batch, S3Op *op, int which, const StoreCall *call, SvError *er
 	return fail_batch(batch, op, status, call);
 }
 
+/* What fetches that run leave of the store's concurrency; a fetch's own batch has its one op. */
+static int
+most_at_once(const S3Batch *batch)
+{
+	int			left = batch->store->concurrency - s3_fetches_running(&batch->store->base);
+
+	return left > 1 ? left : 1;
+}
+
+/* Of that; an op that pauses keeps its place. */
+static int
+places_taken(const S3Batch *batch)
+{
+	int			taken = batch->nactive;
+
+	for (const S3Op *op = batch->active; op != NULL; op = op->next)
+		taken += op->attempts[0] != NULL && op->attempts[1] != NULL;
+	return taken;
+}
+
 /* A second request beside one that is slow, and no third: if it cannot start, or fails, there is still the first. */
 static void
 start_hedge(S3Batch *batch, S3Op *op, const StoreCall *call)
@@ -316,21 +336,12 @@ start_hedge(S3Batch *batch, S3Op *op, const StoreCall *call)
  * Steps
  * ------------------------------------------------------------------------- */
 
-/* What fetches that run leave of the store's concurrency; a fetch's own batch has its one op. */
-static int
-most_at_once(const S3Batch *batch)
-{
-	int			left = batch->store->concurrency - s3_fetches_running(&batch->store->base);
-
-	return left > 1 ? left : 1;
-}
-
 static SvStatus
 start_queued(S3Batch *batch, const StoreCall *call, SvError *err)
 {
 	SvStatus	status = SV_OK;
 
-	while (batch->queue != NULL && batch->nactive < most_at_once(batch) && status == SV_OK)
+	while (batch->queue != NULL && places_taken(batch) < most_at_once(batch) && status == SV_OK)
 	{
 		S3Op	   *op = batch->queue;
 
@@ -377,7 +388,11 @@ serve_active(S3Batch *batch, uint64_t *wait_us, bool *any, const StoreCall *call
 				 !op->hedged)
 		{
 			if (now >= first->http.started_us + hedge_us)
-				start_hedge(batch, op, call);
+			{
+				/* Later, if there is no place for it now. */
+				if (places_taken(batch) < most_at_once(batch))
+					start_hedge(batch, op, call);
+			}
 			else if (first->http.started_us + hedge_us < *wait_us)
 				*wait_us = first->http.started_us + hedge_us;
 		}

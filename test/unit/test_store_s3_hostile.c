@@ -310,6 +310,15 @@ test_hedges(void)
 		  "a second request overtakes a slow one");
 	CHECK(read_some(&c) == SV_NOT_FOUND && c.hedges == 2, "and may find nothing");
 	close_case(&c);
+
+	options.timeout_ms = usual.timeout_ms;
+	options.io_concurrency = 1;
+	open_case(&c, answers, N + 2, false, options);
+	for (int i = 0; i < N; i++)
+		all = all && read_some(&c) == SV_OK;
+	((S3Store *) c.store)->hedge_percent = 95;
+	CHECK(all && read_some(&c) == SV_OK && c.hedges == 0 && c.retries == 1, "but is not one more than may run at once");
+	close_case(&c);
 }
 
 /* -------------------------------------------------------------------------
