@@ -118,6 +118,20 @@ $waiter->send("SET statement_timeout = 50; SELECT skyvault_put('kv', 'cancelled'
 like(($waiter->receive)[1], qr/57014/, 'statement_timeout ends it as well');
 $waiter->run('RESET statement_timeout');
 
+# Nor does it hold up those who wait for all backends.
+sql('CREATE DATABASE passing');
+my @held = map { session($node) } 1 .. 2;
+$held[$_]->send("SELECT skyvault_put('kv', 'ended $_', '1')") foreach 0 .. 1;
+ok($node->poll_query_until('postgres', $awaiting =~ s/= 1/= 2/r), 'two writes are held');
+sql('DROP DATABASE passing');
+is(sql("SELECT waiting FROM skyvault_stat_pressure WHERE server = 'skyvault'"), 2, 'and another database is dropped');
+sql('SELECT pg_terminate_backend(' . $held[0]->pid . ')');
+ok(($held[0]->await_lost)[0], 'one that is held can be terminated');
+ok($node->poll_query_until('postgres', $awaiting), 'then it does not count');
+sql('SELECT pg_cancel_backend(' . $held[1]->pid . ')');
+$held[1]->receive;
+$_->quit foreach @held;
+
 # Until the debt is less.
 $gave_up = sql("SELECT gave_up FROM skyvault_stat_pressure WHERE server = 'skyvault'");
 $waiter->send("SELECT skyvault_put('kv', 'held', 'after all')");
@@ -193,6 +207,105 @@ is(sql("SELECT state, delayed FROM skyvault_stat_pressure WHERE server = 'skyvau
 sql("SELECT stop_point_disarm('flush-uploaded')");
 sql('SELECT skyvault_stat_amplification_reset()');
 is(pressure(), 'none|0|0', 'counts begin anew');
-$waiter->quit;
+
+#
+# In proportion: a tenth of skyvault.stop_wait just below skyvault.stop_debt.
+#
+my $row = "FROM skyvault_stat_pressure WHERE server = 'skyvault'";
+
+sub behind
+{
+	my ($debt) = @_;
+
+	settings(stop_wait => '0');
+	put('kv') until sql("SELECT delta_debt >= $debt $row") eq 't';
+}
+
+# A flush that is under way and does not end, with little behind it.
+sub begin_behind
+{
+	sql('SELECT skyvault_flush()');
+	$node->poll_query_until('postgres', "SELECT delta_bytes = 0 AND wal_debt < 1 $row") or die 'compaction goes on';
+	sql("SELECT stop_point_arm('flush-uploaded', 'wait')");
+	behind(1);
+	sql("CALL stop_point_await('flush-uploaded')");
+}
+
+settings(stop_debt => '10');
+begin_behind();
+my $last = 0;
+foreach my $debt (5, 7, 9)
+{
+	behind($debt);
+	settings(stop_wait => '1s');
+	is(sql("SELECT state, write_delay_ms - ceil((delta_debt - 4) / (10 - 4) * 0.1 * 1000) $row"), 'slowed|0',
+		"at a debt of $debt of 4 to 10 a write waits for its share");
+	my ($delay, $count, $ms) = split(/\|/, sql("SELECT write_delay_ms, delayed, delayed_ms $row"));
+	cmp_ok($delay, '>', $last, 'for longer than at less');
+	sql("SELECT skyvault_put('kv', 'small', '1')");
+	is(sql("SELECT delayed = $count + 1 AND delayed_ms - $ms >= $delay AND gave_up = 0 $row"), 't', 'and does so');
+	$last = $delay;
+}
+settings(stop_wait => '1h');
+$waiter->send("SELECT skyvault_put('kv', 'small', '2')");
+ok($node->poll_query_until('postgres',
+	"SELECT state = 'slowed' AND waiting = 1 AND (SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = "
+	  . $waiter->pid . ") $row"), 'one that is slowed down is seen to wait');
+sql('SELECT pg_cancel_backend(' . $waiter->pid . ')');
+like(($waiter->receive)[1], qr/57014/, 'and can be cancelled as well');
+sql("SELECT stop_point_disarm('flush-uploaded')");
+
+#
+# What no flush could take is no debt.
+#
+sql("SELECT skyvault_create_table('beside')");
+begin_behind();
+settings(stop_wait => '1h');
+sql('SELECT skyvault_stat_amplification_reset()');
+my $open = session($node);
+my $huge = "SELECT skyvault_put('kv', 'huge ' || i, $big) FROM generate_series(1, 20) AS i";
+
+$open->run('BEGIN');
+$open->run($huge);
+put('beside');
+is(pressure(), 'none|0|0', 'what is not committed slows nobody down');
+$open->run('ROLLBACK');
+put('beside');
+is(pressure(), 'none|0|0', 'nor what never will be');
+sql("SELECT stop_point_disarm('flush-uploaded')");
+
+# A table that is locked: its rows stay in the delta.
+sql('SELECT skyvault_flush()');
+settings(flush_size => '1GB');
+sql($huge);
+$open->run('BEGIN');
+$open->run('TRUNCATE kv');
+settings(flush_size => '64kB');
+ok($node->poll_query_until('postgres', "SELECT state = 'none' AND delta_debt < 1 $row"),
+	'what a flush had to leave is no debt');
+cmp_ok(delta_rows($node), '>=', 20, 'though it is there');
+put('beside');
+is(pressure(), 'none|0|0', 'other tables are written to');
+$open->run('ROLLBACK');
+sql('SELECT skyvault_flush()');
+is(delta_rows($node), 0, 'a flush after the TRUNCATE takes it');
+$open->quit;
+
+#
+# The server stops while writes are held.
+#
+begin_behind();
+behind(10);
+settings(stop_wait => '1h');
+@held = map { session($node) } 1 .. 2;
+$held[$_]->send("SELECT skyvault_put('kv', 'stopped $_', '1')") foreach 0 .. 1;
+ok($node->poll_query_until('postgres', "SELECT state = 'held' AND waiting = 2 $row"), 'two writes are held again');
+ok($node->stop('fast', fail_ok => 1), 'a fast stop does not wait for them');
+is(scalar(grep { ($_->await_lost)[0] } @held), 2, 'their sessions end');
+$_->quit foreach @held, $waiter;
+$node->start;
+is(sql("SELECT count(*) FROM kv WHERE key LIKE 'stopped%'"), 0, 'they have written nothing');
+sql('SELECT skyvault_flush()');
+is(sql("SELECT state, waiting, delta_bytes $row"), 'none|0|0', 'after the start nothing is behind');
 $node->stop;
 done_testing();
