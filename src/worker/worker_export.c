@@ -283,24 +283,27 @@ export_piece(ForestVault *vault, ObjectStore *store, uint64 *seen, int64 *nchang
 
 /*
  * Whoever takes the vault tells in OWNER how far the log of the epoch got.  So
- * nobody does, who may be told to by skyvault_adopt(), until that is remembered.
+ * nobody does, who may be told to by skyvault_adopt(), from before an object is
+ * numbered until it is remembered.  In between, and not only after all of a long
+ * log, the vault is taken if that is wanted: here, or by whom this waits for.
  */
-static void
-export_pieces(ForestVault *vault, ObjectStore *store, uint64 *seen, int64 *nchanges)
+static bool
+export_held(ForestVault *vault, ObjectStore *store, uint64 *seen, int64 *nchanges)
 {
 	LOCKTAG		held = worker_owner_hold(vault);
+	volatile bool more = false;
 
 	PG_TRY();
 	{
 		worker_owner_require(vault, store);
-		while (export_piece(vault, store, seen, nchanges))
-			CHECK_FOR_INTERRUPTS();
+		more = export_piece(vault, store, seen, nchanges);
 	}
 	PG_FINALLY();
 	{
 		worker_owner_let_go(&held);
 	}
 	PG_END_TRY();
+	return more;
 }
 
 static int64
@@ -318,7 +321,8 @@ export_all(ForestVault *vault, uint64 *seen)
 		return 0;
 	}
 	store = vault_chore_store(vault);
-	export_pieces(vault, store, seen, &nchanges);
+	while (export_held(vault, store, seen, &nchanges))
+		CHECK_FOR_INTERRUPTS();
 	return nchanges;
 }
 

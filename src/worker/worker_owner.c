@@ -344,6 +344,17 @@ is_taken(const OwnRow *row)
 	return row->exists && row->same_start && row->same_database && strcmp(row->state, "owner") == 0;
 }
 
+/* By the worker that we have waited for. */
+static bool
+is_taken_now(ForestVault *vault)
+{
+	OwnRow		row = read_row(vault);
+
+	if (is_taken(&row))
+		vault->epoch = row.epoch;
+	return is_taken(&row);
+}
+
 static void
 take(ForestVault *vault, ObjectStore *store)
 {
@@ -356,7 +367,7 @@ take(ForestVault *vault, ObjectStore *store)
 
 	if (is_taken(&row))
 	{
-		vault->epoch = row.epoch;	/* by the worker that we have waited for */
+		vault->epoch = row.epoch;
 		return;
 	}
 	found = owner_object_read(store, vault, &owner, etag);
@@ -388,9 +399,8 @@ take(ForestVault *vault, ObjectStore *store)
 	replace_owner(vault, store, &row, found ? &owner : NULL, etag);
 }
 
-/* Waits for as long as it takes to ask a store that answers a few things. */
 static LOCKTAG
-lock_takeover(const ForestVault *vault, LOCKMODE mode)
+takeover_tag(const ForestVault *vault)
 {
 	MemoryContext context = CurrentMemoryContext;
 	LOCKTAG		tag;
@@ -399,27 +409,35 @@ lock_takeover(const ForestVault *vault, LOCKMODE mode)
 	tag = catalog_takeover_tag(vault->id);
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
-	for (int waited_ms = 0; LockAcquire(&tag, mode, true, true) == LOCKACQUIRE_NOT_AVAIL;
-		 waited_ms += TAKEOVER_STEP_MS)
-	{
-		STOP_POINT("owner-waits");
-		if (waited_ms >= TAKEOVER_WAIT_MS)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("another worker takes the vault just now, or needs it as it is"),
-					 errhint("It is tried again.")));
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TAKEOVER_STEP_MS,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
 	return tag;
+}
+
+/* In steps, for as long as it takes to ask a store that answers a few things. */
+static void
+wait_step(int *waited_ms)
+{
+	STOP_POINT("owner-waits");
+	if (*waited_ms >= TAKEOVER_WAIT_MS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another worker takes the vault just now, or needs it as it is"),
+				 errhint("It is tried again.")));
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TAKEOVER_STEP_MS,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	*waited_ms += TAKEOVER_STEP_MS;
 }
 
 LOCKTAG
 worker_owner_hold(const ForestVault *vault)
 {
-	return lock_takeover(vault, ShareLock);
+	LOCKTAG		tag = takeover_tag(vault);
+	int			waited_ms = 0;
+
+	while (LockAcquire(&tag, ShareLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		wait_step(&waited_ms);
+	return tag;
 }
 
 void
@@ -428,12 +446,23 @@ worker_owner_let_go(const LOCKTAG *held)
 	LockRelease(held, ShareLock, true);
 }
 
-/* One worker at a time takes a vault. */
+/*
+ * One worker at a time takes a vault.  Whoever holds it as it is may have taken
+ * it first, and may hold it again each time that it is tried: so who waits for
+ * that looks whether it has been taken.
+ */
 static void
 take_alone(ForestVault *vault, ObjectStore *store)
 {
-	LOCKTAG		tag = lock_takeover(vault, ExclusiveLock);
+	LOCKTAG		tag = takeover_tag(vault);
+	int			waited_ms = 0;
 
+	while (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		wait_step(&waited_ms);
+		if (is_taken_now(vault))
+			return;
+	}
 	PG_TRY();
 	{
 		take(vault, store);

@@ -149,12 +149,10 @@ record(const ForestVault *vault, const char *name, const Dump *dump, const char 
 	STOP_POINT("snapshot-committed");
 }
 
-/* name NULL: an automatic one. */
 static void
-take_snapshot(ForestVault *vault, const char *name)
+make_snapshot(ForestVault *vault, ObjectStore *store, const char *name)
 {
 	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
-	ObjectStore *store = vault_chore_store(vault);
 	Dump		dump = {0};
 	SvSlice		bytes;
 	SvError		err;
@@ -170,6 +168,27 @@ take_snapshot(ForestVault *vault, const char *name)
 										 forest_store_call(vault->server_oid, STORE_SNAPSHOT), &err), &err);
 	STOP_POINT("snapshot-uploaded");
 	record(vault, name, &dump, object);
+}
+
+/*
+ * name NULL: an automatic one.  Whoever takes the vault tells in OWNER which
+ * epochs have a snapshot; so nobody does until this one is recorded in its own.
+ */
+static void
+take_snapshot(ForestVault *vault, const char *name)
+{
+	ObjectStore *store = vault_chore_store(vault);
+	LOCKTAG		held = worker_owner_hold(vault);
+
+	PG_TRY();
+	{
+		make_snapshot(vault, store, name);
+	}
+	PG_FINALLY();
+	{
+		worker_owner_let_go(&held);
+	}
+	PG_END_TRY();
 }
 
 static bool

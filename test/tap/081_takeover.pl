@@ -9,7 +9,7 @@ use SkyvaultTest;
 use Test::More;
 
 my $store = PostgreSQL::Test::Utils::tempdir();
-my $node = new_server('main');
+my $node = new_server('main', settings => "skyvault.export_interval = 0\n");
 my $locks = q{FROM pg_locks WHERE locktype = 'object' AND classid = 'skyvault.vault'::regclass};
 my $scheduler = q{FROM pg_stat_activity WHERE backend_type = 'skyvault scheduler' AND datname = 'postgres'};
 
@@ -54,6 +54,99 @@ foreach my $point ('export-uploaded', 'owner-announced')
 	{
 		is(($node->psql('postgres', "SELECT $what"))[0], 0, "ended at $point: $what");
 	}
+}
+
+#
+# Who waits to take it finds that another has, also while somebody holds it again.
+#
+{
+	my ($compactor, $exporter) = map { session($node) } (1, 2);
+
+	write_one('in a run');
+	sql("SELECT skyvault_flush('shared')");
+	sql("SELECT stop_point_arm('compact-planned', 'wait')");
+	$compactor->send("SELECT skyvault_compact('kv', full => true)");
+	sql("CALL stop_point_await('compact-planned')");
+	sql("SELECT stop_point_arm('export-uploaded', 'wait')");
+	$exporter->send('SELECT skyvault_export()');
+	sql("CALL stop_point_await('export-uploaded')");
+	sql("SELECT skyvault_adopt('shared')");
+	sql("SELECT stop_point_arm('owner-waits', 'wait'), stop_point_disarm('compact-planned')");
+	sql("CALL stop_point_await('owner-waits')");
+	sql("SELECT stop_point_disarm('export-uploaded')");
+	$exporter->receive;
+	write_one('taken by a flush');
+	sql("SELECT skyvault_flush('shared')");
+	sql("SELECT stop_point_arm('export-uploaded', 'wait')");
+	$exporter->send('SELECT skyvault_export()');
+	sql("CALL stop_point_await('export-uploaded')");
+	sql("SELECT stop_point_disarm('owner-waits')");
+	is(($compactor->receive)[1], undef, 'taken by another: who waits goes on');
+	is(sql("SELECT stop_point_waiting('export-uploaded')"), 1, 'taken by another: while a third holds it');
+	sql("SELECT stop_point_disarm('export-uploaded')");
+	$exporter->receive;
+	$_->quit foreach ($compactor, $exporter);
+}
+
+#
+# Told to take it while a log of several objects is written: it is taken between them.
+#
+{
+	my $exporter = session($node);
+
+	write_one('first object');
+	sql("SELECT skyvault_flush('shared'), stop_point_arm('export-uploaded', 'wait')");
+	$exporter->send('SELECT skyvault_export()');
+	sql("CALL stop_point_await('export-uploaded')");
+	my $pid = sql("SELECT pid $scheduler");
+	sql('SELECT pg_cancel_backend(' . $exporter->pid . ')');
+	$exporter->receive;
+	sql("SELECT pg_terminate_backend($pid)");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid"), 'an object is not remembered');
+	sql("SELECT stop_point_disarm('export-uploaded')");
+	write_one('second object');
+	sql("SELECT skyvault_flush('shared'), stop_point_arm('export-committed', 'wait')");
+	my $epoch = sql("SELECT epoch FROM skyvault_vaults WHERE server = 'shared'");
+	$exporter->send('SELECT skyvault_export()');
+	sql("CALL stop_point_await('export-committed')");
+	sql("SELECT skyvault_adopt('shared')");
+	sql("SELECT stop_point_disarm('export-committed')");
+	is(($exporter->receive)[1], undef, 'both objects are written');
+	$exporter->quit;
+	is(sql("SELECT state || ' ' || epoch FROM skyvault_vaults WHERE server = 'shared'"), 'owner ' . ($epoch + 1),
+		'the vault was taken between them');
+	is(sql('SELECT string_agg(DISTINCT epoch::text, $$ $$) FROM (SELECT epoch FROM skyvault.log_object ORDER BY epoch DESC, number DESC LIMIT 2) AS l'),
+		"$epoch " . ($epoch + 1), 'and each is of its own epoch');
+}
+
+#
+# Not while a snapshot is made: of an epoch that ends before that is recorded OWNER says nothing.
+#
+{
+	write_one("run $_"), sql("SELECT skyvault_flush('shared')") foreach 1 .. 2;
+	sql('SELECT skyvault_export()');
+	$node->restart;
+	my ($compactor, $asker) = map { session($node) } (1, 2);
+	sql("SELECT stop_point_arm('compact-planned', 'wait')");
+	$compactor->send("SELECT skyvault_compact('kv', full => true)");
+	sql("CALL stop_point_await('compact-planned')");
+	sql("SELECT stop_point_arm('snapshot-uploaded', 'wait')");
+	$asker->send("SELECT skyvault_snapshot('lasting', 'shared')");
+	sql("CALL stop_point_await('snapshot-uploaded')");
+	sql("SELECT skyvault_adopt('shared')");
+	sql("SELECT stop_point_disarm('compact-planned')");
+	like(($compactor->receive)[1] // '', qr/55006: compaction failed: another worker takes the vault just now, or needs it as it is/,
+		'a vault is not taken while a snapshot is made');
+	sql("SELECT stop_point_disarm('snapshot-uploaded')");
+	is_deeply([ $asker->receive ], [ 1, undef ], 'the snapshot is made');
+	$_->quit foreach ($compactor, $asker);
+	write_one('beyond');
+	sql("SELECT skyvault_flush('shared')");
+	sql('SELECT skyvault_export()');
+	sql('CREATE DATABASE restored');
+	$node->safe_psql('restored', "CREATE EXTENSION skyvault; CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store')");
+	is(($node->psql('restored', "SELECT skyvault_restore('shared', 'lasting')"))[0], 0, 'and is there to be restored');
+	is($node->safe_psql('restored', q{SELECT string_agg(key, ' ') FROM kv WHERE key IN ('run 2', 'beyond')}), 'run 2', 'with what it had');
 }
 same_content($node, ['kv'], 'nothing is lost');
 
