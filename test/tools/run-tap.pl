@@ -7,6 +7,10 @@
 # NAME as pgTAP, others as programs.  COUNTS receives "PASSED FAILED"; a file
 # that dies, breaks its plan or runs nothing without saying why is one more
 # failure.
+#
+# TEST_JOBS in the environment is how many files run at once (1).  Those that use
+# the S3 server, which is one for all and is stopped and killed by some, still do
+# one after the other.
 use strict;
 use warnings;
 use Getopt::Long;
@@ -16,8 +20,20 @@ my $counts = shift @ARGV;
 my (@libs, $database);
 GetOptions('I=s' => \@libs, 'database=s' => \$database) or exit 2;
 
+sub uses_s3
+{
+	my ($file) = @_;
+
+	open(my $in, '<', $file) or return 0;
+	return scalar grep { /\bSkyvaultS3\b/ } <$in>;
+}
+
+my @in_turn = grep { uses_s3($_) } @ARGV;
+my @others = grep { !uses_s3($_) } @ARGV;
 my $harness = TAP::Harness->new(
 	{
+		jobs => $ENV{TEST_JOBS} || 1,
+		rules => { par => [ { seq => \@in_turn }, { par => \@others } ] },
 		lib => \@libs,
 		timer => 1,
 		merge => 0,
