@@ -3,13 +3,16 @@
  *		See run_stream.h.
  *
  * Pieces are asked for in order, and left in order.  An error of one that was under
- * way is none: it is read anew when the scan comes to it, and that counts.
+ * way is none: it is read anew when the scan comes to it, and that counts.  What the
+ * store did not begin is asked for again whenever the scan comes to the next piece,
+ * and read, all of it together, when the scan comes to the first of it.
  */
 #include "cache/run_stream.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "cache/disk_files.h"
 #include "cache/run_access.h"
 
 /* Scans that have gone through less read windows, which are cached. */
@@ -20,6 +23,8 @@
 #define DRIVE_BYTES ((size_t) 256 * 1024)
 /* Cached blocks between others are read with them, if they are no more than so many. */
 #define CACHED_BETWEEN 4
+/* Ranges of a disk tier that a piece has a part in, at most. */
+#define PIECE_CUTS (RUN_PIECE_BYTES / DISK_RANGE_BYTES + 2)
 
 typedef enum PieceState
 {
@@ -283,11 +288,55 @@ extend(RunStream *stream, uint32_t block, SvError *err)
 
 /* ------------------------------------------------------------- what is there */
 
+/*
+ * Cut where ranges of a disk tier end: it has each of them or not, and one that it
+ * has not is no reason to ask the store for all.  Who reads joins those again.
+ */
+static uint32_t
+cut_piece(const Piece *piece, RunRange *ranges)
+{
+	uint32_t	n = 0;
+
+	for (size_t done = 0; done < piece->range.len; n++)
+	{
+		uint64_t	offset = piece->range.offset + done;
+		size_t		len = (size_t) (DISK_RANGE_BYTES - offset % DISK_RANGE_BYTES);
+
+		if (len > piece->range.len - done)
+			len = piece->range.len - done;
+		ranges[n] = piece->range;
+		ranges[n].offset = offset;
+		ranges[n].len = len;
+		ranges[n].dst = piece->range.dst + done;
+		done += len;
+	}
+	return n;
+}
+
+/* All that could not be asked for ahead, side by side: to read one after the other takes as many times as long. */
+static SvStatus
+read_wanted(RunStream *stream, SvError *err)
+{
+	static const RunReading reading = {.passing = true};
+	const RunFetcher *fetcher = stream->scan->fetcher;
+	RunRange	ranges[RUN_STREAM_PIECES * PIECE_CUTS];
+	uint32_t	n = 0;
+	SvStatus	status;
+
+	for (uint32_t i = 0; i < stream->n; i++)
+		if (piece_at(stream, i)->state == PIECE_WANTED)
+			n += cut_piece(piece_at(stream, i), ranges + n);
+	status = fetcher->read(fetcher->state, ranges, n, &reading, err);
+	for (uint32_t i = 0; i < stream->n && status == SV_OK; i++)
+		if (piece_at(stream, i)->state == PIECE_WANTED)
+			piece_at(stream, i)->state = PIECE_THERE;
+	return status;
+}
+
 /* Waits for a piece, or reads it. */
 static SvStatus
 bring(RunStream *stream, Piece *piece, SvError *err)
 {
-	static const RunReading reading = {.passing = true};
 	const RunFetcher *fetcher = stream->scan->fetcher;
 	SvStatus	status = SV_IO;
 
@@ -297,13 +346,15 @@ bring(RunStream *stream, Piece *piece, SvError *err)
 	{
 		status = fetcher->finish(fetcher->state, piece->fetch, err);
 		/* Not before: a process that ends while it waits still has to drop it. */
-		piece->state = PIECE_WANTED;
+		piece->state = status == SV_OK ? PIECE_THERE : PIECE_WANTED;
+		if (status == SV_CANCELLED)
+			return status;
 	}
-	if (status != SV_OK && status != SV_CANCELLED)
-		status = fetcher->read(fetcher->state, &piece->range, 1, &reading, err);
-	if (status == SV_OK)
-		piece->state = PIECE_THERE;
-	return status;
+	/* What has ended since has left its place to others. */
+	for (uint32_t i = 0; i < stream->n; i++)
+		if (piece_at(stream, i) != piece)
+			begin_piece(stream, piece_at(stream, i));
+	return status == SV_OK ? SV_OK : read_wanted(stream, err);
 }
 
 /* All that were asked for, side by side. */

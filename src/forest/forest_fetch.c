@@ -121,6 +121,9 @@ drop_range(void *state, void *begun)
 RunFetcher
 forest_fetcher_ahead(ForestFetch *fetch)
 {
+	/* Where nothing begins, windows of several ranges side by side are better. */
+	if ((store_capabilities(fetch->store) & STORE_CAN_FETCH_AHEAD) == 0)
+		return (RunFetcher) {.read = read_ranges,.state = fetch,.ahead_bytes = REMOTE_AHEAD_BYTES};
 	return (RunFetcher) {
 		.read = read_ranges,.state = fetch,.ahead_bytes = REMOTE_AHEAD_BYTES,
 		.begin = begin_range,.drive = drive_range,.finish = finish_range,.drop = drop_range

@@ -142,6 +142,8 @@ typedef struct StoreCall
 #define STORE_CAN_PUT_IF_MATCH	0x02
 /* Requests take milliseconds and cost money: merge, read ahead, keep a disk tier. */
 #define STORE_IS_REMOTE			0x04
+/* Without it store_fetch_begin never begins anything. */
+#define STORE_CAN_FETCH_AHEAD	0x08
 
 extern unsigned store_capabilities(const ObjectStore *store);
 

@@ -9,8 +9,12 @@
 StoreFront
 store_front(ObjectStore *inner, const ObjectStoreOps *ops)
 {
+	unsigned	lacks = ops->fetch_begin == NULL ? STORE_CAN_FETCH_AHEAD : 0;
+
 	return (StoreFront) {
-		.base = {.ops = ops,.capabilities = store_capabilities(inner),.merge_gap = store_merge_gap(inner)},
+		.base = {
+			.ops = ops,.capabilities = store_capabilities(inner) & ~lacks,.merge_gap = store_merge_gap(inner)
+		},
 		.inner = inner
 	};
 }

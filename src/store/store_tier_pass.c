@@ -43,20 +43,21 @@ typedef struct TierFetch
 	StoreFetch *inner;			/* NULL: it has ended */
 } TierFetch;
 
-/* Whether the tier has anything of a range. */
+/* Whether the tier has half of a range, or more. */
 static bool
-has_some(const TierStore *store, const StoreRange *range)
+has_much(const TierStore *store, const StoreRange *range)
 {
 	DiskRange	piece = {.object = store_tier_object(&store->front.base, range->name)};
+	uint64_t	first = range->offset / DISK_RANGE_BYTES;
 	uint64_t	last = (range->offset + range->len - 1) / DISK_RANGE_BYTES;
+	uint64_t	has = 0;
 
-	for (uint64_t number = range->offset / DISK_RANGE_BYTES; number <= last; number++)
+	for (uint64_t number = first; number <= last; number++)
 	{
 		piece.number = (uint32_t) number;
-		if (disk_tier_has(store->tier, &piece))
-			return true;
+		has += disk_tier_has(store->tier, &piece);
 	}
-	return false;
+	return has * 2 >= last - first + 1;
 }
 
 SvStatus
@@ -68,7 +69,7 @@ store_tier_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **
 	TierFetch  *begun;
 	SvStatus	status = SV_OK;
 
-	if (!has_some(store, range))
+	if (!has_much(store, range))
 		status = store_fetch_begin(store->front.inner, range, &inner, call, err);
 	if (status != SV_OK || inner == NULL)
 		return status;

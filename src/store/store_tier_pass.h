@@ -16,8 +16,9 @@ extern SvStatus store_tier_pass(ObjectStore *base, const StoreRead *reads, int n
 								const StoreCall *call, SvError *err);
 
 /*
- * Fetches of ObjectStoreOps.  Begun only for a range of which the tier has nothing:
- * what it has is read when it is needed, which takes no time worth overlapping.
+ * Fetches of ObjectStoreOps.  Begun for a range of which the tier has less than half,
+ * all of it: the caller's time is worth more than bytes that are there already.  Of
+ * others the rest is read with them when they are needed.
  */
 extern SvStatus store_tier_fetch_begin(ObjectStore *base, const StoreRange *range, StoreFetch **fetch,
 									   const StoreCall *call, SvError *err);

@@ -5,6 +5,7 @@
  */
 #include <setjmp.h>
 
+#include "cache/disk_files.h"
 #include "cache/run_stream.h"
 #include "unit.h"
 
@@ -37,7 +38,9 @@ typedef struct TestStream
 	int			dropped;
 	int			driven;
 	int			reads;			/* that were waited for */
-	int			stream_reads;	/* of these, of whole pieces */
+	int			stream_reads;	/* of these, of pieces */
+	bool		crosses;		/* one of these asked for parts of two ranges of a disk tier as one */
+	int			room;			/* for so many under way; 0: for all */
 	int			under_way;
 	int			most_under_way;
 	size_t		asked;			/* bytes, begun or read */
@@ -63,9 +66,12 @@ read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *r
 	stream->reads++;
 	for (uint32_t i = 0; i < n; i++)
 		stream->asked += ranges[i].len;
-	if (n == 1 && ranges[0].there == NULL)
+	if (ranges[0].there == NULL)
 	{
 		stream->stream_reads++;
+		for (uint32_t i = 0; i < n; i++)
+			stream->crosses = stream->crosses || ranges[i].offset / DISK_RANGE_BYTES !=
+				(ranges[i].offset + ranges[i].len - 1) / DISK_RANGE_BYTES;
 		if (stream->fail_reads)
 			return sv_fail(err, SV_IO, "the network is still down");
 	}
@@ -80,7 +86,8 @@ begin(void *state, const RunRange *range, void **fetch, SvError *err)
 
 	(void) err;
 	*fetch = NULL;
-	if (stream->refuse > 0 && stream->begun + 1 >= stream->refuse)
+	if ((stream->refuse > 0 && stream->begun + 1 >= stream->refuse) ||
+		(stream->room > 0 && stream->under_way >= stream->room))
 		return SV_OK;
 	piece = must_allocate(sizeof(TestPiece));
 	*piece = (TestPiece) {.range = *range,.number = ++stream->begun};
@@ -346,8 +353,10 @@ test_refused(void)
 
 	stream.refuse = 1;
 	scan_begin(&t, &caches, &run, &fetcher);
-	CHECK(scan_on(&t, &run, ENTRIES + 1) && stream.begun == 0 && stream.stream_reads > 6 &&
+	CHECK(scan_on(&t, &run, ENTRIES + 1) && stream.begun == 0 && stream.stream_reads > 1 &&
 		  stream.asked == data_bytes(&run), "what is not begun is read when it is needed");
+	CHECK((size_t) stream.stream_reads < data_bytes(&run) / RUN_PIECE_BYTES, "several pieces at a time");
+	CHECK(!stream.crosses, "cut where ranges of a disk tier end");
 	scan_end(&t);
 	run_caches_release(&caches);
 
@@ -356,6 +365,16 @@ test_refused(void)
 	stream.refuse = 4;
 	scan_begin(&t, &caches, &run, &fetcher);
 	CHECK(scan_on(&t, &run, ENTRIES + 1) && stream.begun == 3 && stream.asked == data_bytes(&run), "some of it too");
+	scan_end(&t);
+	CHECK(nothing_is_left(&caches, &stream), "and nothing is left");
+	run_caches_release(&caches);
+
+	caches = new_caches();
+	fetcher = make_fetcher(&stream, &run);
+	stream.room = 1;
+	scan_begin(&t, &caches, &run, &fetcher);
+	CHECK(scan_on(&t, &run, ENTRIES + 1) && stream.asked == data_bytes(&run) && stream.begun > 3 &&
+		  stream.stream_reads < 2, "what did not begin is asked for again once there is room");
 	scan_end(&t);
 	CHECK(nothing_is_left(&caches, &stream), "and nothing is left");
 	run_caches_release(&caches);

@@ -7,6 +7,7 @@
 
 #include "cache/disk_tier.h"
 #include "store/s3_read.h"
+#include "store/store_fault.h"
 #include "store/store_tier.h"
 #include "unit.h"
 
@@ -269,6 +270,10 @@ test_tier(void)
 	store_fetch_drop(fetch);
 	CHECK(c.requests[STORE_GET] == counted + 1, "and then gives it up, all of it");
 	fetch = begin(&c, dst);
+	CHECK((store_capabilities(c.store) & STORE_CAN_FETCH_AHEAD) != 0 &&
+		  store_fault_open(&c.store, c.store, &c.err) == SV_OK &&
+		  (store_capabilities(c.store) & STORE_CAN_FETCH_AHEAD) == 0 && begin(&c, dst) == NULL,
+		  "a store before it that cannot begin any says so");
 	close_case(&c);
 	CHECK(finish(&c, fetch) == SV_IO, "what is begun is over once the store is closed");
 	disk_tier_stop(&tier);

@@ -45,15 +45,16 @@ test_conformance(void)
 	StoreS3Options options = usual_options("unit/conformance");
 	ObjectStore *store = open_with(options, NULL, NULL, NULL);
 
-	CHECK(store_capabilities(store) == (STORE_IS_REMOTE | STORE_CAN_PUT_IF_ABSENT | STORE_CAN_PUT_IF_MATCH) &&
-		  store_merge_gap(store) > 0, "what it can do");
+	CHECK(store_capabilities(store) == (STORE_IS_REMOTE | STORE_CAN_FETCH_AHEAD | STORE_CAN_PUT_IF_ABSENT |
+										STORE_CAN_PUT_IF_MATCH) && store_merge_gap(store) > 0, "what it can do");
 	CHECK(store_conformance(store, "s3") == 0, "conformance");
 	store_close(store);
 
 	options.conditional_puts = STORE_S3_CONDITIONAL_OFF;
 	options.io_concurrency = 1;
 	store = open_with(options, NULL, NULL, NULL);
-	CHECK(store_capabilities(store) == STORE_IS_REMOTE && store_conformance(store, "s3, looking before it puts") == 0,
+	CHECK(store_capabilities(store) == (STORE_IS_REMOTE | STORE_CAN_FETCH_AHEAD) &&
+		  store_conformance(store, "s3, looking before it puts") == 0,
 		  "conformance without conditional writes, one request at a time");
 	store_close(store);
 }
