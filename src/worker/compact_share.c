@@ -271,14 +271,18 @@ compact_share_is_offered(void)
 	return offered;
 }
 
-/* Needs the lock.  NULL: the job is not shared any more. */
+/*
+ * Needs the lock.  NULL: the job is not shared any more.  Another job may be in
+ * its place, even one with the same id, but not with the same area: its handle
+ * is given to no other while this process looks at it.
+ */
 static PoolShare *
 share_of(const ShareOffer *offer)
 {
 	PoolPlace  *place = place_of(offer->owner);
 
 	if (place->state != POOL_RUNNING || place->dboid != MyDatabaseId || place->job_id != offer->job_id ||
-		place->share.nparts == 0 || place->share.is_closed)
+		place->share.nparts == 0 || place->share.is_closed || place->share.area != offer->handle)
 		return NULL;
 	return &place->share;
 }
@@ -321,6 +325,7 @@ compact_share_look(ShareOffer *offer)
 	{
 		offer->job_id = place_of(offer->owner)->job_id;
 		share = place_of(offer->owner)->share;
+		offer->handle = share.area;
 	}
 	LWLockRelease(worker_shared->lock);
 	if (offer->owner < 0)
@@ -382,6 +387,14 @@ compact_share_is_there(const ShareOffer *offer)
 	return there;
 }
 
+/* Needs the lock. */
+static bool
+is_taken_by_me(const PoolShare *share, int part)
+{
+	return part < share->nparts && share->parts[part].state == PART_TAKEN &&
+		share->parts[part].place == worker_pool_index();
+}
+
 /* Its progress is the job's from now on. */
 static void
 add_progress(PoolProgress *to, const LsmCompactCounts *counts)
@@ -401,6 +414,7 @@ compact_share_hand_in(const ShareOffer *offer, int part, const LsmResult *result
 	SvBuffer	bytes;
 	dsa_pointer pointer;
 	PoolShare  *share;
+	bool		taken;
 	SvError		err;
 
 	sv_buffer_init(&bytes, &offer->plan->alloc);
@@ -408,7 +422,8 @@ compact_share_hand_in(const ShareOffer *offer, int part, const LsmResult *result
 	pointer = put_in_area(offer->area, bytes.data, bytes.len);
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	share = share_of(offer);
-	if (share != NULL)
+	taken = share != NULL && is_taken_by_me(share, part);
+	if (taken)
 	{
 		share->parts[part].state = PART_DONE;
 		share->parts[part].result = pointer;
@@ -418,7 +433,7 @@ compact_share_hand_in(const ShareOffer *offer, int part, const LsmResult *result
 	LWLockRelease(worker_shared->lock);
 	sv_buffer_free(&bytes);
 	tell_others();
-	return share != NULL;
+	return taken;
 }
 
 void
@@ -432,7 +447,7 @@ compact_share_give_up(const ShareOffer *offer)
 	{
 		share->alone = true;
 		for (int i = 0; i < share->nparts; i++)
-			if (share->parts[i].state == PART_TAKEN && share->parts[i].place == worker_pool_index())
+			if (is_taken_by_me(share, i))
 				share->parts[i].state = PART_OPEN;
 	}
 	LWLockRelease(worker_shared->lock);

@@ -64,6 +64,7 @@ typedef struct ShareOffer
 {
 	int			owner;			/* its place */
 	int64		job_id;
+	dsa_handle	handle;			/* of the area: ids of jobs begin anew with the extension */
 	dsa_area   *area;
 	CompactPlan *plan;			/* of the job, without a store; in a context of its own */
 	LsmParts	parts;

@@ -347,18 +347,57 @@ find(sub { push @left, $File::Find::name if /\.sst$/ }, $node->data_dir . '/skyv
 my @orphans = grep { my $file = $_; !grep { $file =~ /\Q$_\E$/ } keys %named } @left;
 is(scalar(@orphans), 0, 'no orphan outlives a sweep') or diag("@orphans");
 
+my $victim_content = <<~SQL;
+	CREATE EXTENSION skyvault;
+	SELECT skyvault_create_table('kv');
+	ALTER FOREIGN TABLE kv OPTIONS (ADD subcompaction_size '64kB', ADD run_size '64kB');
+	INSERT INTO kv SELECT 'key' || n, (SELECT string_agg(md5(format('%s %s', n, i)), '') FROM generate_series(1, 10) AS i)
+		FROM generate_series(1, 2000) AS n;
+	SELECT skyvault_flush();
+	UPDATE kv SET value = value || 'x' WHERE key < 'key9';
+	SQL
+
+# What a late helper has done of a job is not handed in to one that has the same id
+# and place, after the extension was made anew.
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE victim');
+	$node->safe_psql('victim', $victim_content);
+	arm($_, 'wait') foreach ('part-before-hand-in', 'compact-shared');
+	my $client = session($node, 'victim');
+	$client->send("SELECT skyvault_compact('kv')");
+	await($_) foreach ('compact-shared', 'part-before-hand-in');
+	my $shared = "SELECT id, pid, parts FROM skyvault_jobs WHERE state = 'running' AND kind = 'compact'";
+	my ($id, $pid, $parts) = split(/\|/, $node->safe_psql('victim', $shared));
+	leave($client);
+	$node->safe_psql('victim', 'DROP EXTENSION skyvault CASCADE');
+	sql("SELECT pg_terminate_backend($pid)");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid"), 'recreated: the owner ends');
+	disarm('compact-shared');
+	arm('compact-shared', 'wait');
+	$node->safe_psql('victim', $victim_content);
+	$client = session($node, 'victim');
+	$client->send("SELECT skyvault_compact('kv')");
+	await('compact-shared');
+	my ($id2, $pid2, $parts2) = split(/\|/, $node->safe_psql('victim', $shared));
+	is("$id2 $parts2", "$id $parts", 'recreated: the next job has the id of the last');
+	arm('part-handed-in', 'wait');
+	disarm('part-before-hand-in');
+	await('part-handed-in');
+	is($node->safe_psql('victim', "SELECT parts_done FROM skyvault_jobs WHERE state = 'running'"), 0,
+		'recreated: what is handed in late is not taken');
+	disarm('compact-shared', 'part-handed-in');
+	is(($client->receive)[1], undef, 'recreated: the job is done');
+	$client->quit;
+	is($node->safe_psql('victim', "SELECT count(*), count(*) FILTER (WHERE value LIKE '%x') FROM kv"),
+		$node->safe_psql('victim', "SELECT 2000, count(*) FROM generate_series(1, 2000) AS n WHERE 'key' || n < 'key9'"),
+		'recreated: with its own content');
+	$node->safe_psql('postgres', 'DROP DATABASE victim');
+}
+
 foreach my $statement ('DROP DATABASE victim', 'DROP EXTENSION skyvault CASCADE')
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE victim');
-	$node->safe_psql('victim', <<~SQL);
-		CREATE EXTENSION skyvault;
-		SELECT skyvault_create_table('kv');
-		ALTER FOREIGN TABLE kv OPTIONS (ADD subcompaction_size '64kB', ADD run_size '64kB');
-		INSERT INTO kv SELECT 'key' || n, (SELECT string_agg(md5(format('%s %s', n, i)), '') FROM generate_series(1, 10) AS i)
-			FROM generate_series(1, 2000) AS n;
-		SELECT skyvault_flush();
-		UPDATE kv SET value = value || 'x' WHERE key < 'key9';
-		SQL
+	$node->safe_psql('victim', $victim_content);
 	arm('part-taken', 'wait');
 	arm('compact-shared', 'wait');
 	my $client = session($node, 'victim');
