@@ -9,6 +9,7 @@
 #include "forest/forest_fetch.h"
 #include "forest/forest_filter.h"
 #include "forest/forest_filter_trigger.h"
+#include "forest/forest_pending.h"
 #include "forest/forest_shmem.h"
 #include "forest/forest_table.h"
 #include "forest/forest_traffic.h"
@@ -50,6 +51,7 @@ shmem_request(void)
 	forest_shmem_request();
 	forest_filter_request();
 	forest_traffic_shmem_request();
+	forest_pending_shmem_request();
 	worker_shmem_request();
 	worker_request_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
@@ -71,6 +73,7 @@ shmem_startup(void)
 	forest_shmem_startup();
 	forest_filter_startup();
 	forest_traffic_shmem_startup();
+	forest_pending_shmem_startup();
 	worker_shmem_startup();
 	worker_request_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS

@@ -7,8 +7,8 @@
 #include "forest/forest_xact.h"
 
 #include "access/xact.h"
+#include "forest/forest_pending.h"
 #include "forest/forest_shmem.h"
-#include "forest/forest_traffic.h"
 #include "server/stop_point.h"
 
 /* How far a transaction that has changed the forest is with telling so. */
@@ -22,15 +22,7 @@ typedef enum ChangeState
 static ForestCommitCallback commit_callback = NULL;
 static uint64 delta_bytes = 0;
 
-/* Of delta_bytes, to which vault; what does not fit goes to the last. */
-#define MAX_VAULTS 8
-static struct
-{
-	int32		vault_id;
-	uint64		bytes;
-}			by_vault[MAX_VAULTS];
-static int	nvaults = 0;
-static uint64 assigned_bytes = 0;
+static uint64 assigned_bytes = 0;	/* of delta_bytes, to a vault */
 static bool left_unnumbered = false;
 static bool wants_scheduler = false;
 static ChangeState change_state = CHANGE_NONE;
@@ -63,18 +55,10 @@ end_change(void)
 	is_preparing = false;
 }
 
-static void
-count_traffic(void)
-{
-	for (int i = 0; i < nvaults; i++)
-		forest_traffic_add(by_vault[i].vault_id, TRAFFIC_COMMITTED, by_vault[i].bytes);
-}
-
 /*
- * COMMIT PREPARED runs in a backend without our state, so a prepared
- * transaction's bytes are reported when it is prepared.  A flush that this
- * starts leaves the uncommitted rows; COMMIT PREPARED wakes the scheduler
- * once more.
+ * COMMIT PREPARED runs in a backend without our state: of a prepared
+ * transaction's bytes it knows by forest_pending.h, and of the rest nothing,
+ * so it wakes the scheduler in any case.
  *
  * A process that exits within a transaction aborts it first, and one that
  * cannot takes the server's shared memory with it: so whatever is begun here is
@@ -98,21 +82,32 @@ forest_xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			end_change();
-			count_traffic();
+			if (event == XACT_EVENT_COMMIT)
+				forest_pending_commit();
+			else if (forest_pending_prepare())
+				delta_bytes = 0;
 			if (delta_bytes > 0 || left_unnumbered || wants_scheduler)
 				commit_callback(delta_bytes, left_unnumbered || wants_scheduler);
 			break;
 		case XACT_EVENT_ABORT:
 			end_change();
+			forest_pending_abort();
 			break;
 		default:
 			return;
 	}
 	delta_bytes = 0;
 	assigned_bytes = 0;
-	nvaults = 0;
 	left_unnumbered = false;
 	wants_scheduler = false;
+}
+
+/* What was noted and belongs to no vault yet is of what is rolled back. */
+static void
+forest_subxact_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		assigned_bytes = delta_bytes;
 }
 
 void
@@ -120,6 +115,8 @@ forest_xact_install(ForestCommitCallback callback)
 {
 	commit_callback = callback;
 	RegisterXactCallback(forest_xact_callback, NULL);
+	RegisterSubXactCallback(forest_subxact_callback, NULL);
+	forest_pending_install();
 }
 
 void
@@ -131,19 +128,7 @@ forest_xact_note_delta_bytes(uint64 bytes)
 void
 forest_xact_note_vault(int32 vault_id)
 {
-	int			i = 0;
-
-	while (i < nvaults && by_vault[i].vault_id != vault_id)
-		i++;
-	if (i == MAX_VAULTS)
-		i--;
-	else if (i == nvaults)
-	{
-		by_vault[i].vault_id = vault_id;
-		by_vault[i].bytes = 0;
-		nvaults++;
-	}
-	by_vault[i].bytes += delta_bytes - assigned_bytes;
+	forest_pending_add(vault_id, delta_bytes - assigned_bytes);
 	assigned_bytes = delta_bytes;
 }
 

@@ -10,8 +10,8 @@
 
 /*
  * Called after a transaction that changed something has committed (or was
- * prepared): bytes it put into the delta, and whether the scheduler should look
- * at what it did besides.  Must not fail.
+ * prepared): bytes it put into the delta (if prepared, 0), and whether the
+ * scheduler should look at what it did besides.  Must not fail.
  */
 typedef void (*ForestCommitCallback) (uint64 delta_bytes, bool wake_scheduler);
 
@@ -19,7 +19,7 @@ extern void forest_xact_install(ForestCommitCallback callback);
 
 extern void forest_xact_note_delta_bytes(uint64 bytes);
 
-/* What was noted since the last call went to this vault: see forest_traffic.h. */
+/* What was noted since the last call went to this vault: see forest_pending.h. */
 extern void forest_xact_note_vault(int32 vault_id);
 extern void forest_xact_note_unnumbered(void);	/* a changelog row wants a number */
 extern void forest_xact_note_wake(void);	/* something else for the scheduler */

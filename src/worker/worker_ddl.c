@@ -21,6 +21,7 @@
 #include "commands/extension.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_filter.h"
+#include "forest/forest_pending.h"
 #include "forest/forest_vault.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -250,9 +251,18 @@ possible_effect(Node *stmt)
 	}
 }
 
-static void
-note_effect(Effect effect)
+/* The name of the prepared transaction that a statement makes or ends; NULL: it does not. */
+static const char *
+prepared_name(Node *stmt)
 {
+	return IsA(stmt, TransactionStmt) ? castNode(TransactionStmt, stmt)->gid : NULL;
+}
+
+static void
+note_effect(Effect effect, const char *gid)
+{
+	uint64		bytes;
+
 	switch (effect)
 	{
 		case EFFECT_NONE:
@@ -269,14 +279,18 @@ note_effect(Effect effect)
 			databases_changed = true;
 			break;
 		case EFFECT_PREPARED_COMMITTED:
-			/* What it did is not known here: puts want a flush, TRUNCATE a number. */
+			bytes = forest_pending_end_prepared(gid, true);
+
+			/* What it did besides is not known here: as TRUNCATE, which wants a number. */
 			if (OidIsValid(get_extension_oid(SKYVAULT_NAME, true)))
 			{
-				worker_note_committed_bytes(1);
+				worker_note_committed_bytes(Max(1, bytes));
 				worker_wake_scheduler();
 			}
 			break;
 		case EFFECT_PREPARED_ABORTED:
+			(void) forest_pending_end_prepared(gid, false);
+
 			/* Readers take longer ways while it might have been committed. */
 			if (OidIsValid(get_extension_oid(SKYVAULT_NAME, true)))
 				worker_wake_scheduler();
@@ -350,6 +364,7 @@ watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 {
 	int			depth = list_length(drained);
 	Effect		effect;
+	const char *gid;
 
 	if (IsA(pstmt->utilityStmt, CreateForeignTableStmt))
 	{
@@ -366,6 +381,9 @@ watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 
 	/* Afterwards the statement may be gone, as after the ROLLBACK of a procedure. */
 	effect = possible_effect(pstmt->utilityStmt);
+	gid = prepared_name(pstmt->utilityStmt);
+	if (gid != NULL && castNode(TransactionStmt, pstmt->utilityStmt)->kind == TRANS_STMT_PREPARE)
+		forest_pending_name(gid);
 	PG_TRY();
 	{
 		drain_claimed_database(pstmt->utilityStmt);
@@ -377,7 +395,7 @@ watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	note_effect(effect);
+	note_effect(effect, gid);
 }
 
 void

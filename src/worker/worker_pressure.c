@@ -182,13 +182,14 @@ sleep_ms(long ms)
 }
 
 /*
- * Until the time has come, or, for one that is held, the debt is less.  The
- * debt may grow meanwhile, the time does not.
+ * For so long, or, for one that is held, until the debt is less.  The debt may
+ * grow meanwhile, the time does not.
  */
 static void
-wait_until(VaultTraffic *traffic, TimestampTz until, bool held)
+wait_for(VaultTraffic *traffic, int ms, bool held)
 {
 	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz until = TimestampTzPlusMilliseconds(began, ms);
 	const char *reason;
 
 	for (;;)
@@ -236,7 +237,7 @@ worker_pressure_admit(int32 vault_id, Oid server_oid)
 	pg_atomic_fetch_add_u32(&traffic->waiting, 1);
 	PG_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(traffic));
 	{
-		wait_until(traffic, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms), is_stopped(debt));
+		wait_for(traffic, ms, is_stopped(debt));
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(traffic));
 	stop_waiting(0, PointerGetDatum(traffic));

@@ -269,10 +269,31 @@ $open->run('BEGIN');
 $open->run($huge);
 put('beside');
 is(pressure(), 'none|0|0', 'what is not committed slows nobody down');
-$open->run('ROLLBACK');
-put('beside');
-is(pressure(), 'none|0|0', 'nor what never will be');
+$open->run("PREPARE TRANSACTION 'huge'");
+is(pressure(), 'none|0|0', 'nor when it is prepared');
+sql("ROLLBACK PREPARED 'huge'");
+is(pressure(), 'none|0|0', 'nor when it never will be');
+
+# In and beside savepoints; in all there are two of these puts.
+settings(stop_wait => '0');
+my $part = "SELECT skyvault_put('kv', 'part', $big)";
+my $left = sql("SELECT delta_bytes $row");
+
+$open->run("BEGIN; SAVEPOINT a; $huge; ROLLBACK TO a; $part; SAVEPOINT b; SAVEPOINT c; $huge; RELEASE c; ROLLBACK TO b;"
+	  . " SAVEPOINT c; $part; RELEASE c; RELEASE b; RELEASE a; COMMIT");
+is(sql("SELECT (delta_bytes - $left) / 62000 $row"), 2, 'nor what savepoints have rolled back');
+
+# Committed, it counts, and no other.
+$open->run("BEGIN; SELECT skyvault_put('beside', 'other', $big); PREPARE TRANSACTION 'other'");
+$open->run("BEGIN; $huge; PREPARE TRANSACTION 'huge'");
+$left = sql("SELECT delta_bytes $row");
+sql("COMMIT PREPARED 'other'");
+is(sql("SELECT (delta_bytes - $left) / 62000 $row"), 1, 'a prepared transaction counts from its commit on');
+sql("COMMIT PREPARED 'huge'");
+settings(stop_wait => '1h');
+is(sql("SELECT state, (delta_bytes - $left) / 62000 $row"), 'held|21', 'so does the huge one');
 sql("SELECT stop_point_disarm('flush-uploaded')");
+ok($node->poll_query_until('postgres', "SELECT delta_bytes = 0 $row"), 'and it starts a flush itself');
 
 # A table that is locked: its rows stay in the delta.
 sql('SELECT skyvault_flush()');
