@@ -414,6 +414,18 @@ registry_lock_runs(const int64 *run_ids, int n)
 	return locked;
 }
 
+bool
+registry_has_run(int64 run_id, Snapshot snapshot)
+{
+	Relation	rel = catalog_open(CATALOG_RUN, AccessShareLock);
+	SysScanDesc scan;
+	bool		found = HeapTupleIsValid(find_run(rel, run_id, snapshot, &scan));
+
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
 static HeapTuple
 require_run(Relation rel, int64 run_id, Snapshot snapshot, SysScanDesc *scan)
 {

@@ -33,6 +33,9 @@ extern int	registry_remove_table(int32 vault_id, int32 table_id, Snapshot snapsh
  */
 extern bool registry_lock_runs(const int64 *run_ids, int n);
 
+/* Whether the snapshot sees the run. */
+extern bool registry_has_run(int64 run_id, Snapshot snapshot);
+
 /*
  * For who has locked the row, and sees it with the snapshot: removes a run and
  * records its object as garbage; gives it another place, and other parts.

@@ -24,6 +24,9 @@
 /* So many failures of a store in a row are the store's. */
 #define STORE_FAILURES 3
 
+/* So many tries in a row that came too late are followed by the next at once. */
+#define LATE_TRIES 3
+
 typedef struct CompactFailure
 {
 	LsmClaim	claim;
@@ -443,8 +446,8 @@ set_failure(Datum *values, bool *nulls, const ErrorData *error, int pause_s)
 		set(values, nulls, Anum_job_hint, CStringGetTextDatum(error->hint));
 }
 
-void
-compact_claim_failed(int64 job_id, const ErrorData *error, int pause_s)
+static void
+fail_job(int64 job_id, const ErrorData *error, int pause_s)
 {
 	Datum		values[Natts_job] = {0};
 	bool		nulls[Natts_job];
@@ -452,6 +455,14 @@ compact_claim_failed(int64 job_id, const ErrorData *error, int pause_s)
 	memset(nulls, true, sizeof(nulls));
 	set_failure(values, nulls, error, pause_s);
 	update_job(job_id, values, nulls);
+}
+
+void
+compact_claim_failed(int64 job_id, const ErrorData *error, int attempts)
+{
+	int			failures = error->sqlerrcode == COMPACT_TOO_LATE ? attempts - LATE_TRIES : attempts;
+
+	fail_job(job_id, error, failures > 0 ? compact_pause(failures) : 0);
 }
 
 static bool
@@ -491,7 +502,7 @@ compact_claim_dead(int64 job_id)
 	};
 
 	if (job_is_running(job_id))
-		compact_claim_failed(job_id, &error, 0);
+		fail_job(job_id, &error, 0);
 }
 
 int64

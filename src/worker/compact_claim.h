@@ -66,8 +66,16 @@ typedef struct CompactOutcome
 /* In the current transaction.  The job's lock is let go by compact_claim_release, after the commit. */
 extern void compact_claim_done(int64 job_id, const CompactOutcome *outcome);
 
-/* error->sqlerrcode, message and hint; the next try not before so many seconds, 0: at once. */
-extern void compact_claim_failed(int64 job_id, const ErrorData *error, int pause_s);
+/*
+ * error->sqlerrcode, message and hint; this was try number attempts, and the
+ * next comes after a pause.  What came too late (COMPACT_TOO_LATE) is chosen
+ * anew at once, and only if that goes on after pauses.
+ */
+extern void compact_claim_failed(int64 job_id, const ErrorData *error, int attempts);
+
+/* The SQLSTATE of jobs that came too late, and what most of them say. */
+#define COMPACT_TOO_LATE	ERRCODE_T_R_SERIALIZATION_FAILURE
+#define COMPACT_RUN_IS_GONE	"a run that was to be merged is not there any more"
 
 /* The row of a process that died. */
 extern void compact_claim_dead(int64 job_id);

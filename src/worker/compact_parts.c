@@ -19,6 +19,7 @@
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "worker/compact_claim.h"
 #include "worker/worker_embedded.h"
 #include "worker/worker_owner.h"
 #include "worker/worker_pool.h"
@@ -145,9 +146,8 @@ compact_parts_run(CompactRun *run)
 		return false;
 	lsm_parts_init(&parts, &run->plan->alloc);
 	status = cut_job(run, wanted, &parts, &err);
-	if (status == SV_CANCELLED)
-		CHECK_FOR_INTERRUPTS();
-	PG_STATUS_CHECK(status, &err);
+	if (status != SV_OK)
+		compact_run_report(run, &err);
 	if (parts.nparts < 2)
 		return false;
 	run->parts = palloc0(parts.nparts * sizeof(LsmResult));
@@ -256,11 +256,14 @@ do_open_parts(ShareOffer *offer, CompactRun *run)
 	return did_any;
 }
 
-/* What failed is left to the owner, whose failure it becomes if it stays. */
+/*
+ * What failed is left to the owner, whose failure it becomes if it stays.  That
+ * inputs are gone is nothing for the log.
+ */
 static void
 leave_to_owner(ShareOffer *offer, CompactRun *run, MemoryContext context)
 {
-	if (compact_share_is_there(offer))
+	if (geterrcode() != COMPACT_TOO_LATE && compact_share_is_there(offer))
 		(void) worker_transaction_recover(context);
 	else
 		(void) worker_transaction_recover_silently(context);

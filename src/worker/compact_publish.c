@@ -250,16 +250,15 @@ finish_job(Publish *publish)
 	compact_claim_done(publish->plan->job_id, outcome);
 }
 
-/* Chosen anew, soon; with pauses if that goes on. */
 static void
 give_up(const CompactPlan *plan, const char *problem)
 {
 	ErrorData	error = {
-		.sqlerrcode = ERRCODE_T_R_SERIALIZATION_FAILURE,
+		.sqlerrcode = COMPACT_TOO_LATE,
 		.message = unconstify(char *, problem)
 	};
 
-	compact_claim_failed(plan->job_id, &error, plan->attempts > 3 ? compact_pause(plan->attempts - 3) : 0);
+	compact_claim_failed(plan->job_id, &error, plan->attempts);
 }
 
 static CompactPublished
@@ -268,7 +267,7 @@ publish_in_transaction(Publish *publish)
 	collect_tables(publish);
 	if (!take_locks(publish))
 	{
-		give_up(publish->plan, "a run that was to be merged is not there any more");
+		give_up(publish->plan, COMPACT_RUN_IS_GONE);
 		return PUBLISH_LOST;
 	}
 	check(publish);

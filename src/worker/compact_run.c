@@ -9,21 +9,26 @@
 
 #include "worker/compact_run.h"
 
+#include "forest/forest_catalog.h"
+#include "forest/forest_registry.h"
 #include "forest/object_name.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
 #include "server/pg_wait.h"
 #include "server/stop_point.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "worker/compact_claim.h"
 #include "worker/compact_parts.h"
 #include "worker/worker_pool.h"
+#include "worker/worker_transaction.h"
 
 typedef struct CompactInput
 {
-	ObjectStore *store;
+	CompactRun *run;
+	int64		run_id;
 	const char *object;
-	const StoreCall *call;
 } CompactInput;
 
 static SvStatus
@@ -31,12 +36,46 @@ read_input(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
 	CompactInput *input = state;
 	StoreRange	range = {.name = input->object,.offset = offset,.len = len,.dst = dst};
-	SvStatus	status = store_get(input->store, &range, 1, NULL, input->call, err);
+	SvStatus	status = store_get(input->run->plan->store, &range, 1, NULL, input->run->plan->call, err);
 
-	/* Nobody removes what the registry still has: the job's inputs are claimed. */
+	/* Corrupt if the registry still has it, which compact_run_report asks. */
 	if (status == SV_NOT_FOUND)
+	{
+		input->run->missing = input->run_id;
 		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", input->object);
+	}
 	return status;
+}
+
+/* Under a new snapshot; of an extension that has been dropped there is none. */
+static bool
+is_registered(int64 run_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	worker_transaction_begin();
+	found = catalog_exists() && registry_has_run(run_id, GetActiveSnapshot());
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+/*
+ * Claims keep other jobs from an input, but no TRUNCATE or DROP: it removes a
+ * run of which nothing else is, and the object may be collected while the job,
+ * which has no snapshot, still means to read it.  An object is deleted only
+ * when its removal from the registry is visible to all: so if it was a
+ * collection, a snapshot that is newer than the read sees no run.
+ */
+void
+compact_run_report(const CompactRun *run, const SvError *err)
+{
+	if (err->status == SV_CANCELLED)
+		CHECK_FOR_INTERRUPTS();
+	if (run->missing != 0 && !is_registered(run->missing))
+		ereport(ERROR, (errcode(COMPACT_TOO_LATE), errmsg("%s", COMPACT_RUN_IS_GONE)));
+	pg_status_report(ERROR, err);
 }
 
 SvStatus
@@ -48,9 +87,9 @@ compact_run_open_input(void *state, const LsmRun *lsm_run, SstSource *source, Sv
 	if (input == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory");
 	STOP_POINT_IN_LOAD(run->offer != NULL ? "part-open-input" : "compact-open-input");
-	input->store = run->plan->store;
+	input->run = run;
+	input->run_id = lsm_run->id;
 	input->object = lsm_run->object;
-	input->call = run->plan->call;
 	*source = (SstSource)
 	{
 		.read = read_input,.state = input,.name = lsm_run->object
@@ -173,7 +212,7 @@ compact_run_slices(CompactRun *run, const LsmSlice *slices, int nslices, LsmResu
 		CHECK_FOR_INTERRUPTS();
 	if (is_gone(run))
 		return false;
-	pg_status_report(ERROR, &err);
+	compact_run_report(run, &err);
 	return false;
 }
 

@@ -30,6 +30,7 @@ typedef struct CompactRun
 	/* for compact_run.c */
 	StoreUpload *upload;		/* under way, or NULL */
 	char	   *object;			/* its name */
+	int64		missing;		/* an input whose object the store does not have; 0: none */
 } CompactRun;
 
 /*
@@ -47,6 +48,9 @@ extern bool compact_run_slices(CompactRun *run, const LsmSlice *slices, int nsli
 /* Where an input's bytes come from; does not raise errors. */
 extern SvStatus compact_run_open_input(void *run, const LsmRun *lsm_run, SstSource *source, SvError *err);
 extern void compact_run_close_input(void *run, SstSource *source);
+
+/* Raises what came of reading inputs, or COMPACT_TOO_LATE if one is gone from the registry as well. */
+extern void compact_run_report(const CompactRun *run, const SvError *err);
 
 /*
  * Removes from the store what nobody was told of, as well as it goes; what

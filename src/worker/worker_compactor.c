@@ -64,7 +64,7 @@ record_failure(const CompactPlan *plan, const ErrorData *error)
 	{
 		worker_transaction_begin();
 		if (catalog_exists())
-			compact_claim_failed(plan->job_id, error, compact_pause(plan->attempts));
+			compact_claim_failed(plan->job_id, error, plan->attempts);
 		worker_transaction_commit();
 	}
 	PG_CATCH();
@@ -72,14 +72,17 @@ record_failure(const CompactPlan *plan, const ErrorData *error)
 		(void) worker_transaction_recover(plan->context);
 	}
 	PG_END_TRY();
-	if (plan->request != 0)
+	if (plan->request != 0 && error->sqlerrcode == COMPACT_TOO_LATE)
+		compact_request_lost(plan->request, plan->job_id);
+	else if (plan->request != 0)
 		compact_request_failed(plan->request, plan->job_id);
 }
 
 /*
- * An error is the job's: it is recorded, and others go on.  What the publish
- * may have committed before it failed stays; outputs are removed only if it
- * has not begun.
+ * An error is the job's: it is recorded, and others go on.  One that came too
+ * late is nothing for the log: it is chosen anew.  What the publish may have
+ * committed before it failed stays; outputs are removed only if it has not
+ * begun.
  */
 static void
 try_job(CompactPlan *plan)
@@ -95,7 +98,8 @@ try_job(CompactPlan *plan)
 	}
 	PG_CATCH();
 	{
-		error = worker_transaction_recover(plan->context);
+		error = geterrcode() == COMPACT_TOO_LATE ? worker_transaction_recover_silently(plan->context) :
+			worker_transaction_recover(plan->context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(plan->context);
