@@ -134,7 +134,11 @@ is(sql("SELECT $bytes_of_jobs FROM skyvault.job WHERE id > $newest AND kind = 'c
 same_content($node, ['deep'], 'nothing is lost by it');
 
 # Deaths and failures.
-foreach my $case ([ 'compact-registered', 'kill' ], [ 'compact-committed', 'kill' ], [ 'compact-registered', 'error' ])
+my @cases = (
+	[ 'compact-registered', 'kill' ], [ 'compact-committed', 'kill' ],
+	[ 'compact-after-run', 'error' ], [ 'compact-registered', 'error' ]);
+
+foreach my $case (@cases)
 {
 	my ($point, $action) = @$case;
 	my $name = "$action at $point";
