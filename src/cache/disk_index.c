@@ -255,6 +255,20 @@ disk_index_find(DiskIndex *index, const DiskRange *range, DiskPlace *place)
 	return found;
 }
 
+bool
+disk_index_has(DiskIndex *index, const DiskRange *range)
+{
+	DiskShard  *shard = &index->shard[shard_of(index, range)];
+	uint32_t	at;
+	bool		found;
+
+	cache_lock_acquire(&shard->lock);
+	at = search(index, range);
+	found = at != DISK_INDEX_NONE && slot_array(index)[at].state == SLOT_READY;
+	cache_lock_release(&shard->lock);
+	return found;
+}
+
 static uint32_t
 take_free(DiskIndex *index, DiskShard *shard)
 {

@@ -59,6 +59,8 @@ extern void disk_index_restored(DiskIndex *index);
 
 /* Finds a range, and counts that as a use of it. */
 extern bool disk_index_find(DiskIndex *index, const DiskRange *range, DiskPlace *place);
+/* Whether it would; that is no use. */
+extern bool disk_index_has(DiskIndex *index, const DiskRange *range);
 
 /*
  * For who has missed a range and would fetch it.  CACHE_LOAD: *place is the

@@ -143,9 +143,7 @@ read_place(DiskTier *tier, const DiskRange *range, const DiskPlace *place, size_
 bool
 disk_tier_has(DiskTier *tier, const DiskRange *range)
 {
-	DiskPlace	place;
-
-	return disk_tier_state(tier) != DISK_TIER_OFF && disk_index_find(tier->index, range, &place);
+	return disk_tier_state(tier) != DISK_TIER_OFF && disk_index_has(tier->index, range);
 }
 
 bool

@@ -75,7 +75,7 @@ extern DiskTierState disk_tier_state(const DiskTier *tier);
 /* True for one caller after each thing that turned the tier off, or writing; *err says what. */
 extern bool disk_tier_warning(DiskTier *tier, SvError *err);
 
-/* Whether a range is said to be there; nothing is read. */
+/* Whether a range is said to be there; nothing is read, and it is no use of it. */
 extern bool disk_tier_has(DiskTier *tier, const DiskRange *range);
 
 /* Copies len bytes from `at` bytes behind the beginning of a range; false if they are not there. */

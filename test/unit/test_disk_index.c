@@ -89,6 +89,7 @@ static void
 test_clock(void)
 {
 	DiskIndex  *index = new_index(100);
+	int			found = 0;
 
 	for (uint32_t i = 0; i < 50; i++)
 		put(index, 1, i);
@@ -107,6 +108,22 @@ test_clock(void)
 		(void) count_of(index, 1, 50);
 	}
 	CHECK(count_of(index, 1, 50) == 50, "ranges that are in use stay, whatever passes through beside them");
+	free(index);
+
+	index = new_index(100);
+	for (uint32_t i = 0; i < 50; i++)
+		put(index, 1, i);
+	for (uint32_t i = 0; i < 500; i++)
+	{
+		put(index, 2, i);
+		for (uint32_t j = 0; j < 50; j++)
+		{
+			DiskRange	looked_at = range(1, j);
+
+			found += disk_index_has(index, &looked_at);
+		}
+	}
+	CHECK(found > 50 && count_of(index, 1, 50) < 5, "to look whether they are there is no use of them");
 	free(index);
 }
 
