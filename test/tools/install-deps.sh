@@ -40,6 +40,7 @@ has_fuzzer() {
 		clang -fsanitize=fuzzer,address -x c - -o /dev/null >/dev/null 2>&1
 }
 has_perl_module() { perl -M"$1" -e 1 >/dev/null 2>&1; }
+has_python_module() { python3 -c "import $1" 2>/dev/null; }
 
 missing=()
 need() {
@@ -75,6 +76,7 @@ if [ "$purpose" = test ]; then
 	need curl has_command curl
 	need openssl has_command openssl
 	need debootstrap has_command debootstrap
+	need python3-yaml has_python_module yaml
 	need nghttp2-proxy test -x /usr/sbin/nghttpx
 fi
 
