@@ -222,7 +222,9 @@ open_v2(ForeignServer *server, const StoreUrl *url, S3CredentialsProvider *provi
 		.credentials = provider,
 		.io_concurrency = io_concurrency(server),
 		.timeout_ms = setting_store_timeout_ms,
-		.deadline_ms = setting_store_timeout_ms
+		.deadline_ms = setting_store_timeout_ms,
+		.reserve_fd = reserve_fd,
+		.release_fd = release_fd
 	};
 
 	return store_s3v2_open(store, &options, err);

@@ -398,6 +398,9 @@ copy_options(S3V2Store *store, const StoreS3V2Options *options)
 	store->io_concurrency = options->io_concurrency;
 	store->timeout_ms = options->timeout_ms;
 	store->deadline_ms = options->deadline_ms;
+	store->reserve_fd = options->reserve_fd;
+	store->release_fd = options->release_fd;
+	store->fd_state = options->fd_state;
 	/* any number but 0 */
 	store->random = store_now_us() << 16 | (uint64_t) (getpid() & 0x7FFF) << 1 | 1;
 	return true;

@@ -14,6 +14,11 @@
  *
  * It waits by select(2), so it does not notice sockets whose numbers are too
  * large for that (1024), and looks at them every few milliseconds instead.
+ *
+ * libs3 opens its sockets itself and keeps them.  So descriptors are reserved
+ * before requests, one for each that runs at a time, and given back when all of
+ * its connections are closed: after an error, and with the store.  Where there
+ * are fewer than requests that could run, fewer run.
  */
 #ifndef STORE_S3V2_H
 #define STORE_S3V2_H
@@ -34,6 +39,10 @@ typedef struct StoreS3V2Options
 	 * what its bytes take at 1 MB a second. */
 	int			timeout_ms;
 	int			deadline_ms;
+	/* Asked before a descriptor is opened, told of each that was closed; NULL: nobody counts. */
+	bool		(*reserve_fd) (void *state);
+	void		(*release_fd) (void *state);
+	void	   *fd_state;		/* of both */
 } StoreS3V2Options;
 
 /* Makes no request.  SV_UNSUPPORTED (with a hint) without libs3, and for https. */

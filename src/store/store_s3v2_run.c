@@ -10,6 +10,9 @@
 #define FIRST_PAUSE_MS 50
 #define LONGEST_PAUSE_MS 5000
 
+/* Descriptors that libcurl's multi handle has for itself. */
+#define OWN_DESCRIPTORS 2
+
 /* How long to wait when libs3 does not say for what. */
 #define BLIND_WAIT_MS 5
 
@@ -22,6 +25,32 @@ s3v2_drop_context(S3V2Store *store)
 	/* answers each running request with S3StatusInterrupted */
 	if (context != NULL)
 		store->library->destroy_request_context(context);
+	for (; store->reserved > 0; store->reserved--)
+		if (store->release_fd != NULL)
+			store->release_fd(store->fd_state);
+}
+
+/* Descriptors for so many requests at a time: libcurl keeps the connections of those that have ended. */
+static bool
+reserve(S3V2Store *store, int running)
+{
+	while (store->reserved < OWN_DESCRIPTORS + running)
+	{
+		if (store->reserve_fd != NULL && !store->reserve_fd(store->fd_state))
+			return false;
+		store->reserved++;
+	}
+	return true;
+}
+
+static SvStatus
+fail_descriptors(const S3V2Task *task, SvError *err)
+{
+	SvStatus	status = sv_fail(err, SV_IO, "request to the object store for \"%s\" failed: too many open files",
+								 task->name);
+
+	sv_set_hint(err, "Raise max_files_per_process, or the operating system's limit of open files.");
+	return status;
 }
 
 static void
@@ -72,15 +101,23 @@ settle(S3V2Task *task, uint64_t deadline_us, const StoreCall *call, SvError *err
 	return task->operation == STORE_HEAD && task->status == SV_NOT_FOUND ? SV_OK : task->status;
 }
 
+/* Answers how many run; *refused: none does, for want of descriptors. */
 static int
-start_more(S3V2Store *store, S3V2Task *tasks, int ntasks, int running)
+start_more(S3V2Store *store, S3V2Task *tasks, int ntasks, int running, bool *refused)
 {
 	uint64_t	now = store_now_us();
+
+	*refused = false;
 
 	for (int i = 0; i < ntasks && running < store->io_concurrency; i++)
 	{
 		if (tasks[i].phase != S3V2_WAITING || tasks[i].retry_us > now)
 			continue;
+		if (!reserve(store, running + 1))
+		{
+			*refused = running == 0;
+			return running;
+		}
 		if (store->context == NULL && store->library->create_request_context(&store->context) != S3StatusOK)
 			return running;
 		s3v2_task_begin(&tasks[i]);
@@ -193,10 +230,13 @@ run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreC
 	{
 		SvStatus	status = store_check_cancel(call, tasks[0].name, err);
 		int			remaining;
+		bool		refused;
 
 		if (status != SV_OK)
 			return status;
-		start_more(store, tasks, ntasks, running);
+		start_more(store, tasks, ntasks, running, &refused);
+		if (refused)
+			return fail_descriptors(&tasks[0], err);
 		if (store->context == NULL && running == 0 && store_now_us() >= deadline_us)
 			return sv_fail(err, SV_NO_MEMORY, "out of memory");
 		if (store->context != NULL && store->library->runonce_request_context(store->context, &remaining) != S3StatusOK)

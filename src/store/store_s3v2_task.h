@@ -27,6 +27,10 @@ typedef struct S3V2Store
 	int			io_concurrency;
 	int			timeout_ms;
 	int			deadline_ms;
+	bool		(*reserve_fd) (void *state);	/* or NULL */
+	void		(*release_fd) (void *state);
+	void	   *fd_state;
+	int			reserved;		/* descriptors: the context's own, and as many as requests have run at a time */
 	uint64_t	random;
 } S3V2Store;
 

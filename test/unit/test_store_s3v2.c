@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include <sys/stat.h>
+
 #include "s3_run.h"
 #include "store/store_s3v2.h"
 #include "store_conformance.h"
@@ -121,6 +123,70 @@ test_refusals(void)
 	CHECK(refused(NULL, NULL, NULL, options, SV_IO, "NoSuchBucket"), "no such bucket");
 }
 
+static int	descriptors;
+static int	may_reserve;
+
+static bool
+reserve(void *state)
+{
+	(void) state;
+	if (descriptors >= may_reserve)
+		return false;
+	descriptors++;
+	return true;
+}
+
+static void
+release(void *state)
+{
+	(void) state;
+	descriptors--;
+}
+
+/* The sockets of this process. */
+static int
+open_sockets(void)
+{
+	int			n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+	{
+		struct stat st;
+
+		n += fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	}
+	return n;
+}
+
+static void
+test_descriptors(void)
+{
+	StoreS3V2Options options = usual_options("unit-v2/descriptors");
+	ObjectStore *store;
+	SvError		err = {0};
+	char		bytes[8];
+	StoreRange	ranges[8];
+	int			before = open_sockets();
+
+	options.reserve_fd = reserve;
+	options.release_fd = release;
+	for (may_reserve = 0; may_reserve < 3; may_reserve++)
+		CHECK(refused(NULL, NULL, NULL, options, SV_IO, "too many open files") && descriptors == 0,
+			  "with less than three descriptors no request can be made");
+	if (!CHECK(open_store(&store, NULL, NULL, NULL, options, &err) == SV_OK &&
+			   put_text(store, "a", "x", &err) == SV_OK, "three are enough for one"))
+		return;
+	for (int i = 0; i < 8; i++)
+		ranges[i] = (StoreRange) {.name = "a",.len = 1,.dst = bytes + i};
+	for (may_reserve = 3; may_reserve < 6; may_reserve++)
+		CHECK(store_get(store, ranges, 8, NULL, NULL, &err) == SV_OK && bytes[7] == 'x' &&
+			  descriptors <= may_reserve && open_sockets() - before <= descriptors,
+			  "eight are read with as many at a time as there are descriptors");
+	CHECK(store_remove(store, "a", NULL, &err) == SV_OK, "removed");
+	store_close(store);
+	CHECK(descriptors == 0 && open_sockets() == before, "all are given back");
+}
+
 int
 main(void)
 {
@@ -128,5 +194,6 @@ main(void)
 	test_conformance();
 	test_pages();
 	test_refusals();
+	test_descriptors();
 	return unit_done();
 }
