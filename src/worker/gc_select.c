@@ -126,29 +126,41 @@ gc_list(const ForestVault *vault, ObjectStore *store, const char *after, int lim
 }
 
 ForestRows
-gc_select_orphans(const ForestVault *vault, const GcListing *listing)
+gc_select_orphans(const ForestVault *vault, GcListing *listing)
 {
 	/* Before the statement takes its snapshot. */
 	uint64		oldest = U64FromFullTransactionId(widen(GetOldestActiveTransactionId()));
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
-	return forest_sql("SELECT o, b FROM (SELECT l->>'o' AS o, (l->>'b')::bigint AS b, (l->>'m')::bigint AS modified,"
-					  "  regexp_match(l->>'o', '^[-0-9a-f]+/([0-9]+)/(?:(?:[0-9a-f]+|snapshot)/[0-9a-f]+-([jx])([0-9]+)"
-					  "[.][a-z]+|log/[0-9a-f]+[.]log)$') AS name FROM jsonb_array_elements($2::jsonb) AS l) AS listed"
-					  " WHERE name IS NOT NULL AND CASE WHEN name[1]::bigint = $3::bigint THEN name[2] IS NOT NULL"
-					  "  ELSE name[1]::bigint < $3::bigint AND modified > 0 AND"
-					  "   to_timestamp(modified) <= clock_timestamp() - make_interval(secs => $6::integer) END"
-					  " AND CASE name[2] WHEN 'j' THEN NOT EXISTS"
-					  "   (SELECT FROM skyvault.job AS j WHERE j.id = name[3]::bigint AND j.state = 'running')"
-					  "  WHEN 'x' THEN name[3]::numeric < $4::numeric OR"
-					  "   (name[1]::bigint < $3::bigint AND name[3]::numeric >= $5::numeric) ELSE true END"
-					  " AND o NOT IN (SELECT object FROM skyvault.run WHERE vault_id = $1::integer)"
-					  " AND o NOT IN (SELECT object FROM skyvault.garbage WHERE vault_id = $1::integer)"
-					  " AND o NOT IN (SELECT object FROM skyvault.log_object WHERE vault_id = $1::integer)"
-					  " AND o NOT IN (SELECT object FROM skyvault.snapshot WHERE vault_id = $1::integer)"
-					  " AND o NOT IN (SELECT unnest(objects) FROM skyvault.snapshot WHERE vault_id = $1::integer)"
-					  " ORDER BY o",
-					  6, forest_arg(vault->id), listing->json.data, forest_arg(vault->epoch),
-					  psprintf(UINT64_FORMAT, oldest), psprintf(UINT64_FORMAT, next),
-					  forest_arg(setting_orphan_grace_s));
+	ForestRows	rows = forest_sql("SELECT o, b, ripe FROM (SELECT o, b, (name[1]::bigint = $3::bigint OR"
+								  "   to_timestamp(modified) <= clock_timestamp() - make_interval(secs => $6::integer))"
+								  "  AND CASE name[2] WHEN 'j' THEN NOT EXISTS"
+								  "   (SELECT FROM skyvault.job AS j WHERE j.id = name[3]::bigint AND j.state ="
+								  "   'running')"
+								  "  WHEN 'x' THEN name[3]::numeric < $4::numeric OR"
+								  "   (name[1]::bigint < $3::bigint AND name[3]::numeric >= $5::numeric)"
+								  "  ELSE true END AS ripe"
+								  " FROM (SELECT l->>'o' AS o, (l->>'b')::bigint AS b, (l->>'m')::bigint AS modified,"
+								  "  regexp_match(l->>'o',"
+								  "  '^[-0-9a-f]+/([0-9]+)/(?:(?:[0-9a-f]+|snapshot)/[0-9a-f]+-([jx])([0-9]+)"
+								  "[.][a-z]+|log/[0-9a-f]+[.]log)$') AS name FROM jsonb_array_elements($2::jsonb) AS l)"
+								  "  AS listed"
+								  " WHERE name IS NOT NULL AND CASE WHEN name[1]::bigint = $3::bigint THEN name[2] IS"
+								  "  NOT NULL ELSE name[1]::bigint < $3::bigint AND modified > 0 END) AS loose WHERE"
+								  " o NOT IN (SELECT object FROM skyvault.run WHERE vault_id = $1::integer)"
+								  " AND o NOT IN (SELECT object FROM skyvault.garbage WHERE vault_id = $1::integer)"
+								  " AND o NOT IN (SELECT object FROM skyvault.log_object WHERE vault_id = $1::integer)"
+								  " AND o NOT IN (SELECT object FROM skyvault.snapshot WHERE vault_id = $1::integer)"
+								  " AND o NOT IN (SELECT unnest(objects) FROM skyvault.snapshot WHERE vault_id ="
+								  "  $1::integer) ORDER BY ripe DESC, o",
+								  6, forest_arg(vault->id), listing->json.data, forest_arg(vault->epoch),
+								  psprintf(UINT64_FORMAT, oldest), psprintf(UINT64_FORMAT, next),
+								  forest_arg(setting_orphan_grace_s));
+	int			n = 0;
+
+	while (n < rows.nrows && forest_cell_bool(&rows, n, 2))
+		n++;
+	listing->unripe = rows.nrows - n;
+	rows.nrows = n;
+	return rows;
 }

@@ -37,12 +37,13 @@ typedef struct GcListing
 	int			n;
 	int			limit;			/* 0: none */
 	char	   *last;			/* name, if limit was reached; NULL: the listing is complete */
+	int			unripe;			/* set by gc_select_orphans: what nothing names, and may be an orphan later */
 } GcListing;
 
 /* Objects of the vault after a name (NULL: from the start).  In a transaction or outside. */
 extern void gc_list(const ForestVault *vault, ObjectStore *store, const char *after, int limit, GcListing *listing);
 
-/* The orphans among the listed: object, bytes.  In a transaction, under a snapshot that it takes. */
-extern ForestRows gc_select_orphans(const ForestVault *vault, const GcListing *listing);
+/* The orphans among the listed: object, bytes, true.  In a transaction, under a snapshot that it takes. */
+extern ForestRows gc_select_orphans(const ForestVault *vault, GcListing *listing);
 
 #endif							/* GC_SELECT_H */

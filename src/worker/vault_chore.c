@@ -18,6 +18,9 @@
 #include "worker/worker_probe.h"
 #include "worker/worker_transaction.h"
 
+/* How often to look whether there is a vault, where there is none. */
+#define NO_VAULT_LOOK_MS 10000
+
 static VaultTurn *
 find_turn(VaultChore *chore, int32 vault_id)
 {
@@ -111,7 +114,8 @@ vault_chore_run(VaultChore *chore)
 		else if (OidIsValid(vaults[i].server_oid))
 			next = Min(next, give_turn(chore, &vaults[i], turn));
 	}
-	return n < 0 ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000) : next;
+	/* Nobody tells of the first vault of a database. */
+	return n > 0 ? next : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), n < 0 ? 1000 : NO_VAULT_LOOK_MS);
 }
 
 bool

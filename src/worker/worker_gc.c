@@ -22,9 +22,9 @@
 #include "miscadmin.h"
 #include "server/pg_settings.h"
 #include "server/stop_point.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/gc_select.h"
+#include "worker/gc_sweep.h"
 #include "worker/log_text.h"
 #include "worker/vault_chore.h"
 #include "worker/worker_export.h"
@@ -37,37 +37,6 @@
 #define BATCH_OBJECTS	500
 #define PASS_BATCHES	20
 #define SWEEP_OBJECTS	5000
-
-/* Where the sweep of a vault is. */
-typedef struct Sweep
-{
-	int32		vault_id;
-	char	   *after;			/* NULL: no sweep is under way */
-	TimestampTz due_at;			/* of the next; 0: a whole interval after the start */
-} Sweep;
-
-static List *sweeps = NIL;
-
-static Sweep *
-find_sweep(int32 vault_id)
-{
-	MemoryContext old;
-	Sweep	   *sweep;
-	ListCell   *cell;
-
-	foreach(cell, sweeps)
-	{
-		sweep = lfirst(cell);
-		if (sweep->vault_id == vault_id)
-			return sweep;
-	}
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	sweep = palloc0(sizeof(Sweep));
-	sweep->vault_id = vault_id;
-	sweeps = lappend(sweeps, sweep);
-	MemoryContextSwitchTo(old);
-	return sweep;
-}
 
 static ForestRows
 read_batch(const ForestVault *vault)
@@ -135,13 +104,15 @@ delete_batch(ForestVault *vault, ObjectStore *store)
 
 /* Makes orphans garbage; false if the sweep has not come to its end. */
 static bool
-sweep_some(ForestVault *vault, ObjectStore *store, Sweep *sweep)
+sweep_some(ForestVault *vault, ObjectStore *store, GcSweep *sweep)
 {
 	MemoryContext context = CurrentMemoryContext;
 	GcListing	listing;
 	ForestRows	rows;
 
 	worker_owner_require(vault, store);
+	if (sweep->after == NULL)
+		gc_sweep_begin(vault, sweep);
 	gc_list(vault, store, sweep->after, SWEEP_OBJECTS, &listing);
 	STOP_POINT("gc-listed");
 	worker_transaction_begin();
@@ -155,9 +126,7 @@ sweep_some(ForestVault *vault, ObjectStore *store, Sweep *sweep)
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 
-	if (sweep->after != NULL)
-		pfree(sweep->after);
-	sweep->after = listing.last == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, listing.last);
+	gc_sweep_advance(sweep, listing.last, listing.unripe > 0);
 	return sweep->after == NULL;
 }
 
@@ -182,16 +151,18 @@ collect(ForestVault *vault, ObjectStore *store, bool *more)
 static TimestampTz
 sweep_if_due(ForestVault *vault, ObjectStore *store)
 {
-	Sweep	   *sweep = find_sweep(vault->id);
+	GcSweep    *sweep = gc_sweep_find(vault->id);
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = TimestampTzPlusMilliseconds(now, (int64) setting_sweep_interval_s * 1000);
 
 	if (setting_sweep_interval_s == 0)
 		return DT_NOEND;
+	gc_sweep_look(vault, sweep);
 	if (sweep->due_at == 0 || sweep->due_at > next)
 		sweep->due_at = next;
 	if (sweep->due_at <= now)
-		sweep->due_at = sweep_some(vault, store, sweep) ? next : now;
+		sweep->due_at = (sweep->after == NULL && !gc_sweep_is_needed(sweep)) || sweep_some(vault, store, sweep) ?
+			next : now;
 	return sweep->due_at;
 }
 
@@ -213,6 +184,7 @@ turn(ForestVault *vault, VaultTurn *turn)
 	store = vault_chore_store(vault);
 	next = Min(next, sweep_if_due(vault, store));
 	(void) collect(vault, store, &more);
+	STOP_POINT("gc-turn");
 	return more ? GetCurrentTimestamp() : next;
 }
 
@@ -230,7 +202,7 @@ collect_all(ForestVault *vault, bool sweep)
 		worker_owner_require(vault, store); /* says why not */
 	if (sweep)
 	{
-		Sweep		whole = {0};
+		GcSweep		whole = {0};
 
 		while (!sweep_some(vault, store, &whole))
 			CHECK_FOR_INTERRUPTS();

@@ -165,6 +165,19 @@ sleep_until(TimestampTz wake_at)
 	(void) WaitLatch(MyLatch, events, timeout_ms, PG_WAIT_EXTENSION);
 }
 
+/*
+ * What another scheduler was in the middle of when it died.  There may be no flush
+ * for long, which would do so too, and nobody takes what was uploaded for an
+ * orphan as long as its job is said to run.
+ */
+static void
+fail_left_jobs(void)
+{
+	ForestVault *vaults;
+
+	(void) worker_flush_begin_pass(&vaults);
+}
+
 /* Returns when the extension is gone. */
 static void
 run_schedule(void)
@@ -191,10 +204,12 @@ run_schedule(void)
 			return;
 		}
 		task.number |= first;	/* nobody has numbered while there was no scheduler */
-		first = false;
 
 		MemoryContextSwitchTo(cycle_context);
 		MemoryContextReset(cycle_context);
+		if (first)
+			fail_left_jobs();
+		first = false;
 		worker_prepared_check();
 
 		/*

@@ -1,0 +1,120 @@
+/*
+ * gc_sweep.c
+ *		Whether a vault has to be swept for orphans again.
+ */
+#include "postgres.h"
+
+#include "worker/gc_sweep.h"
+
+#include "forest/forest_sql.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/worker_transaction.h"
+
+/* Sweeps that have to agree. */
+#define ENOUGH_SWEEPS 2
+
+static List *sweeps = NIL;
+
+GcSweep *
+gc_sweep_find(int32 vault_id)
+{
+	MemoryContext old;
+	GcSweep    *sweep;
+	ListCell   *cell;
+
+	foreach(cell, sweeps)
+	{
+		sweep = lfirst(cell);
+		if (sweep->vault_id == vault_id)
+			return sweep;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	sweep = palloc0(sizeof(GcSweep));
+	sweep->vault_id = vault_id;
+	sweeps = lappend(sweeps, sweep);
+	MemoryContextSwitchTo(old);
+	return sweep;
+}
+
+/* What skyvault.job has of the vault, and of all. */
+typedef struct JobsSeen
+{
+	bool		running;
+	bool		ended_since;	/* the last sweep began */
+	int64		newest;			/* of the vault, 0: there is none */
+	int64		oldest_of_all;
+	int64		newest_of_all;
+} JobsSeen;
+
+static JobsSeen
+read_jobs(const ForestVault *vault, const GcSweep *sweep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	JobsSeen	seen;
+	ForestRows	rows;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = forest_sql("SELECT coalesce(bool_or(v.state = 'running'), false), coalesce(bool_or(v.ended >="
+					  "  $2::timestamptz), false), coalesce(max(v.id), 0),"
+					  " coalesce((SELECT min(id) FROM skyvault.job), 0),"
+					  " coalesce((SELECT max(id) FROM skyvault.job), 0)"
+					  " FROM skyvault.job AS v WHERE v.vault_id = $1::integer",
+					  2, forest_arg(vault->id), pstrdup(timestamptz_to_str(sweep->began_at)));
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	seen.running = forest_cell_bool(&rows, 0, 0);
+	seen.ended_since = forest_cell_bool(&rows, 0, 1);
+	seen.newest = forest_cell_int64(&rows, 0, 2);
+	seen.oldest_of_all = forest_cell_int64(&rows, 0, 3);
+	seen.newest_of_all = forest_cell_int64(&rows, 0, 4);
+	return seen;
+}
+
+void
+gc_sweep_look(const ForestVault *vault, GcSweep *sweep)
+{
+	JobsSeen	seen = read_jobs(vault, sweep);
+
+	if (seen.running || seen.ended_since || seen.newest > sweep->job_id ||
+		seen.oldest_of_all > sweep->looked_at_id || vault->epoch != sweep->epoch)
+		sweep->dirty = true;
+	sweep->looked_at_id = Max(sweep->looked_at_id, seen.newest_of_all);
+}
+
+bool
+gc_sweep_is_needed(const GcSweep *sweep)
+{
+	return sweep->dirty || sweep->clean < ENOUGH_SWEEPS;
+}
+
+/* Should what follows fail, dirty is forgotten, but clean is 0. */
+void
+gc_sweep_begin(const ForestVault *vault, GcSweep *sweep)
+{
+	JobsSeen	seen;
+
+	gc_sweep_look(vault, sweep);
+	if (sweep->dirty)
+		sweep->clean = 0;
+	sweep->began_at = GetCurrentTimestamp();
+	seen = read_jobs(vault, sweep);
+	sweep->epoch = vault->epoch;
+	sweep->job_id = seen.newest;
+	sweep->incomplete = seen.running;
+	sweep->looked_at_id = seen.newest_of_all;
+	sweep->dirty = false;
+}
+
+void
+gc_sweep_advance(GcSweep *sweep, const char *last, bool unripe)
+{
+	sweep->incomplete |= unripe;
+	if (sweep->after != NULL)
+		pfree(sweep->after);
+	sweep->after = last == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, last);
+	if (last == NULL)
+		sweep->clean = sweep->incomplete ? 0 : sweep->clean + 1;
+}

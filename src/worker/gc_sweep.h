@@ -1,0 +1,71 @@
+/*
+ * gc_sweep.h
+ *		Whether a vault has to be swept for orphans again.
+ *
+ * A sweep lists the vault, and a listing costs money: of a vault to which nobody
+ * writes there is none.  An orphan is an object that was uploaded and never named,
+ * and everything that is uploaded under a name that can become an orphan's, is
+ *	 - by a job, whose row in skyvault.job is on disk before it uploads: flush,
+ *	   compaction with its parts, snapshot (a load is flushed, too);
+ *	 - or the log: an object of it is an orphan if its epoch ended before it was
+ *	   remembered.  Epochs end by takeovers, with which the vault's changes.
+ * So a sweep that has seen all there was need not be repeated until a job runs,
+ * or ends after the sweep began, or a new one comes, or the epoch changes.  It has
+ * seen all unless
+ *	 - a job ran when it began, which may have uploaded behind it;
+ *	 - it met what nothing names, and what is no orphan yet: its writer runs, or
+ *	   it is younger than skyvault.orphan_grace;
+ *	 - something was still under way: who has lost the vault, or a worker that was
+ *	   killed, may have sent what the store takes a moment later.
+ * Because of the last, a second sweep, an interval later, has to agree.
+ *
+ * Jobs are looked at in each pass of collection.  Of two whose rows came into
+ * sight out of order the older is known by its end; and that old rows are
+ * deleted is noticed: then a job may have been missed, and counts as one.
+ *
+ * All of this is in the scheduler's memory.  When that is lost (a start of the
+ * server, which may be one after a crash, or an end of the scheduler) the vault is
+ * swept as if it had been written to: twice, and not again.
+ */
+#ifndef GC_SWEEP_H
+#define GC_SWEEP_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "forest/forest_vault.h"
+
+/* All zero: never swept. */
+typedef struct GcSweep
+{
+	int32		vault_id;
+	char	   *after;			/* where the sweep under way is; NULL: none is */
+	TimestampTz due_at;			/* of the next, if it is needed; 0: a whole interval after the start */
+
+	/* When the last one began, or the one under way: */
+	TimestampTz began_at;
+	int64		epoch;
+	int64		job_id;			/* newest of the vault */
+	bool		incomplete;		/* something may come to light behind it */
+	/* Since then: */
+	int64		looked_at_id;	/* newest job of all vaults at the last look */
+	bool		dirty;			/* something was written */
+
+	int			clean;			/* sweeps one after the other that have seen all */
+} GcSweep;
+
+/* That of a vault, which stays; zero at first. */
+extern GcSweep *gc_sweep_find(int32 vault_id);
+
+/* Notices what was written.  Outside a transaction. */
+extern void gc_sweep_look(const ForestVault *vault, GcSweep *sweep);
+
+extern bool gc_sweep_is_needed(const GcSweep *sweep);
+
+/* Before the listing, when the vault is known to be this database's.  Outside a transaction. */
+extern void gc_sweep_begin(const ForestVault *vault, GcSweep *sweep);
+
+/* After a piece of it: last is the last name, or NULL: it has come to its end. */
+extern void gc_sweep_advance(GcSweep *sweep, const char *last, bool unripe);
+
+#endif							/* GC_SWEEP_H */
