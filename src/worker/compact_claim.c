@@ -168,13 +168,13 @@ read_running(JobReader *reader, HeapTuple tuple)
 	claims->claims[claims->nrunning++] = claim_of(tuple, reader->desc);
 }
 
-/* Whether it is the store that failed, and not one of its objects. */
+/* Whether it is the store that failed, and not one of its objects.  55000: it is not the store that it has to be. */
 static bool
 is_store_failure(const char *sqlstate)
 {
 	return sqlstate != NULL &&
 		(strncmp(sqlstate, "58", 2) == 0 || strncmp(sqlstate, "08", 2) == 0 ||
-		 strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "42501", 5) == 0);
+		 strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "42501", 5) == 0 || strncmp(sqlstate, "55000", 5) == 0);
 }
 
 static void

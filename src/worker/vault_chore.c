@@ -44,7 +44,7 @@ find_turn(VaultChore *chore, int32 vault_id)
 
 /* What keeps the chore from a lock may keep this from it as well. */
 static void
-record_failure(const VaultChore *chore, const ForestVault *vault, ErrorData *error)
+record_failure(const VaultChore *chore, const ForestVault *vault, const VaultTurn *turn, ErrorData *error)
 {
 	MemoryContext context = CurrentMemoryContext;
 
@@ -52,7 +52,7 @@ record_failure(const VaultChore *chore, const ForestVault *vault, ErrorData *err
 	{
 		worker_transaction_begin();
 		if (catalog_exists())
-			job_fail(0, vault->id, chore->kind, error);
+			job_fail(0, vault->id, chore->kind, error, turn->failures, turn->pause_s);
 		worker_transaction_commit();
 	}
 	PG_CATCH();
@@ -86,11 +86,12 @@ give_turn(VaultChore *chore, ForestVault *vault, VaultTurn *turn)
 	}
 	PG_END_TRY();
 
+	turn->failures = error == NULL ? 0 : turn->failures + 1;
 	turn->last_sqlstate = error != NULL ? error->sqlerrcode : 0;
 	turn->pause_s = error == NULL ? 0 : Min(Max(turn->pause_s * 2, 1), setting_retry_max_s);
 	if (error != NULL)
 	{
-		record_failure(chore, vault, error);
+		record_failure(chore, vault, turn, error);
 		due = turn->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), turn->pause_s * 1000);
 	}
 	MemoryContextSwitchTo(old);
@@ -108,11 +109,13 @@ vault_chore_run(VaultChore *chore)
 	for (int i = 0; i < n; i++)
 	{
 		VaultTurn  *turn = find_turn(chore, vaults[i].id);
+		TimestampTz due = DT_NOEND;
 
 		if (turn->pause_s > 0 && turn->retry_at > GetCurrentTimestamp())
-			next = Min(next, turn->retry_at);
+			due = turn->retry_at;
 		else if (OidIsValid(vaults[i].server_oid))
-			next = Min(next, give_turn(chore, &vaults[i], turn));
+			due = give_turn(chore, &vaults[i], turn);
+		next = Min(next, due);
 	}
 	/* Nobody tells of the first vault of a database. */
 	return n > 0 ? next : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), n < 0 ? 1000 : NO_VAULT_LOOK_MS);

@@ -17,6 +17,7 @@
 typedef struct VaultTurn
 {
 	int32		vault_id;
+	int			failures;		/* in a row */
 	int			pause_s;		/* after a failure; 0: the last turn went well */
 	TimestampTz retry_at;
 	int			last_sqlstate;	/* of the last turn; 0: it went well */

@@ -373,6 +373,7 @@ worker_export_run(void)
 	static VaultChore chore = {.kind = JOB_EXPORT,.turn = turn};
 	static TimestampTz due_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz next;
 
 	answer_requests();
 	if (setting_export_interval_s == 0)
@@ -381,6 +382,9 @@ worker_export_run(void)
 		due_at = now;			/* the interval was made shorter */
 	if (due_at > now)
 		return due_at;
-	due_at = TimestampTzPlusMilliseconds(now, (int64) setting_export_interval_s * 1000);
-	return Min(due_at, vault_chore_run(&chore));
+	next = vault_chore_run(&chore);
+
+	/* A vault that failed is tried again after its pause. */
+	due_at = Min(TimestampTzPlusMilliseconds(now, (int64) setting_export_interval_s * 1000), next);
+	return due_at;
 }

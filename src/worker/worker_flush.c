@@ -225,7 +225,7 @@ record_failure(VaultFlush *flush, ErrorData *error)
 	{
 		worker_transaction_begin();
 		if (catalog_exists())
-			job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error);
+			job_fail(flush->job_id, flush->vault.id, JOB_FLUSH, error, 1, 0);
 		worker_transaction_commit();
 	}
 	PG_CATCH();

@@ -176,13 +176,15 @@ static TimestampTz
 turn(ForestVault *vault, VaultTurn *turn)
 {
 	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) setting_gc_interval_s * 1000);
+	TimestampTz sweep_at;
 	ObjectStore *store;
 	bool		more;
 
 	if (!is_used(vault))
 		return next;
 	store = vault_chore_store(vault);
-	next = Min(next, sweep_if_due(vault, store));
+	sweep_at = sweep_if_due(vault, store);
+	next = Min(next, sweep_at);
 	(void) collect(vault, store, &more);
 	STOP_POINT("gc-turn");
 	return more ? GetCurrentTimestamp() : next;

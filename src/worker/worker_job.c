@@ -65,11 +65,12 @@ job_finish(int64 job_id, const JobResult *result)
 }
 
 void
-job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error)
+job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error, int attempts, int pause_s)
 {
-	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[5] = {0};
-	char		nulls[5] = {' ', ' ', ' ', error->detail == NULL ? 'n' : ' ', error->hint == NULL ? 'n' : ' '};
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID};
+	Datum		values[7] = {0};
+	char		nulls[7] = {' ', ' ', ' ', error->detail == NULL ? 'n' : ' ', error->hint == NULL ? 'n' : ' ',
+	' ', pause_s == 0 ? 'n' : ' '};
 
 	if (job_id == 0)
 		job_id = job_start(vault_id, kind);
@@ -80,9 +81,34 @@ job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error)
 		values[3] = CStringGetTextDatum(error->detail);
 	if (error->hint != NULL)
 		values[4] = CStringGetTextDatum(error->hint);
-	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
-			" sqlstate = $2, error = $3, detail = $4, hint = $5 WHERE id = $1",
-			5, types, values, nulls);
+	values[5] = Int32GetDatum(attempts);
+	values[6] = Int32GetDatum(pause_s);
+	execute("UPDATE skyvault.job SET state = 'failed', ended = at,"
+			" sqlstate = $2, error = $3, detail = $4, hint = $5, attempts = $6,"
+			" retry_at = at + pg_catalog.make_interval(secs => $7)"
+			" FROM (SELECT pg_catalog.clock_timestamp() AS at) AS clock WHERE id = $1",
+			7, types, values, nulls);
+}
+
+/*
+ * What compaction still goes by stays, however many jobs come after it: a failure
+ * in its pause and as long again, in which the next try finds it and makes the
+ * pause longer; and of each vault the newest success, as failures before it
+ * count no longer against the store.
+ */
+static void
+delete_old_jobs(void)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
+
+	execute("DELETE FROM skyvault.job AS j WHERE state <> 'running' AND id <="
+			" (SELECT id FROM skyvault.job ORDER BY id DESC OFFSET $1 LIMIT 1)"
+			" AND NOT (kind = '" JOB_COMPACT "' AND EXISTS (SELECT FROM skyvault.vault AS v WHERE v.id = j.vault_id)"
+			" AND (COALESCE(retry_at + (retry_at - ended) > pg_catalog.clock_timestamp(), false)"
+			" OR (state = 'done' AND id = (SELECT pg_catalog.max(n.id) FROM skyvault.job AS n"
+			" WHERE n.vault_id = j.vault_id AND n.kind = '" JOB_COMPACT "' AND n.state = 'done'))))",
+			1, types, values, NULL);
 }
 
 void
@@ -90,16 +116,12 @@ job_clean_up(void)
 {
 	static const char *const vault_tables[] = {"run", "changelog", "garbage", "owner", "snapshot", "log_object",
 	"pause"};
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(KEPT_JOBS)};
 
 	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
 			" sqlstate = '57P01', error = 'the worker ended before the job did'"
 			" WHERE state = 'running' AND kind <> '" JOB_COMPACT "'",
 			0, NULL, NULL, NULL);
-	execute("DELETE FROM skyvault.job WHERE state <> 'running' AND id <="
-			" (SELECT id FROM skyvault.job ORDER BY id DESC OFFSET $1 LIMIT 1)",
-			1, types, values, NULL);
+	delete_old_jobs();
 	for (int i = 0; i < lengthof(vault_tables); i++)
 		execute(psprintf("DELETE FROM skyvault.%s AS t WHERE NOT EXISTS"
 						 " (SELECT FROM skyvault.vault AS v WHERE v.id = t.vault_id)", vault_tables[i]),

@@ -24,10 +24,13 @@ typedef struct JobResult
 extern int64 job_start(int32 vault_id, const char *kind);
 extern void job_finish(int64 job_id, const JobResult *result);
 
-/* For a job that may not have started: job_id 0 makes a row. */
-extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error);
+/*
+ * For a job that may not have started: job_id 0 makes a row.  attempts: tries of
+ * the same in a row; the next not before so many seconds, 0: the row does not say.
+ */
+extern void job_fail(int64 job_id, int32 vault_id, const char *kind, const ErrorData *error, int attempts, int pause_s);
 
-/* Jobs that an earlier scheduler had begun, old jobs, and what dropped vaults left in the registry. */
+/* Ends jobs that an earlier scheduler had begun; removes old jobs, and what dropped vaults left in the registry. */
 extern void job_clean_up(void);
 
 /*

@@ -162,6 +162,7 @@ start_due_schedulers(void)
 	for (int i = 0; i < WORKER_MAX_DATABASES; i++)
 	{
 		Oid			dboid = worker_slot_take_due(i, now, &wake_at);
+		TimestampTz retry_at;
 
 		if (!OidIsValid(dboid))
 			continue;
@@ -170,7 +171,8 @@ start_due_schedulers(void)
 		else
 		{
 			no_room = true;
-			wake_at = Min(wake_at, worker_slot_start_failed(i, dboid, true));
+			retry_at = worker_slot_start_failed(i, dboid, true);
+			wake_at = Min(wake_at, retry_at);
 		}
 	}
 

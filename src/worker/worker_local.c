@@ -225,8 +225,10 @@ worker_local_run(void)
 {
 	static VaultChore chore = {.kind = JOB_LOCAL,.turn = turn};
 	static TimestampTz mirrors_due = 0;
+	TimestampTz next;
 
 	if (mirrors_due <= GetCurrentTimestamp())
 		mirrors_due = remove_superfluous_mirrors();
-	return Min(mirrors_due, vault_chore_run(&chore));
+	next = vault_chore_run(&chore);
+	return Min(mirrors_due, next);
 }

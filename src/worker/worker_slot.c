@@ -17,7 +17,7 @@
 
 #include "server/pg_settings.h"
 
-/* A scheduler that ran this long was healthy: its end starts a new series of pauses. */
+/* Who ran this long, or as long as the longest pause, was healthy: the end starts a new series of pauses. */
 #define HEALTHY_MS 60000
 
 /* The slot that this process holds as a scheduler. */
@@ -75,6 +75,20 @@ worker_slot_wake_scheduler(WorkerSlot *slot)
 {
 	if (slot->latch != NULL)
 		SetLatch(slot->latch);
+}
+
+static bool
+was_healthy(const WorkerSlot *slot)
+{
+	return TimestampDifferenceExceeds(slot->attached_at, GetCurrentTimestamp(),
+									  Min(HEALTHY_MS, setting_retry_max_s * 1000));
+}
+
+/* Without the lock. */
+static void
+report_pause(Oid dboid, int pause_ms)
+{
+	ereport(DEBUG1, (errmsg_internal("skyvault scheduler of database %u starts again in %d ms", dboid, pause_ms)));
 }
 
 /* Enters BACKOFF or START_FAILED, for twice the last pause.  Needs the lock. */
@@ -266,6 +280,7 @@ worker_slot_start_failed(int index, Oid dboid, bool no_room)
 {
 	WorkerSlot *slot = &worker_shared->slots[index];
 	TimestampTz retry_at = DT_NOEND;
+	int			pause_ms = 0;
 
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	if (slot->dboid == dboid && slot->state == SLOT_STARTING)
@@ -274,8 +289,11 @@ worker_slot_start_failed(int index, Oid dboid, bool no_room)
 			slot->deaths++;
 		back_off(slot, no_room ? SLOT_START_FAILED : SLOT_BACKOFF);
 		retry_at = slot->retry_at;
+		pause_ms = slot->pause_ms;
 	}
 	LWLockRelease(worker_shared->lock);
+	if (pause_ms > 0)
+		report_pause(dboid, pause_ms);
 	ConditionVariableBroadcast(&slot->changed);
 	return retry_at;
 }
@@ -288,6 +306,8 @@ static void
 detach_scheduler(int code, Datum arg)
 {
 	WorkerSlot *slot = held_slot;
+	Oid			dboid = slot->dboid;
+	int			pause_ms = 0;
 
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
@@ -302,7 +322,7 @@ detach_scheduler(int code, Datum arg)
 	}
 	if (slot->state == SLOT_RUNNING)
 	{
-		if (TimestampDifferenceExceeds(slot->attached_at, GetCurrentTimestamp(), HEALTHY_MS))
+		if (was_healthy(slot))
 			slot->pause_ms = 0;
 		if (slot->drainers > 0)
 			slot->state = SLOT_UNKNOWN;
@@ -310,10 +330,13 @@ detach_scheduler(int code, Datum arg)
 		{
 			slot->deaths++;
 			back_off(slot, SLOT_BACKOFF);
+			pause_ms = slot->pause_ms;
 		}
 	}
 	worker_slot_wake_launcher();
 	LWLockRelease(worker_shared->lock);
+	if (pause_ms > 0)
+		report_pause(dboid, pause_ms);
 	ConditionVariableBroadcast(&slot->changed);
 }
 
