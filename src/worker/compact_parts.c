@@ -235,10 +235,14 @@ do_part(ShareOffer *offer, CompactRun *run, int part)
 	lsm_result_free(&run->result);
 }
 
+/*
+ * One: before the next this worker looks for a job of its own, so that one which
+ * is due waits for no more than a part however many are open.  That is why
+ * helpers may take all places: one kept free would mostly do nothing.
+ */
 static bool
-do_open_parts(ShareOffer *offer, CompactRun *run)
+do_open_part(ShareOffer *offer, CompactRun *run)
 {
-	bool		did_any = false;
 	int			part;
 
 	if (!prepare(offer))
@@ -246,14 +250,10 @@ do_open_parts(ShareOffer *offer, CompactRun *run)
 	run->plan = offer->plan;
 	run->offer = offer;
 	STOP_POINT("part-prepared");
-	while ((part = compact_share_take_of(offer)) >= 0)
-	{
+	part = compact_share_take_of(offer);
+	if (part >= 0)
 		do_part(offer, run, part);
-		did_any = true;
-		if (worker_pool_is_wanted())
-			break;
-	}
-	return did_any;
+	return part >= 0;
 }
 
 /*
@@ -285,7 +285,7 @@ compact_parts_help(void)
 		if (compact_share_look(offer))
 		{
 			pgstat_report_activity(STATE_RUNNING, "skyvault part of a compaction");
-			did_any = do_open_parts(offer, run);
+			did_any = do_open_part(offer, run);
 		}
 	}
 	PG_CATCH();

@@ -190,6 +190,28 @@ disarm('compact-shared');
 went_well($_, 'all workers own jobs in parts: each gets to its end') foreach @clients;
 all_is_well('all workers own jobs');
 
+# Who helps does a job of its own before the next part: WAL runs do not wait for a long job.
+my $wal_runs_before = sql("SHOW skyvault.wal_runs");
+$client = begin_compaction('part-taken');
+$node->append_conf('postgresql.conf', 'skyvault.wal_runs = 2');
+$node->reload;
+write_runs('other');
+my $other_id = sql("SELECT id FROM skyvault.\"table\" WHERE relid = 'other'::regclass");
+my $wal_runs = "SELECT count(*) FROM skyvault.run WHERE tier = 'w' AND $other_id = ALL (table_ids)";
+is(sql($wal_runs), 3, 'WAL runs are due while a job has open parts');
+arm('part-taken', 'wait');
+await('part-taken');
+cmp_ok(sql($wal_runs), '<', 3, 'they are merged by the other worker');
+is(sql("SELECT parts_done FROM skyvault_jobs WHERE state = 'running'"), 1, 'before it takes the next part');
+$node->append_conf('postgresql.conf', 'skyvault.wal_runs = 1000');
+$node->reload;
+disarm('part-taken', 'compact-shared');
+went_well($client, 'and the job is done');
+all_is_well('WAL runs before parts');
+sql("SELECT skyvault_compact('$_')") foreach @tables;
+$node->append_conf('postgresql.conf', 'skyvault.wal_runs = ' . $wal_runs_before);
+$node->reload;
+
 #
 # Who helps is ended, fails or dies.
 #
