@@ -217,6 +217,21 @@ why_not_by_itself(const OwnRow *row)
 	return row->same_place ? NULL : "This data directory is a copy of the one that owns it.";
 }
 
+/* If OWNER has gone: of the epochs of which there is anything, as far as the catalogue knows. */
+static const char *
+known_history(const ForestVault *vault)
+{
+	ForestRows	rows = forest_sql("SELECT coalesce(jsonb_agg(jsonb_build_object('epoch', e.epoch, 'last_id', e.last_id,"
+								  " 'objects', e.objects)), '[]') FROM (SELECT epoch, max(last_id) AS last_id,"
+								  " max(number) AS objects FROM (SELECT l.epoch, l.last_id, l.number"
+								  "  FROM skyvault.log_object AS l WHERE l.vault_id = $1::integer"
+								  "  UNION ALL SELECT s.epoch, s.changelog_id, s.log_number"
+								  "  FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer) AS known"
+								  " GROUP BY epoch) AS e", 1, forest_arg(vault->id));
+
+	return forest_cell(&rows, 0, 0);
+}
+
 /*
  * The line of epochs that leads to the one that begins now, with how far this
  * database has come in each: those of which there is anything to restore from.
@@ -238,24 +253,34 @@ next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *own
 					  "  UNION ALL SELECT jsonb_build_object('epoch', $2::bigint, 'last_id', $3::bigint,"
 					  "   'objects', $4::bigint) WHERE $4::bigint > 0 OR EXISTS (SELECT FROM skyvault.snapshot AS s"
 					  "   WHERE s.vault_id = $5::integer AND s.epoch = $2::bigint)) AS line",
-					  5, owner != NULL ? owner->history : "[]", forest_arg(row->epoch),
+					  5, owner != NULL ? owner->history : known_history(vault), forest_arg(row->epoch),
 					  forest_arg(row->exported_id), forest_arg(row->log_objects), forest_arg(vault->id));
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 	return unconstify(char *, forest_cell(&rows, 0, 0));
 }
 
+/* A replacement was announced, and may have come no further than to remove the object. */
+static bool
+was_interrupted(ObjectStore *store, const OwnRow *row)
+{
+	return row->pending_incarnation != NULL && owner_object_may_be_between(store);
+}
+
 /*
  * What is announced is what OWNER may become, even long after a request for it
  * was given up as lost.  So it is what a further try takes as well, unless OWNER
- * has got as far or further: then nothing else that was announced can come.
+ * has got as far or further: then nothing else that was announced can come.  An
+ * OWNER that has gone may have been that, and somebody may have gone on from it.
  */
 static void
-announce(const ForestVault *vault, const OwnRow *row, const OwnerObject *owner, OwnerObject *next)
+announce(const ForestVault *vault, ObjectStore *store, const OwnRow *row, const OwnerObject *owner, OwnerObject *next)
 {
 	int64		newest = Max(row->epoch, owner != NULL ? owner->epoch : 0);
 	pg_uuid_t	incarnation;
 
+	if (owner == NULL && !was_interrupted(store, row))
+		newest = Max(newest, row->pending_epoch);
 	if (row->pending_incarnation != NULL && row->pending_epoch > newest)
 	{
 		next->epoch = row->pending_epoch;
@@ -287,7 +312,7 @@ replace_owner(ForestVault *vault, ObjectStore *store, const OwnRow *row, const O
 		.history = next_history(vault, row, owner)
 	};
 
-	announce(vault, row, owner, &next);
+	announce(vault, store, row, owner, &next);
 	STOP_POINT("owner-announced");
 	if (!owner_object_replace(store, vault, &next, etag))
 		ereport(ERROR,
@@ -328,13 +353,6 @@ become_another_vault(ForestVault *vault, const OwnRow *row)
 	MemoryContextSwitchTo(context);
 	if (rows.nrows == 0)
 		fence(vault, row, "This database is a copy of the one that owns it.");
-}
-
-/* A replacement was announced, and may have come no further than to remove the object. */
-static bool
-was_interrupted(ObjectStore *store, const OwnRow *row)
-{
-	return row->pending_incarnation != NULL && owner_object_may_be_between(store);
 }
 
 /* A database that was copied in this start of the server was never taken by it. */

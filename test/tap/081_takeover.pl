@@ -150,5 +150,34 @@ foreach my $point ('export-uploaded', 'owner-announced')
 }
 same_content($node, ['kv'], 'nothing is lost');
 
+#
+# OWNER has gone, and is made anew: it leads to all epochs that there were, and has one
+# that none before it had, not even one that was only announced.
+#
+{
+	my $epoch = sql("SELECT epoch FROM skyvault_vaults WHERE server = 'shared'");
+
+	cmp_ok(sql("SELECT count(DISTINCT epoch) FROM skyvault.log_object"), '>', 1, 'OWNER gone: there were several epochs');
+	$node->restart;
+	my $asker = session($node);
+	write_one('announced');
+	sql("SELECT stop_point_arm('owner-announced', 'error')");
+	$asker->try("SELECT skyvault_flush('shared')");
+	$asker->quit;
+	sql("SELECT stop_point_disarm('owner-announced')");
+	unlink((glob("$store/*/OWNER"))[0]) or die "unlink: $!";
+	sql("SELECT skyvault_adopt('shared')");
+	sql("SELECT skyvault_flush('shared')");
+	sql('SELECT skyvault_export()');
+	is(sql("SELECT epoch FROM skyvault_vaults WHERE server = 'shared'"), $epoch + 2, 'OWNER gone: a new epoch');
+	sql('CREATE DATABASE restored_all');
+	$node->safe_psql('restored_all', "CREATE EXTENSION skyvault; CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store')");
+	my ($status, $stdout, $stderr) = $node->psql('restored_all', "SELECT skyvault_restore('shared')");
+	is($status, 0, 'OWNER gone: restored');
+	unlike($stderr, qr/WARNING/, 'OWNER gone: without a warning');
+	my $content = q{SELECT string_agg(key || '=' || value, ' ' ORDER BY key) FROM kv};
+	is($node->safe_psql('restored_all', $content), sql($content), 'OWNER gone: all of it') if $status == 0;
+}
+
 $node->stop;
 done_testing();
