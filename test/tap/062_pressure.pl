@@ -260,7 +260,7 @@ sql("SELECT stop_point_disarm('flush-uploaded')");
 #
 sql("SELECT skyvault_create_table('beside')");
 begin_behind();
-settings(stop_wait => '1h');
+settings(stop_wait => '2s');
 sql('SELECT skyvault_stat_amplification_reset()');
 my $open = session($node);
 my $huge = "SELECT skyvault_put('kv', 'huge ' || i, $big) FROM generate_series(1, 20) AS i";
@@ -290,7 +290,7 @@ $left = sql("SELECT delta_bytes $row");
 sql("COMMIT PREPARED 'other'");
 is(sql("SELECT (delta_bytes - $left) / 62000 $row"), 1, 'a prepared transaction counts from its commit on');
 sql("COMMIT PREPARED 'huge'");
-settings(stop_wait => '1h');
+settings(stop_wait => '2s');
 is(sql("SELECT state, (delta_bytes - $left) / 62000 $row"), 'held|21', 'so does the huge one');
 sql("SELECT stop_point_disarm('flush-uploaded')");
 ok($node->poll_query_until('postgres', "SELECT delta_bytes = 0 $row"), 'and it starts a flush itself');
