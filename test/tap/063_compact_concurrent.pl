@@ -98,6 +98,14 @@ foreach my $point (qw(compact-planned compact-after-run compact-before-publish))
 	is(runs_of('two') , '', "TRUNCATE committed after a compaction at $point: the table has no run");
 	$writer->quit;
 
+	# What was left out of the table is dead now, and removed after a pause: by a
+	# job of its own, which should not be the next to come to the point.
+	sql('SELECT skyvault_resume()');
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM skyvault.run AS r, skyvault.\"table\" AS t"
+		. " WHERE t.relid = 'two'::regclass AND t.id = ANY (r.table_ids)");
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM skyvault.job WHERE state = 'running'");
+	sql('SELECT skyvault_pause()');
+
 	sql("SELECT skyvault_create_table('gone'); SELECT skyvault_put('gone', 'a', 'b')");
 	write_runs();
 	is(during($point, sub { sql('DROP FOREIGN TABLE gone') }), 'done', "DROP at $point: the compaction goes on");
