@@ -54,9 +54,10 @@ extern bool forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key
 
 /*
  * Asks for the memory that looking up the key will most likely begin with: in
- * the delta's filter, and in the first run that may have it.  So it comes while
- * the caller locks, checks privileges and opens its view.  Costs two searches
- * in memory that is needed anyhow; answers nothing.
+ * the delta's filter, and, if the transaction has looked into the vault before,
+ * in the first run that may have it.  So it comes while the caller locks, checks
+ * privileges and opens its view.  Costs two searches in memory that is needed
+ * anyhow; answers nothing.
  */
 extern void forest_lookup_expect(const ForestTable *table, SvSlice key);
 

@@ -177,8 +177,6 @@ compact_requests_list(CompactRequest **requests)
 static void
 answer_request(uint64 number, RequestState state, int64 job_id)
 {
-	WorkerSlot *slot;
-
 	LWLockAcquire(worker_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < COMPACT_REQUESTS; i++)
 	{
@@ -191,10 +189,8 @@ answer_request(uint64 number, RequestState state, int64 job_id)
 		request->state = state == REQUEST_ASKED ? REQUEST_FAILED : state;
 		request->job_id = job_id;
 	}
-	slot = worker_slot_find(MyDatabaseId);
 	LWLockRelease(worker_shared->lock);
-	if (slot != NULL)
-		ConditionVariableBroadcast(&slot->changed);
+	worker_slot_tell_waiters();
 }
 
 void

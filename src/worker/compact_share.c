@@ -48,18 +48,6 @@ own_share(void)
 	return &place_of(worker_pool_index())->share;
 }
 
-static void
-tell_others(void)
-{
-	WorkerSlot *slot;
-
-	LWLockAcquire(worker_shared->lock, LW_SHARED);
-	slot = worker_slot_find(MyDatabaseId);
-	LWLockRelease(worker_shared->lock);
-	if (slot != NULL)
-		ConditionVariableBroadcast(&slot->changed);
-}
-
 /* Needs the lock.  -1: none is open. */
 static int
 find_open(const PoolShare *share)
@@ -432,7 +420,7 @@ compact_share_hand_in(const ShareOffer *offer, int part, const LsmResult *result
 	}
 	LWLockRelease(worker_shared->lock);
 	sv_buffer_free(&bytes);
-	tell_others();
+	worker_slot_tell_waiters();
 	return taken;
 }
 
@@ -451,5 +439,5 @@ compact_share_give_up(const ShareOffer *offer)
 				share->parts[i].state = PART_OPEN;
 	}
 	LWLockRelease(worker_shared->lock);
-	tell_others();
+	worker_slot_tell_waiters();
 }

@@ -149,7 +149,7 @@ work(void)
 			STOP_POINT("compact-planned");
 			try_job(plan);
 			compact_plan_free(plan);
-			worker_pool_job_ended();
+			worker_slot_tell_waiters();
 		}
 		pgstat_report_stat(true);
 		pgstat_report_activity(STATE_IDLE, NULL);

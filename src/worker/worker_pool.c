@@ -329,18 +329,6 @@ worker_pool_set_progress(const PoolProgress *progress)
 	pg_atomic_write_u64(&held_place->bytes_total, progress->bytes_total);
 }
 
-void
-worker_pool_job_ended(void)
-{
-	WorkerSlot *slot;
-
-	LWLockAcquire(worker_shared->lock, LW_SHARED);
-	slot = worker_slot_find(MyDatabaseId);
-	LWLockRelease(worker_shared->lock);
-	if (slot != NULL)
-		ConditionVariableBroadcast(&slot->changed);
-}
-
 bool
 worker_pool_is_wanted(void)
 {

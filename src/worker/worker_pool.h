@@ -145,9 +145,6 @@ extern int	worker_pool_index(void);
 extern void worker_pool_set_job(int64 job_id, uint64 bytes_total);
 extern void worker_pool_set_progress(const PoolProgress *progress);
 
-/* A job has ended: who waits for one in this database looks again. */
-extern void worker_pool_job_ended(void);
-
 /* Whether another database's scheduler waits for a place. */
 extern bool worker_pool_is_wanted(void);
 

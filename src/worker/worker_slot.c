@@ -77,6 +77,18 @@ worker_slot_wake_scheduler(WorkerSlot *slot)
 		SetLatch(slot->latch);
 }
 
+void
+worker_slot_tell_waiters(void)
+{
+	WorkerSlot *slot;
+
+	LWLockAcquire(worker_shared->lock, LW_SHARED);
+	slot = worker_slot_find(MyDatabaseId);
+	LWLockRelease(worker_shared->lock);
+	if (slot != NULL)
+		ConditionVariableBroadcast(&slot->changed);
+}
+
 static bool
 was_healthy(const WorkerSlot *slot)
 {

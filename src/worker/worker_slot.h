@@ -109,6 +109,9 @@ extern WorkerSlot *worker_slot_get(Oid dboid);
 extern void worker_slot_wake_launcher(void);
 extern void worker_slot_wake_scheduler(WorkerSlot *slot);
 
+/* Who waits for something in this process's database looks again.  Takes the lock itself. */
+extern void worker_slot_tell_waiters(void);
+
 /* ---- For DDL on databases; the functions below take the lock themselves ---- */
 
 /*

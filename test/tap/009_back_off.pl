@@ -15,13 +15,7 @@ my $node = new_server('main',
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-sub settings
-{
-	$node->append_conf('postgresql.conf', join("\n", @_, ''));
-	$node->reload;
-	my ($name, $value) = $_[-1] =~ /^(\S+) = (\S+)$/;
-	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die "not reloaded: $_[-1]";
-}
+sub settings { reload_with($node, @_) }
 
 my $database = sql("SELECT oid FROM pg_database WHERE datname = 'postgres'");
 

@@ -52,27 +52,6 @@ sub waiting_compaction
 	return $client;
 }
 
-# Whoever waits gives up, and only the worker is left.
-sub leave
-{
-	my ($client) = @_;
-
-	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $client->pid . ')');
-	$client->receive;
-	$client->quit;
-}
-
-# Whether what the session has asked for went well.
-sub went_well
-{
-	my ($client) = @_;
-	my ($rows, $errors) = $client->receive;
-
-	$client->quit;
-	diag($errors) if defined $errors;
-	return !defined $errors;
-}
-
 sub disarm { $node->safe_psql('postgres', "SELECT stop_point_disarm('$_[0]')") }
 
 sub make_database
@@ -99,7 +78,7 @@ foreach my $point (qw(compact-before-run compact-open-input compact-before-publi
 		is(workers('a'), 1, "$case: the worker is a session of the database");
 		if ($statement !~ /FORCE/)
 		{
-			leave($client);
+			give_up($node, $client);
 		}
 		$node->safe_psql('postgres', $statement);
 		pass($case);
@@ -115,13 +94,13 @@ foreach my $point (qw(compact-before-run compact-open-input compact-before-publi
 
 make_database('a');
 my $client = waiting_compaction('a', 'compact-open-input');
-leave($client);
+give_up($node, $client);
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE a');
 pass('a database with a worker can be copied');
 disarm('compact-open-input');
 $node->safe_psql('postgres', 'DROP DATABASE copy');
 $client = waiting_compaction('a', 'compact-open-input');
-leave($client);
+give_up($node, $client);
 $node->safe_psql('postgres', 'ALTER DATABASE a RENAME TO b');
 pass('a database with a worker can be renamed');
 disarm('compact-open-input');
@@ -168,7 +147,7 @@ foreach my $point (qw(compact-planned compact-before-run compact-open-input comp
 	$node->safe_psql('postgres',
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'skyvault compaction'");
 	disarm($point);
-	ok(went_well($client), "$point: a worker is terminated, and who waits has what he asked for");
+	went_well($client, "$point: a worker is terminated, and who waits has what he asked for");
 	is_compacted('postgres', "$point: compacted by another");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM skyvault.job WHERE error = 'the worker ended before the job did'"),
 		++$taken_away, "$point: the first job is taken away");
@@ -181,7 +160,7 @@ $client = waiting_compaction('postgres', 'compact-after-run');
 is($node->safe_psql('postgres', "SELECT kind, state, reason IS NOT NULL, progress > 0, entries_in, bytes_in > 0"
 	. " FROM skyvault_jobs WHERE state = 'running'"), 'compact|running|t|t|154|t', 'a job under way shows its progress');
 disarm('compact-after-run');
-ok(went_well($client), 'it ends');
+went_well($client, 'it ends');
 is($node->safe_psql('postgres', "SELECT state, entries_in, entries_out, cardinality(inputs), cardinality(outputs)"
 	. " FROM skyvault_jobs WHERE kind = 'compact' ORDER BY id DESC LIMIT 1"), 'done|154|52|3|1', 'and leaves what it did');
 
@@ -199,7 +178,7 @@ ok($node->poll_query_until('postgres', "SELECT state = 'done' AND NOT EXISTS (SE
 	. " WHERE locktype = 'object' AND classid = 0 AND objid = $job) FROM skyvault.job WHERE id = $job"),
 	'a job ends while the scheduler looks at the jobs');
 disarm('compact-looked');
-ok(went_well($client), 'who waits for it has what he asked for');
+went_well($client, 'who waits for it has what he asked for');
 write_runs('postgres');
 $node->safe_psql('postgres', "SELECT skyvault_compact('kv')");
 is($node->safe_psql('postgres', "SELECT state, error FROM skyvault.job WHERE id = $job"), 'done|',
@@ -241,7 +220,7 @@ foreach my $point (qw(compact-before-run compact-before-publish))
 {
 	make_database('a');
 	my $client = waiting_compaction('a', $point);
-	leave($client);
+	give_up($node, $client);
 	$node->safe_psql('a', 'DROP EXTENSION skyvault CASCADE');
 	disarm($point);
 	ok($node->poll_query_until('postgres',

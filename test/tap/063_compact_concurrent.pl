@@ -16,13 +16,7 @@ my $round = 0;
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-sub settings
-{
-	$node->append_conf('postgresql.conf', join("\n", @_, ''));
-	$node->reload;
-	my ($name, $value) = $_[-1] =~ /^(\S+) = (\S+)$/;
-	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die "not reloaded: $_[-1]";
-}
+sub settings { reload_with($node, @_) }
 
 # Two WAL runs of both tables.
 sub write_runs

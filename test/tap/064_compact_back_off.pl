@@ -15,13 +15,7 @@ my $directory = PostgreSQL::Test::Utils::tempdir() . '/store';
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-sub settings
-{
-	$node->append_conf('postgresql.conf', join("\n", @_, ''));
-	$node->reload;
-	my ($name, $value) = $_[-1] =~ /^(\S+) = (\S+)$/;
-	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die "not reloaded: $_[-1]";
-}
+sub settings { reload_with($node, @_) }
 
 # Two runs of these tables of the server's vault, which become one buffer run of each.
 sub write_run

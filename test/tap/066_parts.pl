@@ -67,30 +67,11 @@ sub begin_compaction
 	return $client;
 }
 
-# Whoever waits gives up, and only the workers are left.
-sub leave
-{
-	my ($client) = @_;
-
-	sql('SELECT pg_cancel_backend(' . $client->pid . ')');
-	$client->receive;
-	$client->quit;
-}
-
 sub job_ends
 {
 	my ($name) = @_;
 
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM skyvault.job WHERE state = 'running'"), "$name: the job ends");
-}
-
-sub went_well
-{
-	my ($client, $name) = @_;
-	my ($rows, $errors) = $client->receive;
-
-	is($errors, undef, $name);
-	$client->quit;
 }
 
 my $owner = "(SELECT pid FROM skyvault_jobs WHERE state = 'running' AND kind = 'compact')";
@@ -340,7 +321,7 @@ all_is_well('puts and pause');
 foreach my $point (qw(part-taken part-before-hand-in))
 {
 	my $client = begin_compaction($point);
-	leave($client);
+	give_up($node, $client);
 	sql('TRUNCATE big, m_big');
 	disarm($point, 'compact-shared');
 	job_ends("TRUNCATE at $point");
@@ -350,7 +331,7 @@ foreach my $point (qw(part-taken part-before-hand-in))
 	all_is_well("TRUNCATE at $point");
 }
 $client = begin_compaction('part-taken');
-leave($client);
+give_up($node, $client);
 sql('DROP FOREIGN TABLE big; DROP TABLE m_big');
 disarm('part-taken', 'compact-shared');
 job_ends('DROP TABLE');
@@ -390,7 +371,7 @@ my $victim_content = <<~SQL;
 	await($_) foreach ('compact-shared', 'part-before-hand-in');
 	my $shared = "SELECT id, pid, parts FROM skyvault_jobs WHERE state = 'running' AND kind = 'compact'";
 	my ($id, $pid, $parts) = split(/\|/, $node->safe_psql('victim', $shared));
-	leave($client);
+	give_up($node, $client);
 	$node->safe_psql('victim', 'DROP EXTENSION skyvault CASCADE');
 	sql("SELECT pg_terminate_backend($pid)");
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid"), 'recreated: the owner ends');
@@ -425,7 +406,7 @@ foreach my $statement ('DROP DATABASE victim', 'DROP EXTENSION skyvault CASCADE'
 	my $client = session($node, 'victim');
 	$client->send("SELECT skyvault_compact('kv')");
 	await('part-taken');
-	leave($client);
+	give_up($node, $client);
 	$node->safe_psql($statement =~ /EXTENSION/ ? 'victim' : 'postgres', $statement);
 	disarm('part-taken', 'compact-shared');
 	ok($node->poll_query_until('postgres',

@@ -60,14 +60,6 @@ sql("SELECT skyvault_create_table('truncated')");
 # A compaction that has its number and has not committed: another compaction and
 # a flush wait for it, users and the export do not.
 #
-sub went_well
-{
-	my ($session, $name) = @_;
-	my ($rows, $errors) = $session->receive;
-
-	is($errors, undef, $name);
-	$session->quit;
-}
 
 # New changes since the last look; none may have appeared below.
 my $seen = 0;

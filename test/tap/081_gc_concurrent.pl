@@ -58,25 +58,6 @@ sub begin_compaction
 	return ($client, sql("SELECT id FROM skyvault.job WHERE state = 'running'"));
 }
 
-sub went_well
-{
-	my ($client, $name) = @_;
-	my ($rows, $errors) = $client->receive;
-
-	is($errors, undef, $name);
-	$client->quit;
-}
-
-# Whoever waits gives up, and only the workers are left.
-sub leave
-{
-	my ($client) = @_;
-
-	sql('SELECT pg_cancel_backend(' . $client->pid . ')');
-	$client->receive;
-	$client->quit;
-}
-
 sub await_end
 {
 	my ($job) = @_;
@@ -161,7 +142,7 @@ all_is_there('published after the listing');
 $sweeper = begin_sweep();
 disarm('compact-before-publish');
 is(await_end($job), 'done', 'a compaction publishes');
-leave($client);
+give_up($node, $client);
 my $reader = session($node);
 my $sum = "SELECT md5(string_agg(key || value, '' ORDER BY key)) FROM skyvault_scan('kv')";
 my $content = sql($sum);
@@ -188,7 +169,7 @@ foreach my $points (['compact-before-run'], [ 'compact-shared', 'part-taken' ])
 
 	my ($client, $job) = begin_compaction(@$points);
 	my @inputs = run_objects($node);
-	leave($client);
+	give_up($node, $client);
 	sql('TRUNCATE kv, m_kv');
 	sql('SELECT skyvault_clear_cache(); SELECT skyvault_gc()');
 	is(scalar(grep { -e "$store/$_" } @inputs), 0, "$name: they are gone");

@@ -21,6 +21,7 @@ use SkyvaultSession;
 our @EXPORT = qw(
   new_server install_skyvault kill_postmaster await_server session scheduler_pid await_new_process
   fails_with same_content make_mirror mirror live_mirror planned_reads delta_rows run_objects job_rows
+  reload_with went_well give_up
 );
 
 # Settings of every server; later ones win.
@@ -179,6 +180,39 @@ sub session
 	my ($node, $database) = @_;
 
 	return SkyvaultSession->new($node, $database // 'postgres');
+}
+
+# More lines of postgresql.conf, which count when this returns: the last is of the
+# form NAME = VALUE, as SHOW would tell it.
+sub reload_with
+{
+	my ($node, @lines) = @_;
+	my ($name, $value) = $lines[-1] =~ /^(\S+) = (\S+)$/;
+
+	$node->append_conf('postgresql.conf', join("\n", @lines, ''));
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'") or die "not reloaded: $lines[-1]";
+}
+
+# One test: what the session was sent has no error.  It quits.
+sub went_well
+{
+	my ($session, $test_name) = @_;
+	my (undef, $errors) = $session->receive;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($errors, undef, $test_name);
+	$session->quit;
+}
+
+# A session that waits for workers does so no more, and only they are left.
+sub give_up
+{
+	my ($node, $session) = @_;
+
+	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $session->pid . ')');
+	$session->receive;
+	$session->quit;
 }
 
 # Empty if there is none.
