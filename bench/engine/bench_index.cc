@@ -32,7 +32,6 @@ extern "C"
 
 static const uint32_t ROUNDS = 5;
 static const uint32_t BATCH = 64;
-static const uint32_t MAX_STRINGS = 10 * 1000 * 1000;
 
 static volatile uint32_t always_zero = 0;
 
@@ -635,10 +634,7 @@ main(int argc, char **argv)
 		if (strcmp(only, "all") != 0 && strcmp(only, name) != 0)
 			continue;
 		for (uint64_t keys = first; keys <= max_keys; keys *= 10)
-		{
-			if (set != ENGINE_STRINGS || keys <= MAX_STRINGS)
-				run_set(static_cast<EngineSet>(set), static_cast<uint32_t>(keys), lookups, keys_per_leaf);
-		}
+			run_set(static_cast<EngineSet>(set), static_cast<uint32_t>(keys), lookups, keys_per_leaf);
 	}
 	return 0;
 }

@@ -158,9 +158,11 @@ cpu=0
 	echo "- $clients writing sessions and a reading one, $seconds s each; flush_size $(run_psql -At -c 'SHOW skyvault.flush_size')"
 	echo
 	awk -F, 'NR == 1 { gsub(/,/, " | "); print "| " $0 " |"; print "|---|---|---|---|---|---|---|---|"; next }
-		{ rate[$1 $2] = $3; printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5, $6, $7, $8 }
+		{ rate[$1 $2] = $3; slower[$1 $2] = $5 / $4; printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5, $6, $7, $8 }
 		END { printf "\nPuts per second against the plain table: uniform %.2f, zipf %.2f (aim 0.8).\n",
-			rate["kvuniform"] / rate["plainuniform"], rate["kvzipf"] / rate["plainzipf"] }' "$csv"
+			rate["kvuniform"] / rate["plainuniform"], rate["kvzipf"] / rate["plainzipf"]
+			printf "99th percentile of reads during it against the quiet one: uniform %.2f, zipf %.2f (aim at most 3); plain table %.2f, %.2f.\n",
+			slower["kvuniform"], slower["kvzipf"], slower["plainuniform"], slower["plainzipf"] }' "$csv"
 	run_psql -At -c "SELECT 'After a full compaction: ' || count(*) || ' runs of ' || pg_size_pretty(sum(file_bytes))
 		|| ', raw ' || pg_size_pretty(sum(b)) FROM skyvault.run, unnest(raw_bytes) AS b WHERE tier = 'l'"
 	awk -v compacted="$compacted_bytes" -v fresh="$fresh_bytes" 'BEGIN {
