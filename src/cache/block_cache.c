@@ -27,6 +27,12 @@
 
 #define LINE_BYTES 64
 
+bool
+block_cache_keeps(const BlockCache *cache, uint32_t raw_bytes)
+{
+	return raw_bytes <= cache->max_block_bytes;
+}
+
 void
 block_cache_prefetch(const BlockCache *cache, uint64_t hash)
 {
@@ -271,7 +277,7 @@ block_cache_claim(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_
 		.raw_bytes = raw_bytes,
 		.hash = hash
 	};
-	if (raw_bytes > cache->max_block_bytes)
+	if (!block_cache_keeps(cache, raw_bytes))
 		return CACHE_NO_ROOM;
 	cache_lock_acquire(&shard->lock);
 	index = block_table_find(cache, key, hash);

@@ -55,6 +55,9 @@ block_cache_hash(BlockKey key)
 
 #define BLOCK_CACHE_NONE UINT32_MAX
 
+/* Whether blocks of so many bytes are kept at all. */
+extern bool block_cache_keeps(const BlockCache *cache, uint32_t raw_bytes);
+
 /*
  * A lookup in steps, so that the memory misses of many overlap.
  * block_cache_prefetch: the bucket.  block_cache_candidate: the frame that

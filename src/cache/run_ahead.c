@@ -63,19 +63,20 @@ add_window(RunScan *scan, uint32_t block, RunLoads *loads)
 
 	for (uint32_t i = 1; i < ahead->window && block != SST_NO_BLOCK; i++)
 	{
-		size_t		stored_bytes;
+		SstBlockInfo info;
 
 		block = block_behind(ahead, block);
 		if (block == SST_NO_BLOCK)
 			break;
-		stored_bytes = sst_index_block(&scan->tail->index, block).stored_bytes;
-		if (!run_loads_have_room(loads, stored_bytes, scan->fetcher->ahead_bytes))
+		info = sst_index_block(&scan->tail->index, block);
+		if (!block_cache_keeps(scan->caches->blocks, info.raw_bytes) ||
+			!run_loads_have_room(loads, info.stored_bytes, scan->fetcher->ahead_bytes))
 			break;
 		if (run_loads_add(loads, &scan->run, scan->tail, block) == CACHE_NO_ROOM)
 		{
 			/* There is nowhere to keep it. */
 			loads->n--;
-			loads->bytes -= stored_bytes;
+			loads->bytes -= info.stored_bytes;
 			break;
 		}
 	}

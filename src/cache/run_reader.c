@@ -459,18 +459,61 @@ run_scan_source(RunScan *scan)
 	};
 }
 
+/* How many blocks the process has loaded, ever. */
+static uint64_t
+loads_so_far(const RunCaches *caches)
+{
+	return atomic_load_explicit(&caches->guard->slots[caches->slot].counters[CACHE_BLOCK_MISS],
+								memory_order_relaxed);
+}
+
+/* For the cache alone: nobody wants its bytes. */
+static SvStatus
+warm(RunScan *scan, uint32_t block, bool ahead, SvError *err)
+{
+	SvBuffer	raw;
+	SvStatus	status;
+	bool		present;
+
+	if (!ahead)
+		return run_block_load(scan->caches, &scan->run, scan->tail, block, &present, err);
+	sv_buffer_init(&raw, &sv_malloc_alloc);
+	status = run_fetch_ahead(scan, block, &raw, err);
+	sv_buffer_free(&raw);
+	return status;
+}
+
+/* *loaded: how many blocks were. */
+static SvStatus
+warm_if_missing(RunScan *scan, uint32_t block, bool ahead, uint32_t *loaded, SvError *err)
+{
+	RunCaches  *caches = scan->caches;
+	BlockKey	key = run_block_key(&scan->run, block);
+	uint64_t	before = loads_so_far(caches);
+	SvStatus	status = SV_OK;
+	BlockView	view;
+
+	if (block_cache_keeps(caches->blocks, sst_index_block(&scan->tail->index, block).raw_bytes) &&
+		!block_cache_begin(caches->blocks, &key, block_cache_hash(key), BLOCK_CACHE_NONE, &view))
+		status = warm(scan, block, ahead, err);
+	*loaded = (uint32_t) (loads_so_far(caches) - before);
+	return status;
+}
+
 SvStatus
 run_scan_warm(RunScan *scan, uint32_t block, bool *loaded, SvError *err)
 {
-	BlockKey	key = run_block_key(&scan->run, block);
-	BlockView	view;
-	bool		present;
-	SvStatus	status;
+	uint32_t	n;
+	SvStatus	status = warm_if_missing(scan, block, false, &n, err);
 
-	*loaded = false;
-	if (block_cache_begin(scan->caches->blocks, &key, block_cache_hash(key), BLOCK_CACHE_NONE, &view))
-		return SV_OK;
-	status = run_block_load(scan->caches, &scan->run, scan->tail, block, &present, err);
-	*loaded = status == SV_OK && !present;
+	*loaded = status == SV_OK && n > 0;
 	return status;
+}
+
+SvStatus
+run_scan_warm_ahead(RunScan *scan, uint32_t block, uint32_t *loaded, SvError *err)
+{
+	bool		ahead = scan->fetcher != NULL && scan->fetcher->ahead_bytes > 0;
+
+	return warm_if_missing(scan, block, ahead, loaded, err);
 }

@@ -146,7 +146,16 @@ extern void run_scan_close(RunScan *scan);
 extern void run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t first,
 								uint32_t last, bool backward, uint64_t went, bool passing);
 
-/* Brings one block of an open scan's run into the cache; *loaded says whether it was not there. */
+/*
+ * Brings one block of an open scan's run into the cache, unless it is one that is
+ * not kept there; *loaded says whether it was not there.
+ */
 extern SvStatus run_scan_warm(RunScan *scan, uint32_t block, bool *loaded, SvError *err);
+
+/*
+ * The same, with some of those that follow if the scan reads ahead: for who goes
+ * over them in its order.  *loaded: how many were not there.
+ */
+extern SvStatus run_scan_warm_ahead(RunScan *scan, uint32_t block, uint32_t *loaded, SvError *err);
 
 #endif							/* RUN_READER_H */

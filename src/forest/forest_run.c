@@ -334,16 +334,35 @@ forest_run_open(Oid server_oid, const LsmRun *run)
 	return &open->scan;
 }
 
-bool
+/* For a store where a request takes time: from now on blocks are asked for with some of those behind. */
+static void
+give_fetcher(OpenScan *open)
+{
+	open->fetch = (ForestFetch) {.server_oid = open->store.server_oid,.store = open->store.store};
+	open->fetcher = forest_fetcher_ahead(&open->fetch);
+}
+
+void
+forest_run_warm_from(RunScan *scan, uint32 first, uint32 last)
+{
+	OpenScan   *open = (OpenScan *) scan;
+
+	if ((store_capabilities(open->store.store) & STORE_IS_REMOTE) == 0)
+		return;
+	give_fetcher(open);
+	run_scan_read_ahead(scan, &open->fetcher, first, last, false, 0, false);
+}
+
+uint32
 forest_run_warm(RunScan *scan, uint32 block)
 {
-	RunStore   *store = scan->run.source.state;
-	bool		loaded;
+	OpenScan   *open = (OpenScan *) scan;
+	uint32		loaded;
 	SvError		err;
 
-	store->store = forest_store_open(store->server_oid);
-	if (run_scan_warm(scan, block, &loaded, &err) != SV_OK)
-		run_fail(store->server_oid, store->object, &err);
+	open->store.store = open->fetch.store = forest_store_open(open->store.server_oid);
+	if (run_scan_warm_ahead(scan, block, &loaded, &err) != SV_OK)
+		run_fail(open->store.server_oid, open->store.object, &err);
 	return loaded;
 }
 
@@ -398,8 +417,7 @@ read_ahead(ForestRunIterator *iterator, const SvSlice *low, const SvSlice *high)
 
 	if ((store_capabilities(open->store.store) & STORE_IS_REMOTE) == 0 || blocks == 0)
 		return;
-	open->fetch = (ForestFetch) {.server_oid = open->store.server_oid,.store = open->store.store};
-	open->fetcher = forest_fetcher_ahead(&open->fetch);
+	give_fetcher(open);
 	run_scan_read_ahead(&open->scan, &open->fetcher, skipped > 0 ? skipped - 1 : 0, blocks - 1,
 						iterator->backward, iterator->went, is_passing(iterator, blocks - skipped));
 }

@@ -79,7 +79,13 @@ extern LsmSource forest_run_source(ForestRunIterator *iterator);
  */
 extern RunScan *forest_run_open(Oid server_oid, const LsmRun *run);
 
-/* Brings a block into the cache unless it is there; whether it was brought. */
-extern bool forest_run_warm(RunScan *scan, uint32 block);
+/*
+ * Brings a block into the cache unless it is there, or is one that the cache does not
+ * keep; how many were brought.  More than that one only after
+ * forest_run_warm_from, which says that blocks from the first to the last one are
+ * brought in order: of a store where requests take time, many then come with each.
+ */
+extern void forest_run_warm_from(RunScan *scan, uint32 first, uint32 last);
+extern uint32 forest_run_warm(RunScan *scan, uint32 block);
 
 #endif							/* FOREST_RUN_H */

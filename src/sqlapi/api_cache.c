@@ -118,14 +118,49 @@ walkey(int32 table_id, SvSlice key)
 	return sv_slice(bytes, LSM_WALKEY_PREFIX_BYTES + key.len);
 }
 
-/* Brings the blocks with the table's entries, at most max_blocks; how many were not there before. */
-static uint64
-prewarm_run(Oid server_oid, const LsmSourceRun *source, uint64 max_blocks)
+/* What a prewarming has left to do. */
+typedef struct Prewarm
+{
+	const BlockCache *cache;
+	uint64		room;			/* frames */
+	uint64		brought;		/* blocks that were not there before */
+} Prewarm;
+
+/*
+ * Of the blocks from `first` to the one before `end`, the one behind the last that
+ * there is room for.  Those that are there take theirs like the others, or else what
+ * was brought first would have to go for what comes last; those that the cache does
+ * not keep take none.
+ */
+static uint32
+take_room(Prewarm *prewarm, const SstIndex *index, uint32 first, uint32 end)
+{
+	uint32		block;
+
+	for (block = first; block < end; block++)
+	{
+		uint32		raw_bytes = sst_index_block(index, block).raw_bytes;
+		uint64		frames = (raw_bytes + (uint64) SST_FRAME_BYTES - 1) / SST_FRAME_BYTES;
+
+		if (!block_cache_keeps(prewarm->cache, raw_bytes))
+			continue;
+		if (frames > prewarm->room)
+		{
+			prewarm->room = 0;
+			break;
+		}
+		prewarm->room -= frames;
+	}
+	return block;
+}
+
+/* Brings the blocks with the table's entries. */
+static void
+prewarm_run(Prewarm *prewarm, Oid server_oid, const LsmSourceRun *source)
 {
 	RunScan    *scan = forest_run_open(server_oid, source->run);
 	SvSlice		low = source->part->min_key;
 	SvSlice		high = source->part->max_key;
-	uint64		brought = 0;
 	uint32		first;
 	uint32		end;
 
@@ -135,36 +170,39 @@ prewarm_run(Oid server_oid, const LsmSourceRun *source, uint64 max_blocks)
 		high = walkey(source->part->table_id, high);
 	}
 	first = sst_tail_blocks_up_to(scan->tail, low);
-	end = sst_tail_blocks_up_to(scan->tail, high);
-	for (uint32 block = first > 0 ? first - 1 : 0; block < end && brought < max_blocks; block++)
+	first -= first > 0 ? 1 : 0;
+	end = take_room(prewarm, &scan->tail->index, first, sst_tail_blocks_up_to(scan->tail, high));
+	if (first < end)
+		forest_run_warm_from(scan, first, end - 1);
+	for (uint32 block = first; block < end; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		brought += forest_run_warm(scan, block);
+		prewarm->brought += forest_run_warm(scan, block);
 	}
-	return brought;
 }
 
 /* (rel regclass): brings tails and blocks of the table, newest runs first, until the cache is full */
 Datum
 skyvault_prewarm(PG_FUNCTION_ARGS)
 {
+	Prewarm		prewarm = {.cache = pg_caches()->blocks};
 	BlockCacheStats stats;
-	uint64		brought = 0;
 	Oid			server_oid;
 	int			n;
 	const LsmSourceRun *runs = table_runs(fcinfo, &server_oid, &n);
 
-	block_cache_stats(pg_caches()->blocks, &stats);
-	for (int i = 0; i < n && brought < stats.frames; i++)
+	block_cache_stats(prewarm.cache, &stats);
+	prewarm.room = stats.frames;
+	for (int i = 0; i < n && prewarm.room > 0; i++)
 	{
 		MemoryContext context = run_context();
 		MemoryContext old = MemoryContextSwitchTo(context);
 
-		brought += prewarm_run(server_oid, &runs[i], stats.frames - brought);
+		prewarm_run(&prewarm, server_oid, &runs[i]);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 	}
-	PG_RETURN_INT64((int64) brought);
+	PG_RETURN_INT64((int64) prewarm.brought);
 }
 
 /* What the caches hold of one run. */

@@ -146,8 +146,36 @@ cmp_ok($after[1], '>', $before[1], 'blocks too large for the cache were read pas
 cmp_ok($after[2], '>', $before[2], 'blocks were found in the cache');
 is($node->safe_psql('postgres', 'SELECT cache_bytes_used <= cache_bytes FROM skyvault_stat_cache'),
 	't', 'no more is used than there is');
+
+# Tails have a budget of their own: ten caches of blocks that come and go cost none of them.
+@before = map { counter($_) } qw(block_evictions tail_loads tail_evictions tail_bypasses);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM skyvault_scan($$big$$) FULL JOIN plain USING (key, value)'),
 	25000, 'a scan of the whole table agrees with the plain one');
-cmp_ok($node->safe_psql('postgres', "SELECT skyvault_prewarm('big')"), '>', 0, 'a table larger than the cache can be prewarmed');
+@after = map { counter($_) } qw(block_evictions tail_loads tail_evictions tail_bypasses);
+cmp_ok($after[0], '>', $before[0] + 1000, 'a scan of the whole table: blocks were evicted');
+is("@after[1 .. 3]", "@before[1 .. 3]", 'a scan of the whole table: no tail was evicted, or loaded');
+
+# Prewarming fills the cache from the newest run on, and stops there: once more, and
+# nothing of that has gone.  What is too large for the cache is not read for it.
+sub newest_is_cached
+{
+	return $node->safe_psql('postgres',
+		"SELECT coalesce(c.blocks, 0) = i.blocks AND c.tail_bytes = i.tail_bytes FROM skyvault_index('big') AS i"
+		  . ' LEFT JOIN skyvault_cache AS c USING (run) ORDER BY i.run DESC LIMIT 1');
+}
+
+$node->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+my $bypasses = counter('block_bypasses');
+my $frames = counter('cache_bytes') / 16384;
+my $brought = $node->safe_psql('postgres', "SELECT skyvault_prewarm('big')");
+cmp_ok($brought, '>', $frames / 2, 'a table larger than the cache can be prewarmed');
+cmp_ok($brought, '<=', $frames, 'up to the size of the cache');
+is(newest_is_cached(), 't', 'the newest run is cached then');
+cmp_ok($node->safe_psql('postgres', "SELECT skyvault_prewarm('big')"), '<', $frames / 4, 'once more: little is brought');
+is(newest_is_cached(), 't', 'and the newest run is still cached');
+is(counter('block_bypasses'), $bypasses, 'nothing was read past the cache');
+is($node->safe_psql('postgres', 'SELECT sum(frame_bytes) = cache_bytes_used, bool_or(frame_bytes > blocks * 16384)'
+		. ' FROM skyvault_cache, skyvault_stat_cache GROUP BY cache_bytes_used'),
+	't|t', 'what the runs take of the cache is all that is used, values of several frames included');
 
 done_testing();

@@ -125,8 +125,14 @@ is_cold('blocks', q{SELECT count(*), count(DISTINCT value) FROM one}, '11010|110
 is_cold('blocks', q{SELECT count(*) FROM skyvault_scan('one', reverse => true)}, '11010', '10-40', 'backward too');
 is_cold('blocks', q{SELECT key FROM one LIMIT 1}, 'k00001', '1-2', 'but not for one row');
 is_cold('blocks', q{SELECT count(*) FROM skyvault_scan('one', 'k00200', 'k00240')}, '40', '1-4', 'nor beyond its bounds');
+is_cold('blocks', q{SELECT skyvault_prewarm('one') > 150}, 't', '5-40', 'prewarming reads ahead');
+$s3->forget_requests;
+is(sql('SELECT count(*), count(DISTINCT value) FROM one'), '11010|11010', 'what is prewarmed');
+is(scalar $s3->requests(method => '^GET$', target => '\.sst'), 0, 'is not asked for again');
+is(sql("SELECT skyvault_prewarm('one')"), 0, 'nor brought');
 
 # A window that stops in its middle, of which nobody ever sees the end.
+foreach my $scan ('SELECT count(*) FROM one', "SELECT skyvault_prewarm('one')")
 {
 	my $session = session($node);
 	my $rule;
@@ -134,13 +140,13 @@ is_cold('blocks', q{SELECT count(*) FROM skyvault_scan('one', 'k00200', 'k00240'
 	sql('SELECT skyvault_clear_cache()');
 	sql("SELECT count(*) FROM skyvault_index('one')");
 	$rule = $s3->fault('stall', method => '^GET$', path => '\.sst', first => 7, keep => 100_000);
-	$session->send('SELECT count(*) FROM one');
+	$session->send($scan);
 	$s3->await_hits($rule, 1);
 	sql('SELECT pg_cancel_backend(' . $session->pid . ')');
-	like(($session->receive)[1], qr/57014/, 'a scan whose window stops in the middle can be cancelled');
+	like(($session->receive)[1], qr/57014/, "$scan: whose window stops in the middle can be cancelled");
 	$s3->clear_faults;
-	is(($session->run('SELECT count(*), count(DISTINCT value) FROM one'))[0], '11010|11010', 'and leaves nothing claimed');
-	is(sql('SELECT coalesce(sum(pins), 0) FROM skyvault_cache'), 0, 'nor pinned');
+	is(($session->run('SELECT count(*), count(DISTINCT value) FROM one'))[0], '11010|11010', "$scan: and leaves nothing claimed");
+	is(sql('SELECT coalesce(sum(pins), 0) FROM skyvault_cache'), 0, "$scan: nor pinned");
 	$session->quit;
 }
 

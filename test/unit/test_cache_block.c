@@ -184,6 +184,26 @@ test_hits(void)
 	fixture_close(&f);
 }
 
+/* Who looks for a block waits for nobody: all locks are held meanwhile. */
+static void
+test_no_lock(void)
+{
+	Fixture		f;
+	BlockKey	key = key_of(1, 1);
+	BlockKey	large = key_of(1, 2);
+
+	fixture_open(&f, 4 * CACHE_BYTES);
+	load(&f, key, 5000);
+	load(&f, large, 3 * SST_FRAME_BYTES);
+	for (uint32_t i = 0; i < f.cache->shards; i++)
+		cache_lock_acquire(&f.cache->shard[i].lock);
+	CHECK(f.cache->shards > 1 && read_is_right(&f, key, 5000) && read_is_right(&f, large, 3 * SST_FRAME_BYTES) &&
+		  !has(&f, key_of(1, 3)), "no hit and no miss takes a lock");
+	for (uint32_t i = 0; i < f.cache->shards; i++)
+		cache_lock_release(&f.cache->shard[i].lock);
+	fixture_close(&f);
+}
+
 static void
 test_candidates(void)
 {
@@ -254,6 +274,8 @@ test_no_room(void)
 	CHECK(claim(&f, key_of(1, 0), largest + 1, &fill) == CACHE_NO_ROOM,
 		  "no room for more than 1/64 of the cache");
 	CHECK(claim(&f, key_of(1, 0), UINT32_MAX, &fill) == CACHE_NO_ROOM, "nor for 4 GB");
+	CHECK(block_cache_keeps(f.cache, largest) && !block_cache_keeps(f.cache, largest + 1),
+		  "which it can be asked beforehand");
 	CHECK(load(&f, key_of(1, 0), largest) && read_is_right(&f, key_of(1, 0), largest),
 		  "room for 1/64 of it");
 	for (uint32_t i = 0; i < FRAMES; i++)
@@ -523,6 +545,7 @@ test_shards(void)
 {
 	static const size_t sizes[] = {4, 5, 8, 63, 64, 65, 256};
 	bool		right = true;
+	bool		lean = true;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
@@ -535,6 +558,7 @@ test_shards(void)
 		block_cache_stats(f.cache, &stats);
 		right = right && stats.frames <= bytes / SST_FRAME_BYTES &&
 			stats.frames + f.cache->shards > bytes / SST_FRAME_BYTES && f.cache->shard_frames >= 256;
+		lean = lean && block_cache_region_bytes(bytes) - stats.frames * SST_FRAME_BYTES < bytes / 100;
 		largest = stats.frames / 64 * SST_FRAME_BYTES;
 		right = right && load(&f, key_of(1, 1), (uint32_t) largest) &&
 			read_is_right(&f, key_of(1, 1), (uint32_t) largest);
@@ -545,6 +569,7 @@ test_shards(void)
 		fixture_close(&f);
 	}
 	CHECK(right, "caches of many sizes use all their frames");
+	CHECK(lean, "and less than a hundredth of their size besides");
 }
 
 static void
@@ -576,6 +601,7 @@ int
 main(void)
 {
 	test_hits();
+	test_no_lock();
 	test_candidates();
 	test_loading();
 	test_no_room();

@@ -586,6 +586,81 @@ test_told(void)
 	mem_file_free(&run.file);
 }
 
+/* Blocks that are brought in order come with those behind them, and each is counted once. */
+static void
+test_warming(void)
+{
+	RunCaches	caches = make_caches(64 * 1024 * 1024, 8 * 1024 * 1024);
+	TestFetch	fetch;
+	RunFetcher	fetcher = make_fetcher(&fetch);
+	uint64_t	brought[2] = {0, 0};
+	uint32_t	last;
+	uint32_t	loaded;
+	bool		well = true;
+	TestRun		run;
+	RunScan		scan;
+	SvError		err;
+
+	make_run(&run, 2003, 40000, 0);
+	fetcher.ahead_bytes = 8 * 1024 * 1024;
+	if (run_scan_open(&scan, &caches, &run.reader, &err) != SV_OK)
+		abort();
+	last = scan.tail->index.count - 11;
+	run_scan_read_ahead(&scan, &fetcher, 20, last, false, 0, false);
+	for (int round = 0; round < 2; round++)
+		for (uint32_t block = 20; block <= last; block++)
+		{
+			well = run_scan_warm_ahead(&scan, block, &loaded, &err) == SV_OK && well;
+			brought[round] += loaded;
+		}
+	run_scan_close(&scan);
+	CHECK(well && brought[0] == last - 19 && brought[1] == 0, "blocks are brought, once");
+	CHECK(fetch.ranges == brought[0] && fetch.calls <= 10, "with few requests, and not beyond the last");
+	CHECK(no_claim_is_left(&caches) && pins(&caches) == 0 && caches.stored.data == NULL, "nothing is left");
+	run_caches_release(&caches);
+	mem_file_free(&run.file);
+}
+
+/* Those that the cache does not keep are read by nobody who only warms. */
+static void
+test_warming_large(void)
+{
+	RunCaches	caches = make_caches(BLOCK_CACHE_MIN_BYTES, 8 * 1024 * 1024);
+	TestFetch	fetch;
+	RunFetcher	fetcher = make_fetcher(&fetch);
+	uint32_t	kept = 0;
+	uint32_t	brought = 0;
+	uint32_t	loaded;
+	bool		one;
+	bool		well = true;
+	TestRun		run;
+	RunScan		scan;
+	SvError		err;
+
+	make_run(&run, 2004, 2000, 100000);
+	fetcher.ahead_bytes = 8 * 1024 * 1024;
+	if (run_scan_open(&scan, &caches, &run.reader, &err) != SV_OK)
+		abort();
+	run_scan_read_ahead(&scan, &fetcher, 0, scan.tail->index.count - 1, false, 0, false);
+	shared->reads = 0;
+	for (uint32_t block = 0; block < scan.tail->index.count; block++)
+	{
+		bool		keeps = block_cache_keeps(caches.blocks, sst_index_block(&scan.tail->index, block).raw_bytes);
+
+		kept += keeps;
+		well = run_scan_warm_ahead(&scan, block, &loaded, &err) == SV_OK && well;
+		brought += loaded;
+		well = run_scan_warm(&scan, block, &one, &err) == SV_OK && !one && well;
+	}
+	CHECK(well && kept > 10 && kept + 10 < scan.tail->index.count && brought == kept && fetch.ranges == kept,
+		  "what is too large for the cache is not brought");
+	CHECK(shared->reads == kept && cache_guard_counter(caches.guard, CACHE_BLOCK_BYPASS) == 0, "nor read");
+	run_scan_close(&scan);
+	CHECK(no_claim_is_left(&caches) && pins(&caches) == 0, "nothing is left");
+	run_caches_release(&caches);
+	mem_file_free(&run.file);
+}
+
 int
 main(void)
 {
@@ -602,6 +677,8 @@ main(void)
 	test_others();
 	test_read_ahead();
 	test_told();
+	test_warming();
+	test_warming_large();
 	sv_buffer_free(&ask.values);
 	for (int r = 0; r < RUNS; r++)
 		mem_file_free(&runs[r].file);
