@@ -55,7 +55,7 @@ batch_table_init(BatchTable *table, ForestView *view, int32 table_id, int n, SvS
 void
 batch_table_ask_delta(BatchTable *table)
 {
-	DeltaProbe *probe = table->view->probe;
+	const DeltaProbe *probe = &table->view->probe;
 	ForestEntry entry;
 	SvError		err;
 

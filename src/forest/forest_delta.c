@@ -35,16 +35,14 @@ typedef struct DeltaIndex
 	ScanKeyData keys[3];
 } DeltaIndex;
 
-struct DeltaProbe
+/* What a probe needs in the index; lies in its context like all else. */
+typedef struct DeltaProbeIndex
 {
-	Snapshot	snapshot;
-	bool		ask_filter;
-	MemoryContext parent;
-	MemoryContext context;		/* holds all that follows; NULL until a key is looked for in the index */
+	MemoryContext context;
 	DeltaIndex	index;
 	MemoryContext row_context;	/* holds the last row's value and key datum */
 	bool		may_have_own;
-};
+} DeltaProbeIndex;
 
 struct DeltaScan
 {
@@ -156,30 +154,28 @@ row_from_slot(TupleTableSlot *slot, DeltaRow *row, bool with_key)
 	}
 }
 
-DeltaProbe *
-delta_probe_begin(Snapshot snapshot)
+void
+delta_probe_begin(DeltaProbe *probe, Snapshot snapshot)
 {
-	DeltaProbe *probe = palloc(sizeof(DeltaProbe));
-
 	probe->snapshot = snapshot;
 	probe->ask_filter = forest_filter_serves(snapshot);
 	probe->parent = CurrentMemoryContext;
-	probe->context = NULL;
-	return probe;
+	probe->index = NULL;
 }
 
-static void
-probe_open(DeltaProbe *probe)
+static DeltaProbeIndex *
+probe_open(const DeltaProbe *probe)
 {
-	MemoryContext old;
+	MemoryContext context = AllocSetContextCreate(probe->parent, "skyvault delta probe", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	DeltaProbeIndex *open = palloc(sizeof(DeltaProbeIndex));
 
-	probe->context = AllocSetContextCreate(probe->parent, "skyvault delta probe", ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(probe->context);
-	delta_index_open(&probe->index, probe->snapshot, 2);
-	probe->may_have_own = transaction_may_have_own();
-	probe->row_context = AllocSetContextCreate(probe->context, "skyvault delta row",
-											   ALLOCSET_SMALL_SIZES);
+	open->context = context;
+	delta_index_open(&open->index, probe->snapshot, 2);
+	open->may_have_own = transaction_may_have_own();
+	open->row_context = AllocSetContextCreate(context, "skyvault delta row", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(old);
+	return open;
 }
 
 void
@@ -189,29 +185,21 @@ delta_probe_prefetch(const DeltaProbe *probe, int32 table_id, SvSlice key)
 		forest_filter_prefetch(table_id, key);
 }
 
-bool
-delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row)
+static bool
+probe_index(DeltaProbeIndex *open, int32 table_id, SvSlice key, bool own_only, DeltaRow *row)
 {
-	DeltaIndex *index = &probe->index;
-	MemoryContext old;
+	DeltaIndex *index = &open->index;
+	MemoryContext old = MemoryContextSwitchTo(open->row_context);
 	bool		found = false;
 
-	/* Own rows are in the filter like all others. */
-	if (probe->ask_filter && forest_filter_excludes(table_id, key))
-		return false;
-	if (probe->context == NULL)
-		probe_open(probe);
-	else
-		MemoryContextReset(probe->row_context);
-	old = MemoryContextSwitchTo(probe->row_context);
-
+	MemoryContextReset(open->row_context);
 	ScanKeyInit(&index->keys[0], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(table_id));
 	ScanKeyInit(&index->keys[1], Anum_delta_key, BTEqualStrategyNumber, F_BYTEAEQ,
 				PointerGetDatum(bytea_of_slice(key)));
 	MemoryContextSwitchTo(index->context);
 	index_rescan(index->scan, index->keys, 2, NULL, 0);
-	MemoryContextSwitchTo(probe->row_context);
+	MemoryContextSwitchTo(open->row_context);
 
 	while (delta_index_next(index, ForwardScanDirection))
 	{
@@ -223,7 +211,7 @@ delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, Delta
 		if (!found || candidate.is_own)
 			*row = candidate;
 		found = true;
-		if (!probe->may_have_own || candidate.is_own)
+		if (!open->may_have_own || candidate.is_own)
 			break;
 	}
 	row->key = key;
@@ -232,15 +220,24 @@ delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, Delta
 	return found;
 }
 
+bool
+delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row)
+{
+	/* Own rows are in the filter like all others. */
+	if (probe->ask_filter && forest_filter_excludes(table_id, key))
+		return false;
+	if (probe->index == NULL)
+		probe->index = probe_open(probe);
+	return probe_index(probe->index, table_id, key, own_only, row);
+}
+
 void
 delta_probe_end(DeltaProbe *probe)
 {
-	if (probe->context != NULL)
-	{
-		delta_index_close(&probe->index);
-		MemoryContextDelete(probe->context);
-	}
-	pfree(probe);
+	if (probe->index == NULL)
+		return;
+	delta_index_close(&probe->index->index);
+	MemoryContextDelete(probe->index->context);
 }
 
 static DeltaScan *

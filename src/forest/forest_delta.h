@@ -34,13 +34,19 @@ typedef struct DeltaRow
 } DeltaRow;
 
 /*
- * A probe looks up keys one by one under one snapshot.  It lives in
- * CurrentMemoryContext until delta_probe_end, and opens the delta once there is
- * a key that the filter does not exclude.
+ * A probe looks up keys one by one under one snapshot.  What it needs for that lives
+ * in the CurrentMemoryContext of delta_probe_begin until delta_probe_end, and is there
+ * once there is a key that the filter does not exclude: before, it costs nothing.
  */
-typedef struct DeltaProbe DeltaProbe;
+typedef struct DeltaProbe
+{
+	Snapshot	snapshot;
+	bool		ask_filter;
+	MemoryContext parent;
+	struct DeltaProbeIndex *index;	/* NULL until a key is looked for in the delta's index */
+} DeltaProbe;
 
-extern DeltaProbe *delta_probe_begin(Snapshot snapshot);
+extern void delta_probe_begin(DeltaProbe *probe, Snapshot snapshot);
 
 /*
  * False if the key has no row with content.  With own_only, rows of others do

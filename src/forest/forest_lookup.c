@@ -27,13 +27,13 @@ forest_view_open(ForestView *view, const ForestTable *table, Snapshot snapshot)
 	view->server_oid = table->server_oid;
 	view->snapshot = snapshot;
 	view->forest = forest_peek(table->vault_id, snapshot);
-	view->probe = delta_probe_begin(snapshot);
+	delta_probe_begin(&view->probe, snapshot);
 }
 
 void
 forest_view_close(ForestView *view)
 {
-	delta_probe_end(view->probe);
+	delta_probe_end(&view->probe);
 }
 
 /* Values found last; what a large one has blown up is not kept. */
@@ -149,7 +149,7 @@ forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntr
 	const LsmFloor *floor = lsm_forest_floor(view->forest, table_id);
 	bool		own_only = floor != NULL && floor->is_own;
 
-	if (!delta_probe(view->probe, table_id, key, own_only, &entry->row))
+	if (!delta_probe(&view->probe, table_id, key, own_only, &entry->row))
 		return false;
 	entry->found_in = FOUND_IN_DELTA;
 	entry->is_tombstone = entry->row.kind == DELTA_TOMBSTONE;

@@ -40,7 +40,7 @@ typedef struct ForestView
 	Oid			server_oid;
 	Snapshot	snapshot;
 	const LsmForest *forest;
-	DeltaProbe *probe;
+	DeltaProbe	probe;
 } ForestView;
 
 /* The table must have an identity. */
