@@ -136,6 +136,23 @@ SELECT rel, count(*), count(*) FILTER (WHERE s.value LIKE 'new %' AND substr(s.v
   FROM cache_sizes, skyvault_scan(rel) AS s LEFT JOIN cache_rows AS r ON r.key = left(s.key, 5) || '7'
  WHERE s.key LIKE '%x' GROUP BY rel ORDER BY rel::text;
 
+-- What a compaction writes is as the tables want it by then.
+ALTER FOREIGN TABLE cache_raw OPTIONS (SET compression_level '3', ADD filter_bits '20');
+ALTER FOREIGN TABLE cache_fast OPTIONS (SET compression_level '0', ADD filter_bits '0');
+ALTER FOREIGN TABLE cache_plain OPTIONS (ADD dictionary '64kB');
+SELECT skyvault_multi_put(rel, array_agg(key), array_agg(value)) FROM unnest('{cache_raw,cache_fast,cache_plain}'::regclass[]) AS rel, cache_rows
+ WHERE key LIKE '%3' GROUP BY rel \g /dev/null
+SELECT skyvault_compact('cache_raw', full => true);
+SELECT skyvault_compact('cache_fast', full => true);
+SELECT skyvault_compact('cache_plain', full => true);
+SELECT rel, min(i.tier::text) AS tier, round(max(filter_bits_per_key)) AS bits, sum(file_bytes) < 0.8 * bytes_of('cache_raw') AS compressed,
+       sum(file_bytes) < bytes_of('cache_plain') AS with_dictionary
+  FROM unnest('{cache_raw,cache_fast,cache_plain}'::regclass[]) AS rel, skyvault_index(rel) AS i JOIN skyvault.run AS r ON r.id = i.run
+ GROUP BY rel ORDER BY rel::text;
+SELECT rel, (SELECT count(*) FROM skyvault_scan(rel) JOIN cache_rows USING (key, value)) AS scanned,
+       (SELECT count(*) FROM cache_rows WHERE key LIKE '%77' AND skyvault_get(rel, key) = value) AS got
+  FROM unnest('{cache_raw,cache_fast,cache_plain}'::regclass[]) AS rel ORDER BY rel::text;
+
 -- Of the tables of a server, those with rows in a run decide about its filter.
 SELECT skyvault_create_table('cache_beside', server => 'cache_none');
 ALTER FOREIGN TABLE cache_none OPTIONS (ADD filter_bits '0');

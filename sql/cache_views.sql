@@ -74,6 +74,28 @@ SELECT cache_bytes, cache_bytes_used > 0 AS used, cache_bytes_used <= cache_byte
        tail_cache_bytes, tail_cache_bytes_used > 0 AS tails_used, tail_cache_bytes_used <= tail_cache_bytes AS tails_fit
   FROM skyvault_stat_cache;
 
+-- A key that a batch has many times is looked up once.
+DELETE FROM before;
+INSERT INTO before SELECT * FROM skyvault_stat_cache;
+SELECT count(*), count(DISTINCT value) FROM skyvault_multi_get('cache_kv', array_fill('item:00000006'::text, ARRAY[5000]));
+SELECT a.block_hits - b.block_hits AS hits, a.filter_negatives - b.filter_negatives AS negatives, a.block_loads - b.block_loads AS loads
+  FROM skyvault_stat_cache AS a, before AS b;
+-- And a tail or block that many of its keys need is loaded once, by each kind of batch.
+CREATE FUNCTION cold_loads(batch text, OUT answers bigint, OUT tails bigint, OUT blocks bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	b record;
+BEGIN
+	PERFORM skyvault_clear_cache();
+	SELECT * INTO b FROM skyvault_stat_cache;
+	EXECUTE batch INTO answers USING ARRAY(SELECT 'item:' || to_char(n * 3, 'FM00000000') FROM generate_series(3000, 1, -1) AS n);
+	SELECT tail_loads - b.tail_loads, block_loads - b.block_loads INTO tails, blocks FROM skyvault_stat_cache;
+END $$;
+SELECT batch, answers, tails, l.blocks = (SELECT sum(i.blocks) FROM skyvault_index('cache_kv') AS i WHERE entries IN (2, 3000)) AS each_block
+  FROM unnest(ARRAY[
+	'SELECT count(value) FROM skyvault_multi_get(''cache_kv'', $1 || $1)',
+	'SELECT cardinality(array_remove(skyvault_get_array(''cache_kv''::regclass, $1 || $1), NULL))',
+	'SELECT count(*) FROM cache_kv WHERE key = ANY ($1 || $1)']) AS batch, cold_loads(batch) AS l;
+DROP FUNCTION cold_loads(text);
 -- Prewarming one table leaves another alone, though both are in one run.
 SELECT skyvault_create_table('cache_other');
 SELECT skyvault_multi_put(t, array_agg('key' || n), array_agg(sha512(n::text::bytea)::text))

@@ -130,6 +130,30 @@ foreach my $place (sort keys %harmed)
 }
 
 #
+# The file ends early, and who needs what is missing learns where.
+#
+{
+	my $cut = position_of('a1500');
+	my $offset = qr/ERROR:  XX001: .*object "\Q$object\E".* offset \d+.*HINT:  /s;
+	my @lost = (
+		"SELECT skyvault_get('kv', 'a1999')",
+		"SELECT * FROM skyvault_multi_get('kv', ARRAY['z0001', 'a1999', 'a0001', 'a1600'])",
+		"SELECT * FROM kv WHERE key IN ('a1999', 'a0002')",
+		"SELECT count(*) FROM skyvault_scan('kv')",
+		"SELECT count(*) FROM skyvault_scan('kv', reverse => true)",
+		"SELECT skyvault_prewarm('kv')");
+
+	clear_cache();
+	$node->safe_psql('postgres', "SELECT count(*) FROM skyvault_index('kv')");
+	write_object(substr($whole, 0, $cut));
+	like(($node->psql('postgres', "\\set VERBOSITY verbose\n$_"))[2], $offset, "a file that ends early: $_") foreach @lost;
+	is(equal_keys("key < 'a1000' OR key > 'b'"), 2999, 'a file that ends early: what is before its end is right');
+	write_object($whole);
+	clear_cache();
+	is(equal_keys('true'), 4001, 'a file that ends early: all is right when it does not');
+}
+
+#
 # Files that are not ours, or not yet.
 #
 sub fails_everywhere
@@ -183,5 +207,32 @@ $node->safe_psql('postgres',
 	"UPDATE skyvault.run SET file_bytes = $file_bytes, tail_bytes = $tail_bytes WHERE object = '$object'");
 $node->restart;
 is(equal_keys('true'), 4001, 'all is right when the object is of today');
+
+#
+# A tail that is damaged harms only those who need its run: not who finds all in a
+# newer one, though tails of several runs are asked for at once.
+#
+$node->safe_psql('postgres', <<'SQL');
+UPDATE plain SET value = 'new ' || value WHERE key BETWEEN 'a0100' AND 'a0200';
+SELECT skyvault_multi_put('kv', array_agg(key), array_agg(value)) FROM plain WHERE key BETWEEN 'a0100' AND 'a0200';
+SELECT skyvault_flush();
+SQL
+write_object(flipped($file_bytes - 100));
+foreach my $read (
+	"SELECT count(*) FROM skyvault_multi_get('kv', ARRAY(SELECT key FROM plain WHERE value LIKE 'new %')) JOIN plain USING (key, value)",
+	"SELECT count(*) FROM kv JOIN plain USING (key, value) WHERE kv.key = ANY (ARRAY(SELECT key FROM plain WHERE value LIKE 'new %'))",
+	"SELECT cardinality(array_remove(skyvault_get_array('kv', ARRAY(SELECT key FROM plain WHERE value LIKE 'new %')), NULL))",
+	"SELECT count(*) FROM plain WHERE value LIKE 'new %' AND skyvault_get('kv', key) = value")
+{
+	clear_cache();
+	is($node->safe_psql('postgres', $read), 101, "a damaged tail of an older run: $read");
+}
+clear_cache();
+fails_with($node, "SELECT * FROM skyvault_multi_get('kv', ARRAY['a0150', 'a0050'])", 'XX001', qr/corrupted tail at offset \d+ of object "\Q$object\E"/,
+	'a damaged tail of an older run: a batch that needs it');
+fails_with($node, "SELECT skyvault_get('kv', 'a0050')", 'XX001', $names_object, 'a damaged tail of an older run: a get that needs it');
+is($node->safe_psql('postgres', 'SELECT coalesce(sum(pins), 0) FROM skyvault_cache'), 0, 'a damaged tail of an older run: nothing is pinned');
+write_object($whole);
+is(equal_keys('true'), 4001, 'all is right when its tail is');
 
 done_testing();

@@ -90,6 +90,7 @@ static void
 test_bits(void)
 {
 	uint64_t	passed_before = UINT64_MAX;
+	uint64_t	passed_14 = 0;
 	bool		right = true;
 
 	for (uint32_t bits = 1; bits <= SST_FILTER_MAX_BITS; bits++)
@@ -105,9 +106,12 @@ test_bits(void)
 			passed += sst_filter_may_have(&filter, hash_of(i + UINT64_C(1000000000)));
 		right = right && passed < passed_before;
 		passed_before = passed;
+		if (bits == 14)
+			passed_14 = passed;
 		sv_buffer_free(&bytes);
 	}
 	CHECK(right, "every number of bits is better than the one below");
+	CHECK(passed_14 < ABSENT / 2 / 400, "14 bits let less than one in 400 pass");
 	CHECK(passed_before < ABSENT / 2 / 2000, "20 bits let less than one in 2000 pass");
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/sv_coding.h"
 #include "base/sv_hash.h"
+#include "sst/sst_rmi_build.h"
 #include "sst_fixture.h"
 #include "unit.h"
 
@@ -244,13 +245,13 @@ write_example(MemFile *file)
 
 /* Lines of an offset, two spaces and up to 16 bytes in hex. */
 static void
-print_example(const MemFile *file, SvBuffer *text)
+print_dump(SvSlice bytes, SvBuffer *text)
 {
 	char		piece[16];
 
-	for (size_t at = 0; at < file->bytes.len; at++)
+	for (size_t at = 0; at < bytes.len; at++)
 	{
-		int			n = snprintf(piece, sizeof(piece), "%02x", file->bytes.data[at]);
+		int			n = snprintf(piece, sizeof(piece), "%02x", bytes.data[at]);
 
 		if (at % 16 == 0)
 		{
@@ -269,23 +270,84 @@ print_example(const MemFile *file, SvBuffer *text)
 	text->len--;
 }
 
-/* The dump stands in the document as it is printed, so that it is found in one piece. */
+/* Whether FORMAT.md has the text in one piece. */
+static bool
+is_documented(const char *dir, const void *text, size_t len)
+{
+	SvBuffer	document;
+	bool		found;
+
+	load_file(dir, FORMAT_MD, &document);
+	found = memmem(document.data, document.len, text, len) != NULL;
+	sv_buffer_free(&document);
+	return found;
+}
+
+/* A dump stands in the document as it is printed. */
+static bool
+is_dumped(const char *dir, SvSlice bytes)
+{
+	SvBuffer	text;
+	bool		found;
+
+	sv_buffer_init(&text, &sv_malloc_alloc);
+	print_dump(bytes, &text);
+	found = is_documented(dir, text.data, text.len);
+	sv_buffer_free(&text);
+	return found;
+}
+
+#define EXAMPLE_BLOCK_BYTES 54
+
 static void
 test_example(const char *dir)
 {
+	const size_t table_at = EXAMPLE_BLOCK_BYTES - sst_block_trailer_bytes(3);
 	MemFile		file;
-	SvBuffer	text;
-	SvBuffer	document;
+	SstSettled	settled;
+	char		table[80];
+	size_t		len = 0;
 
 	write_example(&file);
-	sv_buffer_init(&text, &sv_malloc_alloc);
-	print_example(&file, &text);
-	load_file(dir, FORMAT_MD, &document);
-	CHECK(memmem(document.data, document.len, text.data, text.len) != NULL,
-		  "FORMAT.md's example is what the writer writes");
-	sv_buffer_free(&document);
-	sv_buffer_free(&text);
+	CHECK(is_dumped(dir, sv_buffer_slice(&file.bytes)), "FORMAT.md's example is what the writer writes");
+	if (sst_block_settle(file.bytes.data, EXAMPLE_BLOCK_BYTES, &settled) != NULL)
+		abort();
+	for (uint32_t i = 0; i < sst_block_slots(3); i++)
+	{
+		const uint8_t *slot = file.bytes.data + table_at + i * SST_SLOT_BYTES;
+
+		len += (size_t) snprintf(table + len, sizeof(table) - len, "%s`%02x %02x %02x`", i == 0 ? "" : " ",
+								 slot[0], slot[1], slot[2]);
+	}
+	CHECK(settled.count == 3 && is_documented(dir, table, len), "so is its table, once it is settled");
 	mem_file_free(&file);
+}
+
+static SvSlice
+animal(const void *state, uint32_t i)
+{
+	return sv_slice((const char *) state + (size_t) i * 3, 3);
+}
+
+static void
+test_index_example(const char *dir)
+{
+	SstRmiKeys	keys = {animal, "antbeecatcowdogelkfoxgnu", 8};
+	SstRmiOptions options = {.fences = true};
+	SstRmi		rmi;
+	SstRmiRange dog;
+	SstRmiRange dad;
+	SvBuffer	bytes;
+
+	sv_buffer_init(&bytes, &sv_malloc_alloc);
+	if (sst_rmi_build(&keys, &options, &bytes, NULL) != SV_OK ||
+		sst_rmi_parse(&rmi, sv_buffer_slice(&bytes), keys.count) != NULL)
+		abort();
+	CHECK(is_dumped(dir, sv_buffer_slice(&bytes)), "FORMAT.md's learned index is what the writer writes");
+	dog = sst_rmi_locate(&rmi, sv_slice("dog", 3));
+	dad = sst_rmi_locate(&rmi, sv_slice("dad", 3));
+	CHECK(dog.low == 4 && dog.high == 5 && dad.low == 4 && dad.high == 4, "and answers what is said there");
+	sv_buffer_free(&bytes);
 }
 
 static void
@@ -445,7 +507,7 @@ main(int argc, char **argv)
 
 		write_example(&file);
 		sv_buffer_init(&text, &sv_malloc_alloc);
-		print_example(&file, &text);
+		print_dump(sv_buffer_slice(&file.bytes), &text);
 		fwrite(text.data, 1, text.len, stdout);
 		sv_buffer_free(&text);
 		mem_file_free(&file);
@@ -456,5 +518,6 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(goldens) / sizeof(goldens[0]); i++)
 		test_golden(&goldens[i], dir);
 	test_example(dir);
+	test_index_example(dir);
 	return unit_done();
 }
