@@ -8,6 +8,9 @@
 -- src/forest/forest_catalog.h lists; nobody else has privileges on them.
 -- Ids are the catalogue's own and are never reused.
 --
+-- Views call only what pg_catalog has for just the types given: nothing that
+-- somebody has put into the extension's schema before must fit better.
+--
 CREATE SCHEMA skyvault;
 
 CREATE SEQUENCE skyvault.write_seq;		-- orders level-0 runs and floors
@@ -431,7 +434,7 @@ COMMENT ON FUNCTION skyvault_drop_snapshot(name, name)
 	IS 'gives up a snapshot with a name, and what only it keeps in the store';
 
 CREATE VIEW skyvault_snapshots AS
-	SELECT v.server, s.name, s.changelog_id, s.created, cardinality(s.objects) AS runs, s.bytes, s.object
+	SELECT v.server, s.name, s.changelog_id, s.created, pg_catalog.cardinality(s.objects) AS runs, s.bytes, s.object
 	FROM skyvault.snapshot AS s JOIN skyvault.vault AS v ON v.id = s.vault_id;
 COMMENT ON VIEW skyvault_snapshots IS 'the snapshots in the stores; those without a name were made automatically';
 GRANT SELECT ON skyvault_snapshots TO pg_monitor;
@@ -520,7 +523,7 @@ GRANT EXECUTE ON FUNCTION skyvault_job_progress() TO pg_monitor;
 CREATE VIEW skyvault_jobs AS
 	SELECT j.id, v.server, j.kind, j.state, j.reason, j.started, j.ended, j.pid, j.attempts, j.retry_at,
 		j.inputs, j.outputs, j.left_out,
-		CASE WHEN p.bytes_total > 0 THEN LEAST(p.bytes_in::float8 / p.bytes_total, 1) END AS progress,
+		CASE WHEN p.bytes_total > 0 THEN LEAST(p.bytes_in::float8 / p.bytes_total::float8, 1) END AS progress,
 		COALESCE(p.entries_in, j.entries_in) AS entries_in, COALESCE(p.bytes_in, j.bytes_in) AS bytes_in,
 		COALESCE(p.entries_out, j.entries) AS entries_out, COALESCE(p.bytes_out, j.bytes) AS bytes_out,
 		COALESCE(p.parts, j.parts) AS parts, COALESCE(p.parts_done, j.parts) AS parts_done,
@@ -588,9 +591,9 @@ COMMENT ON VIEW skyvault_stat_pressure
 
 CREATE VIEW skyvault_stat_amplification AS
 	SELECT v.server, t.since, t.committed_bytes, t.flushed_bytes, t.compacted_in_bytes, t.compacted_out_bytes,
-		(t.flushed_bytes + t.compacted_out_bytes) / NULLIF(t.flushed_bytes, 0)::float8 AS write_amplification,
-		t.runs_asked / NULLIF(t.runs_found, 0)::float8 AS read_amplification,
-		s.bytes AS run_bytes, s.bytes / NULLIF(s.last_bytes, 0)::float8 AS space_amplification
+		(t.flushed_bytes + t.compacted_out_bytes)::float8 / NULLIF(t.flushed_bytes, 0)::float8 AS write_amplification,
+		t.runs_asked::float8 / NULLIF(t.runs_found, 0)::float8 AS read_amplification,
+		s.bytes AS run_bytes, s.bytes::float8 / NULLIF(s.last_bytes, 0)::float8 AS space_amplification
 	FROM skyvault_vault_traffic() AS t
 		JOIN skyvault.vault AS v ON v.id = t.vault_id
 		LEFT JOIN (

@@ -1,6 +1,11 @@
 /*
  * forest_sql.c
  *		Statements on the catalogue that are not worth code of their own.
+ *
+ * They run as its owner, who is a superuser: so what they call must not depend
+ * on the search_path of who caused them, who may have an operator "=" of his own
+ * in front, or one for just these types behind.  Nor may a temporary table stand
+ * for a system view.
  */
 #include "postgres.h"
 
@@ -9,12 +14,17 @@
 #include <stdarg.h>
 
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "forest/forest_catalog.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
+
+/* That of workers (worker_process.c). */
+#define SEARCH_PATH "pg_catalog, pg_temp"
 
 static Oid
 catalog_owner(void)
@@ -24,6 +34,19 @@ catalog_owner(void)
 
 	table_close(rel, AccessShareLock);
 	return owner;
+}
+
+/* A nest level to end, or 0.  An error ends it with the transaction or subtransaction. */
+static int
+begin_settings(void)
+{
+	int			nest_level;
+
+	if (strcmp(namespace_search_path, SEARCH_PATH) == 0)
+		return 0;
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", SEARCH_PATH, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
 }
 
 /* SPI's answer, copied to where the caller wants it. */
@@ -59,6 +82,7 @@ run(const char *sql, bool fixed, int nargs, va_list args)
 	ForestRows	rows;
 	Oid			user;
 	int			security;
+	int			nest_level;
 
 	Assert(nargs <= FOREST_SQL_MAX_ARGS);
 	for (int i = 0; i < nargs; i++)
@@ -70,6 +94,7 @@ run(const char *sql, bool fixed, int nargs, va_list args)
 		nulls[i] = arg != NULL ? ' ' : 'n';
 	}
 
+	nest_level = begin_settings();
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(catalog_owner(),
 						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
@@ -79,6 +104,8 @@ run(const char *sql, bool fixed, int nargs, va_list args)
 	rows = copy_rows(context);
 	SPI_finish();
 	SetUserIdAndSecContext(user, security);
+	if (nest_level != 0)
+		AtEOXact_GUC(true, nest_level);
 	return rows;
 }
 

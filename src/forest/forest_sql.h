@@ -3,7 +3,7 @@
  *		Statements on the catalogue that are not worth code of their own.
  *
  * Arguments and answers are text; casts are in the statement, as in $1::int.
- * They run as the owner of the catalogue, whoever calls.
+ * They run as the owner of the catalogue, whoever calls, and whatever its search_path.
  */
 #ifndef FOREST_SQL_H
 #define FOREST_SQL_H

@@ -20,6 +20,7 @@
 #include "sqlapi/api_vault.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 #include "worker/worker_job.h"
@@ -50,6 +51,19 @@ require_args(FunctionCallInfo fcinfo, int n)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("argument %d must not be null", i + 1)));
+}
+
+/* What was made just now: a temporary table may have the same name, and be found first. */
+static Oid
+new_relation(RangeVar *name)
+{
+	Oid			relid = get_relname_relid(name->relname, RangeVarGetCreationNamespace(name));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", name->relname)));
+	return relid;
 }
 
 /* (name text, key_type regtype, value_type regtype, server name, ttl interval): runs as the caller */
@@ -87,7 +101,7 @@ skyvault_create_table(PG_FUNCTION_ARGS)
 	if (SPI_execute(sql.data, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not execute \"%s\"", sql.data);
 	SPI_finish();
-	PG_RETURN_OID(RangeVarGetRelid(name, NoLock, false));
+	PG_RETURN_OID(new_relation(name));
 }
 
 static void
