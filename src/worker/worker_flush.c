@@ -323,23 +323,32 @@ worker_flush_begin_pass(ForestVault **vaults)
 }
 
 void
-worker_flush_number_pending(void)
+worker_flush_number(int32 vault_id)
 {
 	MemoryContext old = CurrentMemoryContext;
-	ForestVault *vaults;
-	int			n;
 
 	worker_transaction_begin();
-	MemoryContextSwitchTo(old);
-	n = catalog_exists() ? forest_vault_list(&vaults) : 0;
+	if (catalog_exists() && changelog_tip(vault_id, GetActiveSnapshot()).has_unnumbered)
+		(void) changelog_number_and_insert(vault_id, NULL);
 	worker_transaction_commit();
-
-	for (int i = 0; i < n; i++)
-	{
-		worker_transaction_begin();
-		if (changelog_tip(vaults[i].id, GetActiveSnapshot()).has_unnumbered)
-			(void) changelog_number_and_insert(vaults[i].id, NULL);
-		worker_transaction_commit();
-	}
 	MemoryContextSwitchTo(old);
+}
+
+bool
+worker_flush_try_number(int32 vault_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		worker_flush_number(vault_id);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		(void) worker_transaction_recover(context);
+	}
+	PG_END_TRY();
+	return done;
 }

@@ -33,7 +33,10 @@ extern int	worker_flush_begin_pass(ForestVault **vaults);
  */
 extern FlushResult worker_flush_vault(const ForestVault *vault, int *last_sqlstate);
 
-/* Numbers visible unnumbered changelog rows. */
-extern void worker_flush_number_pending(void);
+/* Numbers visible unnumbered changelog rows of a vault. */
+extern void worker_flush_number(int32 vault_id);
+
+/* The same; an error is caught and logged, and false is the answer. */
+extern bool worker_flush_try_number(int32 vault_id);
 
 #endif							/* WORKER_FLUSH_H */

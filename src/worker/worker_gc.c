@@ -38,6 +38,9 @@
 #define PASS_BATCHES	20
 #define SWEEP_OBJECTS	5000
 
+/* So many refusals in a row are the store's, and not of these objects. */
+#define MOST_REFUSALS	3
+
 static ForestRows
 read_batch(const ForestVault *vault)
 {
@@ -68,10 +71,54 @@ forget(const ForestVault *vault, char **objects, int n)
 		appendStringInfo(&array, "%s\"%s\"", i > 0 ? "," : "", objects[i]);
 	appendStringInfoChar(&array, '}');
 	worker_transaction_begin();
-	(void) forest_sql("DELETE FROM skyvault.garbage WHERE vault_id = $1::integer AND object = ANY ($2::text[])",
+	(void) forest_sql("DELETE FROM skyvault.garbage WHERE vault_id = $1::integer"
+					  " AND object IN (SELECT unnest($2::text[]))",
 					  2, forest_arg(vault->id), array.data);
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
+}
+
+/* Behind all others, and until skyvault.retention has passed again. */
+static void
+postpone(const ForestVault *vault, const char *object)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	worker_transaction_begin();
+	(void) forest_sql("UPDATE skyvault.garbage SET at = clock_timestamp() WHERE vault_id = $1::integer AND object = $2",
+					  2, forest_arg(vault->id), object);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * What is left of a batch that was refused, one by one: an object that may not be
+ * removed, or whose name is none, keeps no others from it.  Returns how many are gone.
+ */
+static int
+delete_singly(const ForestVault *vault, ObjectStore *store, const ForestRows *rows, int from)
+{
+	int			removed = 0;
+	int			refusals = 0;
+
+	for (int i = from; i < rows->nrows && refusals < MOST_REFUSALS; i++)
+	{
+		SvError		err;
+
+		CHECK_FOR_INTERRUPTS();
+		if (store_remove(store, rows->cells[i], forest_store_call(vault->server_oid, STORE_GC), &err) == SV_OK)
+		{
+			forget(vault, &rows->cells[i], 1);
+			removed++;
+			refusals = 0;
+		}
+		else
+		{
+			postpone(vault, rows->cells[i]);
+			refusals++;
+		}
+	}
+	return removed;
 }
 
 /*
@@ -89,7 +136,7 @@ delete_batch(ForestVault *vault, ObjectStore *store)
 
 	if (rows.nrows == 0)
 		return 0;
-	worker_flush_number_pending();
+	worker_flush_number(vault->id);
 	(void) worker_export_vault(vault);
 	worker_owner_require(vault, store);
 	STOP_POINT("gc-before-remove");
@@ -98,6 +145,8 @@ delete_batch(ForestVault *vault, ObjectStore *store)
 	STOP_POINT("gc-removed");
 	if (removed > 0)
 		forget(vault, rows.cells, removed);
+	if (status == SV_DENIED || status == SV_INVALID)
+		removed += delete_singly(vault, store, &rows, removed);
 	log_status_check(status, &err);
 	return removed;
 }

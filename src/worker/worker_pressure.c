@@ -33,6 +33,7 @@
 #include "utils/wait_event.h"
 #include "worker/compact_claim.h"
 #include "worker/compact_question.h"
+#include "worker/worker_flush.h"
 #include "worker/worker_shmem.h"
 #include "worker/worker_transaction.h"
 
@@ -294,27 +295,63 @@ note_run_debts(const ForestVault *vault, Snapshot snapshot)
 	return Max(debt.wal, debt.level0) >= setting_slowdown_debt;
 }
 
+/* A transaction for each vault.  False if it cannot be read: who looks for something to compact says why. */
+static bool
+try_note_run_debts(const ForestVault *vault, bool *slowed)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		worker_transaction_begin();
+		if (catalog_exists())
+		{
+			Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+			*slowed |= note_run_debts(vault, snapshot);
+			UnregisterSnapshot(snapshot);
+		}
+		worker_transaction_commit();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		(void) worker_transaction_recover_silently(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return done;
+}
+
+static void
+note_no_compaction(const ForestVault *vault)
+{
+	VaultTraffic *traffic = forest_traffic(vault->id, false);
+
+	if (traffic != NULL)
+		pg_atomic_write_u32(&traffic->compaction_rests, 1);
+}
+
 TimestampTz
 worker_pressure_chore(void)
 {
-	MemoryContext context = CurrentMemoryContext;
+	ForestVault *vaults;
+	int			n = worker_flush_list(&vaults);
 	bool		slowed = false;
+	bool		failed = n < 0;
 
-	worker_transaction_begin();
-	MemoryContextSwitchTo(context);
-	if (catalog_exists())
-	{
-		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-		ForestVault *vaults;
-		int			n = forest_vault_list(&vaults);
-
-		for (int i = 0; i < n; i++)
-			slowed |= note_run_debts(&vaults[i], snapshot);
-		UnregisterSnapshot(snapshot);
-	}
-	worker_transaction_commit();
-	MemoryContextSwitchTo(context);
-	return slowed ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CHORE_INTERVAL_MS) : DT_NOEND;
+	for (int i = 0; i < n; i++)
+		if (!try_note_run_debts(&vaults[i], &slowed))
+		{
+			failed = true;
+			note_no_compaction(&vaults[i]);
+		}
+	if (slowed)
+		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CHORE_INTERVAL_MS);
+	if (failed)
+		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) setting_retry_max_s * 1000);
+	return DT_NOEND;
 }
 
 /* -------------------------------------------------------------------- view */

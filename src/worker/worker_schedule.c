@@ -109,7 +109,11 @@ schedule_next(const Schedule *schedule)
 	TimestampTz next = schedule->pause_s > 0 ? schedule->retry_at : DT_NOEND;
 
 	for (int i = 0; i < schedule->n; i++)
+	{
 		next = Min(next, schedule_due(schedule, &schedule->vaults[i]));
+		if (schedule->vaults[i].number_pause_s > 0)
+			next = Min(next, schedule->vaults[i].number_at);
+	}
 	return next;
 }
 
@@ -148,6 +152,15 @@ schedule_flushed(VaultSchedule *vault, uint64 began_bytes, bool done, TimestampT
 	}
 	else
 		lengthen_pause(&vault->pause_s, &vault->retry_at, now);
+}
+
+void
+schedule_numbered(VaultSchedule *vault, bool done, TimestampTz now)
+{
+	if (done)
+		vault->number_pause_s = 0;
+	else
+		lengthen_pause(&vault->number_pause_s, &vault->number_at, now);
 }
 
 void

@@ -10,7 +10,8 @@
  * little or nothing to flush, never too late.
  *
  * A vault whose flush failed is in a pause of its own, which doubles up to
- * skyvault.retry_max_interval; other vaults are not kept from their turns.
+ * skyvault.retry_max_interval; other vaults are not kept from their turns.  So is
+ * one whose changes could not be numbered, which keeps it from no flush.
  */
 #ifndef WORKER_SCHEDULE_H
 #define WORKER_SCHEDULE_H
@@ -30,6 +31,8 @@ typedef struct VaultSchedule
 	int			pause_s;		/* after a failed flush; 0: the last one went well */
 	TimestampTz retry_at;		/* end of the pause */
 	int			last_sqlstate;	/* for worker_flush_vault */
+	int			number_pause_s; /* as pause_s, after its changes could not be numbered */
+	TimestampTz number_at;
 } VaultSchedule;
 
 typedef struct Schedule
@@ -59,6 +62,9 @@ extern uint64 schedule_wake_bytes(const Schedule *schedule);
 
 /* A flush that began at this value of the counter has ended. */
 extern void schedule_flushed(VaultSchedule *vault, uint64 began_bytes, bool done, TimestampTz now);
+
+/* Its changes could be numbered, or not. */
+extern void schedule_numbered(VaultSchedule *vault, bool done, TimestampTz now);
 
 /* The vaults could be listed, or not. */
 extern void schedule_listed(Schedule *schedule, bool done, TimestampTz now);

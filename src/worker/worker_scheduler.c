@@ -88,6 +88,16 @@ choose_vaults(Schedule *schedule, const WorkerTask *task, ForestVault *vaults, i
 	return list_concat(healthy, troubled);
 }
 
+/* Numbers what waits for it in these vaults, which are scheduled. */
+static void
+number_pending(Schedule *schedule, const ForestVault *vaults, int n)
+{
+	for (int i = 0; i < n; i++)
+		schedule_numbered(schedule_find(schedule, vaults[i].id),
+						  worker_flush_try_number(vaults[i].id),
+						  GetCurrentTimestamp());
+}
+
 /* Flushes them, and answers. */
 static void
 flush_pass(Schedule *schedule, const WorkerTask *task)
@@ -107,23 +117,23 @@ flush_pass(Schedule *schedule, const WorkerTask *task)
 		if (!flush_one(schedule, vault) && is_asked_for(task, vault))
 			failed = true;
 	}
-	worker_flush_number_pending();
+	number_pending(schedule, vaults, n);
 	if (task->request != 0)
 		worker_slot_answer(task->request, failed);
 }
 
-/* Numbers what waits for it, and meets vaults that have come with it. */
+/* Meets vaults that have come, and numbers what waits for it. */
 static void
 number_and_list(Schedule *schedule)
 {
 	ForestVault *vaults;
 	int			n;
 
-	worker_flush_number_pending();
 	n = worker_flush_list(&vaults);
 	schedule_listed(schedule, n >= 0, GetCurrentTimestamp());
 	if (n >= 0)
 		schedule_sync(schedule, vaults, n, GetCurrentTimestamp());
+	number_pending(schedule, vaults, n);
 }
 
 /* Returns whether anything was due: then more may have become due meanwhile. */
