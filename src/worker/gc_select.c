@@ -54,25 +54,29 @@ gc_select_deletable(int32 vault_id, int limit)
 					  4, forest_arg(vault_id), horizon_arg(), forest_arg(setting_retention_s), forest_arg(limit));
 }
 
-/* Whoever has the oldest snapshot or transaction, for people. */
+/*
+ * Whoever has the oldest snapshot or transaction, for people.  Snapshots of other
+ * databases see nothing of this one.  Their transactions count: a snapshot taken
+ * here, and a collection takes some, is as old as the oldest of any.
+ */
 static const char *
 oldest_holder(void)
 {
 	ForestRows	rows = forest_sql("SELECT who FROM ("
 								  "SELECT backend_xmin, 'snapshot of process ' || pid FROM pg_stat_activity"
-								  " WHERE datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-								  " UNION ALL SELECT backend_xid, 'transaction of process ' || pid FROM"
-								  " pg_stat_activity"
-								  " WHERE datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+								  " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+								  " UNION ALL SELECT backend_xid, CASE WHEN pid = pg_backend_pid()"
+								  "  THEN 'this transaction' ELSE 'transaction of process ' || pid END ||"
+								  " CASE WHEN datname <> current_database() THEN format(' of database %I', datname)"
+								  "  ELSE '' END FROM pg_stat_activity"
 								  " UNION ALL SELECT backend_xmin, format('standby %I', application_name)"
 								  " FROM pg_stat_replication"
-								  " UNION ALL SELECT transaction, format('prepared transaction %L', gid) FROM"
-								  " pg_prepared_xacts"
-								  " WHERE database = current_database()"
+								  " UNION ALL SELECT transaction, format('prepared transaction %L', gid) ||"
+								  " CASE WHEN database <> current_database() THEN format(' of database %I', database)"
+								  "  ELSE '' END FROM pg_prepared_xacts"
 								  " UNION ALL SELECT xmin, format('replication slot %I', slot_name) FROM"
 								  " pg_replication_slots"
-								  ") AS holders(xmin, who) WHERE xmin IS NOT NULL AND who NOT LIKE '%process ' ||"
-								  " pg_backend_pid()"
+								  ") AS holders(xmin, who) WHERE xmin IS NOT NULL"
 								  " ORDER BY age(xmin) DESC, who LIKE 'snapshot%' LIMIT 1", 0);
 
 	return forest_cell(&rows, 0, 0);
