@@ -160,6 +160,21 @@ forest_vault_list(ForestVault **vaults)
 	return n;
 }
 
+/* Nothing of the store is deleted: it may be the vault of a restored database, or wanted again. */
+static void
+tell_what_stays(const ForestVault *vault)
+{
+	ForeignServer *server = GetForeignServer(vault->server_oid);
+	const char *url = forest_option(server->options, "url");
+
+	ereport(NOTICE,
+			(errmsg("objects of the dropped vault stay in the store under \"%s/\"",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&vault->uuid)))),
+			 errdetail("The store of server \"%s\" is \"%s\".", server->servername, url != NULL ? url : ""),
+			 errhint("To have the vault back, make a server with the same options in a database without vaults,"
+					 " and call skyvault_restore(). Else delete the objects there, once no backup needs them.")));
+}
+
 /*
  * Only the vault's own row goes here; what the registry has of the vault is
  * out of reach with it, and a worker deletes it later, so that DROP SERVER
@@ -185,10 +200,7 @@ forest_vault_forget(Oid server_oid)
 	systable_endscan(scan);
 	table_close(rel, RowExclusiveLock);
 
-	ereport(NOTICE,
-			(errmsg("objects of the dropped vault stay in the store under \"%s/\"",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&vault.uuid)))),
-			 errhint("Delete them there once no backup needs them.")));
+	tell_what_stays(&vault);
 }
 
 void

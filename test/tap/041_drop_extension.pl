@@ -1,5 +1,6 @@
 # DROP EXTENSION against flushes that are on their way, and against those who
-# wait for one: nobody waits for ever.
+# wait for one: nobody waits for ever.  And what it leaves in the stores, as DROP
+# SERVER and DROP DATABASE do.
 use strict;
 use warnings;
 
@@ -106,6 +107,77 @@ foreach my $end ('ROLLBACK', 'COMMIT')
 	}
 }
 works_again($flusher, 'after a committed DROP');
+
+
+#
+# What stays in the stores is named, with how to have it back, which works.
+#
+my $store = PostgreSQL::Test::Utils::tempdir();
+my %vaults;
+
+# A server for this part of the store, and perhaps a table with something in it.
+sub make_vault
+{
+	my ($name, $is_used, $database) = @_;
+
+	mkdir("$store/$name");
+	$node->safe_psql($database // 'postgres', "CREATE SERVER $name FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store/$name')");
+	return unless $is_used;
+	$node->safe_psql($database // 'postgres', "SELECT skyvault_create_table('in_$name', server => '$name')");
+	$node->safe_psql($database // 'postgres', "SELECT skyvault_put('in_$name', 'k', 'value in $name')");
+	$node->safe_psql($database // 'postgres', "SELECT skyvault_snapshot(vault => '$name')");
+	$vaults{$name} = $node->safe_psql($database // 'postgres', "SELECT vault FROM skyvault_vaults WHERE server = '$name'");
+}
+
+# One test: the statement names what stays of these vaults, and of no other.
+sub names_vaults
+{
+	my ($statement, @names) = @_;
+	my (undef, undef, $errors) = $node->psql('postgres', $statement);
+	my $expected = join('', map {
+		"NOTICE:  objects of the dropped vault stay in the store under \"$vaults{$_}/\"\n"
+		  . "DETAIL:  The store of server \"$_\" is \"file:$store/$_\".\n"
+		  . "HINT:  To have the vault back, make a server with the same options in a database without vaults, and call skyvault_restore()."
+		  . " Else delete the objects there, once no backup needs them.\n" } sort @names);
+	my %told = $errors =~ /^psql:\S+ (NOTICE:  objects of.*\n.*"file:\S+\/(\w+)"\.\n.*\n?)/mg;
+	my %by_name = reverse %told;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(join('', map { $by_name{$_} =~ s/\n*\z/\n/r } sort keys %by_name), $expected, "$statement names what stays") or diag($errors);
+}
+
+# One test: a new database has again what was in the vault.
+sub is_restored
+{
+	my ($name) = @_;
+	my $database = "again_$name";
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, 'CREATE EXTENSION skyvault');
+	make_vault($name, 0, $database);
+	$node->safe_psql($database, "SELECT skyvault_restore('$name')");
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($node->safe_psql($database, "SELECT skyvault_get('in_$name', 'k')"), "value in $name", 'it can be had back');
+}
+
+make_vault('unused', 0);
+make_vault($_, 1) foreach qw(one two three);
+names_vaults('DROP SERVER unused');
+names_vaults('DROP SERVER one CASCADE', 'one');
+is_restored('one');
+sql('DROP FOREIGN TABLE in_two');
+names_vaults('DROP SERVER two', 'two');
+make_vault('four', 1);
+names_vaults('DROP EXTENSION skyvault CASCADE', 'three', 'four');
+is_restored('three');
+
+# DROP DATABASE runs nothing of the database: README says the same of it.
+sql('CREATE DATABASE dropped');
+$node->safe_psql('dropped', 'CREATE EXTENSION skyvault');
+make_vault('five', 1, 'dropped');
+sql('DROP DATABASE dropped');
+is_restored('five');
 
 $_->quit foreach $flusher, $dropper;
 $node->stop;
