@@ -19,6 +19,7 @@
 #include "forest/forest_xact.h"
 #include "miscadmin.h"
 #include "server/pg_compat.h"
+#include "server/stop_point.h"
 #include "sqlapi/api_admin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -98,6 +99,7 @@ skyvault_snapshot(PG_FUNCTION_ARGS)
 	if (request.has_name)
 		request.name = *PG_GETARG_NAME(0);
 	(void) api_flush(PG_ARGISNULL(1) ? 0 : api_vault_id(PG_GETARG_NAME(1)));
+	STOP_POINT("snapshot-flushed");
 	PG_RETURN_INT64(ask(&request, CHORE_SNAPSHOT, !PG_ARGISNULL(1),
 						PG_ARGISNULL(1) ? NULL : PG_GETARG_NAME(1)));
 }

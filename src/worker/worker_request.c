@@ -232,6 +232,14 @@ worker_request_take(WorkerRequestKind kind, WorkerRequest *request)
 	return handle;
 }
 
+void
+worker_request_note_job(int handle, int64 job_id)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->slots[handle].request.job_id = job_id;
+	LWLockRelease(shared->lock);
+}
+
 static void
 set_text(char *dst, const char *src)
 {

@@ -4,7 +4,8 @@
  *		a snapshot, a pass of garbage collection.
  *
  * A fixed array in shared memory.  A request that is under way when its
- * scheduler dies is done again by the next one.
+ * scheduler dies is done again by the next one, which may find that it was done
+ * and only not answered: by the job that was noted.
  */
 #ifndef WORKER_REQUEST_H
 #define WORKER_REQUEST_H
@@ -27,6 +28,7 @@ typedef struct WorkerRequest
 	bool		sweep;			/* REQUEST_GC: look for orphans first */
 	bool		has_name;
 	NameData	name;			/* REQUEST_SNAPSHOT */
+	int64		job_id;			/* of an earlier try, by a scheduler that has gone; 0: none */
 } WorkerRequest;
 
 extern void worker_request_shmem_request(void);
@@ -49,6 +51,9 @@ extern void worker_request_attach(void);
 
 /* Takes the oldest request of this kind; its handle, or -1. */
 extern int	worker_request_take(WorkerRequestKind kind, WorkerRequest *request);
+
+/* The job, whose row is committed, whose end is that of the request. */
+extern void worker_request_note_job(int handle, int64 job_id);
 
 /* error is NULL if it went well. */
 extern void worker_request_answer(int handle, int64 result, const ErrorData *error);

@@ -91,6 +91,7 @@ read_forest(const ForestVault *vault, const char *name, Dump *dump)
 	tables = log_table_lines(vault->id, true, &ntables, &hash);
 	for (int i = 0; i < ntables; i++)
 		log_append(&dump->text, tables[i]);
+	STOP_POINT("snapshot-half-read");
 	rows = forest_sql_fixed("SELECT jsonb_build_object('run', to_jsonb(r)) FROM skyvault.run AS r"
 							" WHERE r.vault_id = $1::integer ORDER BY r.id", 1, forest_arg(vault->id));
 	for (int i = 0; i < rows.nrows; i++)
@@ -149,8 +150,9 @@ record(const ForestVault *vault, const char *name, const Dump *dump, const char 
 	STOP_POINT("snapshot-committed");
 }
 
+/* request: the handle of who asked for it, or -1. */
 static void
-make_snapshot(ForestVault *vault, ObjectStore *store, const char *name)
+make_snapshot(ForestVault *vault, ObjectStore *store, const char *name, int request)
 {
 	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
 	Dump		dump = {0};
@@ -161,6 +163,8 @@ make_snapshot(ForestVault *vault, ObjectStore *store, const char *name)
 	worker_owner_require(vault, store);
 	sv_buffer_init(&dump.text, &alloc);
 	read_forest(vault, name, &dump);
+	if (request >= 0)
+		worker_request_note_job(request, dump.job_id);
 	object = log_snapshot_name(&vault->uuid, dump.epoch, dump.id, dump.job_id);
 	bytes = sv_buffer_slice(&dump.text);
 	STOP_POINT("snapshot-before-upload");
@@ -175,14 +179,14 @@ make_snapshot(ForestVault *vault, ObjectStore *store, const char *name)
  * epochs have a snapshot; so nobody does until this one is recorded in its own.
  */
 static void
-take_snapshot(ForestVault *vault, const char *name)
+take_snapshot(ForestVault *vault, const char *name, int request)
 {
 	ObjectStore *store = vault_chore_store(vault);
 	LOCKTAG		held = worker_owner_hold(vault);
 
 	PG_TRY();
 	{
-		make_snapshot(vault, store, name);
+		make_snapshot(vault, store, name, request);
 	}
 	PG_FINALLY();
 	{
@@ -214,8 +218,30 @@ static TimestampTz
 turn(ForestVault *vault, VaultTurn *turn)
 {
 	if (is_due(vault) && vault_chore_is_ours(vault))
-		take_snapshot(vault, NULL);
+		take_snapshot(vault, NULL, -1);
+	STOP_POINT("snapshot-looked");
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
+}
+
+/*
+ * By a scheduler that ended before it came to answer.  The row of the job says
+ * so, which is done in the same transaction; the snapshot may have been dropped.
+ */
+static bool
+was_made(const WorkerRequest *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ForestRows	rows;
+
+	if (request->job_id == 0)
+		return false;
+	worker_transaction_begin();
+	rows = forest_sql("SELECT 1 FROM skyvault.job WHERE id = $1::bigint AND vault_id = $2::integer AND kind = $3"
+					  " AND state = 'done'",
+					  3, forest_arg(request->job_id), forest_arg(request->vault_id), JOB_SNAPSHOT);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	return rows.nrows > 0;
 }
 
 static void
@@ -232,8 +258,8 @@ answer_requests(void)
 			ForestVault vault;
 			bool		found = vault_chore_find(request.vault_id, &vault);
 
-			if (found)
-				take_snapshot(&vault, request.has_name ? NameStr(request.name) : NULL);
+			if (found && !was_made(&request))
+				take_snapshot(&vault, request.has_name ? NameStr(request.name) : NULL, handle);
 			worker_request_answer(handle, found, NULL);
 		}
 		PG_CATCH();

@@ -96,6 +96,35 @@ foreach my $asker_goes (0, 1)
 	$asker->quit;
 }
 
+# It has made the snapshot, and is told to end before it has answered: the next scheduler
+# answers that it was made, and makes no other.  Meanwhile it may have been dropped.
+foreach my $case ('a name', 'no name', 'a name, dropped')
+{
+	my $name = $case eq 'no name' ? 'NULL' : "'name " . ++$n . "'";
+	my $scheduler = scheduler_pid($node);
+	my $asker = session($node);
+	my $made = sql('SELECT coalesce(max(id), 0) FROM skyvault.snapshot');
+
+	write_and_flush();
+	$asker->run("SELECT stop_point_arm('snapshot-committed', 'wait')");
+	$asker->send("SELECT skyvault_snapshot($name)");
+	sql("CALL stop_point_await('snapshot-committed')");
+	my $files = `find $store -name '*.snap' | sort`;
+	is(sql("SELECT count(*) FROM skyvault_snapshots WHERE name IS NOT DISTINCT FROM $name"), 1, "made and not answered, $case: it is there");
+	sql("SELECT skyvault_drop_snapshot($name)") if $case =~ /dropped/;
+	sql("SELECT pg_terminate_backend($scheduler)");
+	ok(await_new_process($node, 'skyvault scheduler', $scheduler, 'postgres'), "made and not answered, $case: there is a scheduler again");
+	is_deeply([ $asker->receive ], [ 1, undef ], "made and not answered, $case: the next one answers that it was made");
+	$asker->quit;
+	is(sql("SELECT count(*) FROM skyvault.snapshot WHERE id > $made"), $case =~ /dropped/ ? 0 : 1, "made and not answered, $case: no other is made");
+	is(`find $store -name '*.snap' | sort`, $files, "made and not answered, $case: nor is there an object of another");
+
+	# Of the same name no other is made when somebody asks again.
+	fails_with($node, "SELECT skyvault_snapshot($name)", '42710', qr/already exists/, "made and not answered, $case: a name is still taken once")
+	  if $case eq 'a name';
+}
+$n--;
+
 # The takeover of each start.
 foreach my $point ('owner-announced', 'owner-replaced')
 {
@@ -132,23 +161,37 @@ foreach my $who ('worker', 'server')
 $node->append_conf('postgresql.conf', "skyvault.snapshot_changes = 3\n");
 $node->reload;
 sql("SELECT skyvault_drop_snapshot('name $_')") foreach (2 .. $n);
-ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM skyvault_snapshots WHERE name IS NULL'),
-	'the first one comes by itself');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM skyvault_snapshots WHERE name IS NULL'),
+	'the first one comes by itself, beside one that was asked for');
+
+# The newest of them when the scheduler has looked whether one is due.
+sub looked
+{
+	sql("SELECT stop_point_arm('snapshot-looked', 'wait')");
+	$node->reload;				# so that nobody has to wait for the next look
+	sql("CALL stop_point_await('snapshot-looked')");
+	my $result = sql('SELECT max(id), max(changelog_id) FROM skyvault.snapshot WHERE name IS NULL');
+	sql("SELECT stop_point_disarm('snapshot-looked')");
+	return $result;
+}
+
 foreach my $round (1 .. 4)
 {
-	my $before = sql('SELECT max(changelog_id) FROM skyvault_snapshots WHERE name IS NULL');
+	my $before = looked();
+	my ($id, $changelog_id) = split(/\|/, $before);
 
-	write_and_flush() foreach (1 .. 3);
+	is(sql('SELECT max(id) FROM skyvault.changelog'), $changelog_id, "round $round: the last has all changes");
+	write_and_flush() foreach (1 .. 2);
+	is(looked(), $before, "round $round: two changes are not enough for the next");
+	write_and_flush();
 	sql('SELECT skyvault_export()');
-	$node->reload;				# so that nobody has to wait for the next look
-	ok($node->poll_query_until('postgres',
-			"SELECT max(changelog_id) >= $before + 3 FROM skyvault_snapshots WHERE name IS NULL"), "round $round: a snapshot is made");
+	is(looked(), ($id + 1) . '|' . ($changelog_id + 3), "round $round: three are, and make one");
 }
 is(sql('SELECT count(*) FROM skyvault_snapshots WHERE name IS NULL'), 2, 'two are kept');
 is(sql('SELECT count(*) FROM skyvault_snapshots WHERE name IS NOT NULL'), 1, 'beside that with a name');
 cmp_ok(sql('SELECT count(*) FROM skyvault.log_object'), '<=', 3, 'the log before them is not needed any more');
 cmp_ok(sql('SELECT min(last_id) FROM skyvault.log_object'), '>',
 	sql('SELECT min(changelog_id) FROM skyvault_snapshots WHERE name IS NULL'), 'but what comes after is');
-is(sql("SELECT count(*) FROM skyvault.garbage WHERE object LIKE '%.snap'"), $n - 1 + 3, 'the others are garbage');
+is(sql("SELECT count(*) FROM skyvault.garbage WHERE object LIKE '%.snap'"), $n + 4, 'the others are garbage');
 
 done_testing();
