@@ -60,10 +60,12 @@ CREATE TABLE skyvault.snapshot (
 	bytes bigint NOT NULL,
 	objects text[] NOT NULL,
 	created timestamptz NOT NULL,
+	leads_on boolean NOT NULL DEFAULT true,
 	UNIQUE (vault_id, name)
 );
 COMMENT ON TABLE skyvault.snapshot IS 'snapshots in the store; those without a name were made automatically';
 COMMENT ON COLUMN skyvault.snapshot.objects IS 'the runs that it names, which are kept as long as it is';
+COMMENT ON COLUMN skyvault.snapshot.leads_on IS 'false: the vault was restored to a state before it, and went on from there';
 
 CREATE TABLE skyvault.log_object (
 	vault_id integer NOT NULL,

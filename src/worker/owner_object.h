@@ -20,7 +20,7 @@ typedef struct OwnerObject
 	const char *system_identifier;
 	const char *database;		/* an oid */
 	const char *taken;			/* when, for people */
-	const char *history;		/* JSON: [{"epoch", "last_id", "objects"}], ascending, of the line that leads here */
+	const char *history;		/* JSON, ascending: the line that leads here */
 } OwnerObject;
 
 /* "UUID/OWNER" */

@@ -37,6 +37,7 @@ typedef struct Epoch
 	int64		epoch;
 	int64		last_id;
 	int64		objects;		/* of its log */
+	const char *snapshots;		/* JSON: those that count, with whether they lead on */
 	bool		open;			/* the current one: it has no end yet */
 } Epoch;
 
@@ -47,6 +48,7 @@ typedef struct Found
 	int64		epoch;
 	int64		number;
 	int64		id;
+	bool		leads_on;		/* to the last change; false: the vault went back behind it */
 	const char *name;			/* NULL: automatic */
 	const char *created;
 	const char *sequences;
@@ -64,6 +66,7 @@ typedef struct Restore
 	Epoch	   *epochs;
 	int			nepochs;
 	List	   *snapshots;		/* of Found, newest first */
+	const Found *start;			/* NULL: the beginning of the log */
 	RestoreState state;
 } Restore;
 
@@ -161,8 +164,8 @@ read_owner(Restore *restore)
 	restore->vault.epoch = owner.epoch;
 	restore->history = owner.history;
 
-	rows = forest_sql("SELECT h->>'epoch', h->>'last_id', h->>'objects' FROM jsonb_array_elements($1::jsonb) AS h"
-					  " ORDER BY (h->>'epoch')::bigint", 1, owner.history);
+	rows = forest_sql("SELECT h->>'epoch', h->>'last_id', h->>'objects', h->'snapshots'"
+					  " FROM jsonb_array_elements($1::jsonb) AS h ORDER BY (h->>'epoch')::bigint", 1, owner.history);
 	restore->nepochs = rows.nrows + 1;
 	restore->epochs = palloc0(restore->nepochs * sizeof(Epoch));
 	for (int i = 0; i < rows.nrows; i++)
@@ -170,7 +173,8 @@ read_owner(Restore *restore)
 	{
 		.epoch = forest_cell_int64(&rows, i, 0),
 			.last_id = forest_cell_int64(&rows, i, 1),
-			.objects = forest_cell_int64(&rows, i, 2)
+			.objects = forest_cell_int64(&rows, i, 2),
+			.snapshots = forest_cell(&rows, i, 3)
 	};
 	restore->epochs[rows.nrows] = (Epoch)
 	{
@@ -230,6 +234,26 @@ note_sequences(RestoreState *state, const char *sequences)
 
 /* ---- snapshots ---- */
 
+/*
+ * Whether it is of the line, or was kept when the vault went back behind it.
+ * Those that an epoch does not name are of somebody who had lost the vault.
+ */
+static bool
+counts(const Epoch *epoch, Found *found)
+{
+	ForestRows	rows;
+	const char *leads_on;
+
+	found->leads_on = epoch->open;
+	if (epoch->open)
+		return true;
+	rows = forest_sql("SELECT $1::jsonb->>$2", 2, epoch->snapshots, strrchr(found->object, '/') + 1);
+	leads_on = forest_cell(&rows, 0, 0);
+	if (leads_on != NULL)
+		found->leads_on = strcmp(leads_on, "true") == 0;
+	return leads_on != NULL;
+}
+
 static void
 find_snapshots_of(Restore *restore, const Epoch *epoch)
 {
@@ -243,7 +267,8 @@ find_snapshots_of(Restore *restore, const Epoch *epoch)
 		ForestRows	rows;
 
 		found->object = lfirst(cell);
-		if (!read_object(restore, found->object, &header, &found->lines, &found->bytes) ||
+		if (!counts(epoch, found) ||
+			!read_object(restore, found->object, &header, &found->lines, &found->bytes) ||
 			!parse_header(restore, "snapshot", header, &rows))
 			continue;
 		found->epoch = forest_cell_int64(&rows, 0, 0);
@@ -252,8 +277,7 @@ find_snapshots_of(Restore *restore, const Epoch *epoch)
 		found->name = forest_cell(&rows, 0, 4);
 		found->created = forest_cell(&rows, 0, 5);
 		found->sequences = forest_cell(&rows, 0, 6);
-		/* Beyond the end of a closed epoch: of somebody who had lost the vault. */
-		if (found->epoch == epoch->epoch && found->number <= epoch->objects)
+		if (found->epoch == epoch->epoch)
 			restore->snapshots = lcons(found, restore->snapshots);
 	}
 }
@@ -261,6 +285,7 @@ find_snapshots_of(Restore *restore, const Epoch *epoch)
 static void
 start_from(Restore *restore, const Found *found)
 {
+	restore->start = found;
 	restore->state.epoch = found->epoch;
 	restore->state.number = found->number;
 	restore->state.id = found->id;
@@ -268,24 +293,36 @@ start_from(Restore *restore, const Found *found)
 	restore_apply_snapshot(&restore->state, found->lines, found->object);
 }
 
-static void
-start_from_named(Restore *restore)
+/* The newest of them; name NULL: whatever its name is. */
+static const Found *
+find_newest(const Restore *restore, const char *name, bool leads_on)
 {
 	ListCell   *cell;
 
 	foreach(cell, restore->snapshots)
 	{
-		Found	   *found = lfirst(cell);
+		const Found *found = lfirst(cell);
 
-		if (found->name != NULL && strcmp(found->name, restore->request->from_snapshot) == 0)
-		{
-			start_from(restore, found);
-			return;
-		}
+		if (found->leads_on == leads_on &&
+			(name == NULL || (found->name != NULL && strcmp(found->name, name) == 0)))
+			return found;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("there is no snapshot \"%s\" in the store, or it is damaged", restore->request->from_snapshot)));
+	return NULL;
+}
+
+static void
+start_from_named(Restore *restore)
+{
+	const char *name = restore->request->from_snapshot;
+	const Found *found = find_newest(restore, name, true);
+
+	if (found == NULL)
+		found = find_newest(restore, name, false);
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no snapshot \"%s\" in the store, or it is damaged", name)));
+	start_from(restore, found);
 }
 
 /* ---- the log ---- */
@@ -388,6 +425,25 @@ make_vault(Restore *restore)
 					  log_uuid_text(&restore->vault.uuid));
 }
 
+/*
+ * Whether what was restored comes after it.  Of what the vault had gone back
+ * behind before, only what is surely on the way to where it is now.
+ */
+static bool
+leads_here(const Restore *restore, const Found *found)
+{
+	const RestoreState *state = &restore->state;
+	const Found *start = restore->start;
+
+	if (found == start)
+		return true;
+	if (found->epoch > state->epoch ||
+		(found->epoch == state->epoch && (found->number > state->number || found->id > state->id)))
+		return false;
+	return found->leads_on ||
+		(start != NULL && !start->leads_on && found->epoch == start->epoch && found->id <= start->id);
+}
+
 /* What a worker needs to go on from here. */
 static void
 record_position(const Restore *restore)
@@ -408,18 +464,20 @@ record_position(const Restore *restore)
 	for (int i = list_length(restore->snapshots) - 1; i >= 0; i--)
 	{
 		const Found *found = list_nth(restore->snapshots, i);
+		bool		leads_on = leads_here(restore, found);
 
-		if (found->name == NULL && (found->epoch > state->epoch ||
-									(found->epoch == state->epoch && found->number > state->number)))
-			continue;			/* leads to what was not restored */
+		if (found->name == NULL && !leads_on)
+			continue;
 		(void) forest_sql("INSERT INTO skyvault.snapshot (id, vault_id, name, epoch, log_number, changelog_id, object,"
-						  " bytes, objects, created) SELECT nextval('skyvault.snapshot_id_seq'), $1::integer, $2,"
-						  " $3::bigint, $4::bigint, $5::bigint, $6, $7::bigint, ARRAY(SELECT l->'run'->>'object'"
-						  " FROM jsonb_array_elements($8::jsonb) AS l WHERE l ? 'run'), $9::timestamptz"
-						  " ON CONFLICT (vault_id, name) DO NOTHING",
-						  9, forest_arg(state->vault_id), found->name, forest_arg(found->epoch),
+						  " bytes, objects, created, leads_on) SELECT nextval('skyvault.snapshot_id_seq'),"
+						  " $1::integer, $2, $3::bigint, $4::bigint, $5::bigint, $6, $7::bigint,"
+						  " ARRAY(SELECT l->'run'->>'object' FROM jsonb_array_elements($8::jsonb) AS l"
+						  " WHERE l ? 'run'),"
+						  " $9::timestamptz, $10::boolean ON CONFLICT (vault_id, name) DO NOTHING",
+						  10, forest_arg(state->vault_id), found->name, forest_arg(found->epoch),
 						  forest_arg(found->number), forest_arg(found->id), found->object,
-						  forest_arg((int64) found->bytes), restore_as_array(found->lines), found->created);
+						  forest_arg((int64) found->bytes), restore_as_array(found->lines), found->created,
+						  leads_on ? "true" : "false");
 	}
 }
 
@@ -471,8 +529,10 @@ vault_restore(const VaultRestoreRequest *request, VaultRestored *restored)
 		start_from_named(restore);
 	else
 	{
-		if (restore->snapshots != NIL)
-			start_from(restore, linitial(restore->snapshots));
+		const Found *newest = find_newest(restore, NULL, true);
+
+		if (newest != NULL)
+			start_from(restore, newest);
 		replay(restore);
 	}
 	if (restore->state.id == 0)

@@ -217,17 +217,25 @@ why_not_by_itself(const OwnRow *row)
 	return row->same_place ? NULL : "This data directory is a copy of the one that owns it.";
 }
 
+/* Of an epoch of the vault $1, with whether they lead on, by the last part of their names. */
+#define SNAPSHOTS_OF(epoch) \
+	"(SELECT coalesce(jsonb_object_agg(regexp_replace(s.object, '^.*/', ''), s.leads_on), '{}')" \
+	" FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer AND s.epoch = " epoch ")"
+
 /* If OWNER has gone: of the epochs of which there is anything, as far as the catalogue knows. */
 static const char *
 known_history(const ForestVault *vault)
 {
 	ForestRows	rows = forest_sql("SELECT coalesce(jsonb_agg(jsonb_build_object('epoch', e.epoch, 'last_id', e.last_id,"
-								  " 'objects', e.objects)), '[]') FROM (SELECT epoch, max(last_id) AS last_id,"
+								  " 'objects', e.objects, 'snapshots', " SNAPSHOTS_OF("e.epoch") ")), '[]')"
+								  " FROM (SELECT epoch, max(last_id) AS last_id,"
 								  " max(number) AS objects FROM (SELECT l.epoch, l.last_id, l.number"
 								  "  FROM skyvault.log_object AS l WHERE l.vault_id = $1::integer"
-								  "  UNION ALL SELECT s.epoch, s.changelog_id, s.log_number"
-								  "  FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer) AS known"
-								  " GROUP BY epoch) AS e", 1, forest_arg(vault->id));
+								  "  UNION ALL SELECT s.epoch, CASE WHEN s.leads_on THEN s.changelog_id ELSE 0 END,"
+								  "   CASE WHEN s.leads_on THEN s.log_number ELSE 0 END"
+								  "  FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer)"
+								  "  AS known(epoch, last_id, number) GROUP BY epoch) AS e",
+								  1, forest_arg(vault->id));
 
 	return forest_cell(&rows, 0, 0);
 }
@@ -236,6 +244,10 @@ known_history(const ForestVault *vault)
  * The line of epochs that leads to the one that begins now, with how far this
  * database has come in each: those of which there is anything to restore from.
  * A snapshot stays when the log up to it goes, and may be all of its epoch.
+ *
+ * Snapshots are named, as their numbers do not tell: who went on from an earlier
+ * state, and has lost the vault, may have made one before he exported what is in
+ * it.  Of epochs after ours there are only such as this vault went back behind.
  */
 static char *
 next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *owner)
@@ -246,15 +258,19 @@ next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *own
 	worker_transaction_begin();
 	MemoryContextSwitchTo(context);
 	rows = forest_sql("SELECT coalesce(jsonb_agg(h ORDER BY (h->>'epoch')::bigint), '[]') FROM"
-					  " (SELECT h FROM jsonb_array_elements($1::jsonb) AS h"
+					  " (SELECT h FROM jsonb_array_elements($5::jsonb) AS h"
 					  "  WHERE (h->>'epoch')::bigint < $2::bigint AND (h->>'epoch')::bigint IN"
-					  "   (SELECT l.epoch FROM skyvault.log_object AS l WHERE l.vault_id = $5::integer"
-					  "    UNION ALL SELECT s.epoch FROM skyvault.snapshot AS s WHERE s.vault_id = $5::integer)"
-					  "  UNION ALL SELECT jsonb_build_object('epoch', $2::bigint, 'last_id', $3::bigint,"
-					  "   'objects', $4::bigint) WHERE $4::bigint > 0 OR EXISTS (SELECT FROM skyvault.snapshot AS s"
-					  "   WHERE s.vault_id = $5::integer AND s.epoch = $2::bigint)) AS line",
-					  5, owner != NULL ? owner->history : known_history(vault), forest_arg(row->epoch),
-					  forest_arg(row->exported_id), forest_arg(row->log_objects), forest_arg(vault->id));
+					  "   (SELECT l.epoch FROM skyvault.log_object AS l WHERE l.vault_id = $1::integer"
+					  "    UNION ALL SELECT s.epoch FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer)"
+					  "  UNION ALL SELECT jsonb_build_object('epoch', e.epoch, 'last_id', e.last_id,"
+					  "   'objects', e.objects, 'snapshots', " SNAPSHOTS_OF("e.epoch") ")"
+					  "  FROM (SELECT $2::bigint, $3::bigint, $4::bigint WHERE $4::bigint > 0 OR EXISTS"
+					  "    (SELECT FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer AND s.epoch = $2::bigint)"
+					  "   UNION ALL SELECT DISTINCT s.epoch, 0::bigint, 0::bigint FROM skyvault.snapshot AS s"
+					  "    WHERE s.vault_id = $1::integer AND s.epoch > $2::bigint) AS e(epoch, last_id, objects))"
+					  "  AS line",
+					  5, forest_arg(vault->id), forest_arg(row->epoch), forest_arg(row->exported_id),
+					  forest_arg(row->log_objects), owner != NULL ? owner->history : known_history(vault));
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 	return unconstify(char *, forest_cell(&rows, 0, 0));
@@ -321,10 +337,16 @@ replace_owner(ForestVault *vault, ObjectStore *store, const OwnRow *row, const O
 				 errhint("The worker tries again by itself.")));
 	STOP_POINT("owner-replaced");
 	worker_transaction_begin();
+
+	/*
+	 * From another, who may have gone on and deleted what only this database
+	 * names, of the log as well: a snapshot makes the store whole again.
+	 */
 	(void) forest_sql("UPDATE skyvault.owner SET state = 'owner', reason = NULL, epoch = pending_epoch,"
 					  " incarnation = pending_incarnation, pending_epoch = NULL, pending_incarnation = NULL,"
 					  " system_identifier = $2::bigint, database = $3::oid, timeline = $4::integer,"
-					  " place = $5::bigint, started = pg_catalog.pg_postmaster_start_time(), log_objects = 0"
+					  " place = $5::bigint, started = pg_catalog.pg_postmaster_start_time(), log_objects = 0,"
+					  " snapshot_due = snapshot_due OR state = 'adopting' OR timeline < $4::integer"
 					  " WHERE vault_id = $1::integer",
 					  5, forest_arg(vault->id), own_system_identifier(), forest_arg(MyDatabaseId),
 					  forest_arg(GetWALInsertionTimeLine()), own_place());

@@ -4,69 +4,12 @@ use strict;
 use warnings;
 
 use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::RecursiveCopy;
 use PostgreSQL::Test::Utils;
+use SkyvaultClones;
 use SkyvaultTest;
 use Test::More;
 
-my $not_owner = qr/does not own the vault of server "shared".*skyvault_adopt\('shared'\)/s;
-
-# A server with a vault in a directory of its own, and something in it.
-sub origin
-{
-	my ($name, %params) = @_;
-	my $node = new_server($name, %params);
-	my $store = PostgreSQL::Test::Utils::tempdir();
-
-	$node->safe_psql('postgres',
-		"CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store', shared 'on')");
-	make_mirror($node, ['kv'], 'shared');
-	write_and_flush($node, 'first') unless $params{unused};
-	return ($node, $store);
-}
-
-sub write_and_flush
-{
-	my ($node, $key, $database) = @_;
-
-	$node->safe_psql($database // 'postgres', "SELECT mirror_put('kv', '$key', 'value of $key')");
-	return $node->safe_psql($database // 'postgres', "SELECT skyvault_flush('shared')");
-}
-
-# Does not flush, does not collect, does not export; reads and writes rows.
-sub is_fenced
-{
-	my ($node, $case, $database) = @_;
-
-	$node->safe_psql($database // 'postgres', "SELECT mirror_put('kv', 'fenced', '$case')");
-	foreach my $what ("flush('shared')", "export('shared')", "gc(vault => 'shared')", "snapshot(NULL, 'shared')")
-	{
-		fails_with($node, "SELECT * FROM skyvault_$what", '55000', $not_owner, "$case: $what is refused", $database);
-	}
-	is($node->safe_psql($database // 'postgres', 'SELECT state FROM skyvault_vaults WHERE server = $$shared$$'), 'fenced', "$case: it says so");
-	is($node->safe_psql($database // 'postgres', "SELECT * FROM differences('kv')"), '', "$case: it reads");
-}
-
 sub files { return join("\n", sort split(/\n/, `find $_[0] -type f ! -name OWNER`)); }
-
-# A copy of the data directory.  same_place: as a copy of the whole volume would look.
-sub clone
-{
-	my ($node, $name, $same_place) = @_;
-	my $clone = PostgreSQL::Test::Cluster->new($name);
-
-	mkdir($clone->basedir);
-	PostgreSQL::Test::RecursiveCopy::copypath($node->data_dir, $clone->data_dir,
-		filterfn => sub { return $_[0] ne 'postmaster.pid' && $_[0] ne 'log'; });
-	chmod(0700, $clone->data_dir);
-	if ($same_place)
-	{
-		unlink($clone->data_dir . '/PG_VERSION');
-		link($node->data_dir . '/PG_VERSION', $clone->data_dir . '/PG_VERSION') or die "link: $!";
-	}
-	$clone->append_conf('postgresql.conf', 'port = ' . $clone->port . "\nunix_socket_directories = '" . $clone->host . "'\n");
-	return $clone;
-}
 
 # A restart goes on by itself, and has a new epoch.
 {
@@ -116,7 +59,7 @@ sub clone
 
 	# A copy file by file is another place: it does not take the vault from the living.
 	$node->stop;
-	my $copy = clone($node, 'copy', 0);
+	my $copy = clone_server($node, 'copy', 0);
 	my $before_files = files($store);
 	$copy->start;
 	is_fenced($copy, 'copied data directory');
@@ -146,7 +89,7 @@ sub clone
 	my ($node, $store) = origin('volume');
 
 	$node->stop;
-	my $clone = clone($node, 'clone', 1);
+	my $clone = clone_server($node, 'clone', 1);
 	$node->start;
 	$clone->start;
 	cmp_ok(write_and_flush($node, 'one'), '>', 0, 'two clones: the first that writes takes the vault');
@@ -159,7 +102,7 @@ sub clone
 	# A copy of a running one, started beside it: the last that takes the vault has it.
 	$node->start;
 	write_and_flush($node, 'three');
-	my $second = clone($node, 'second', 1);
+	my $second = clone_server($node, 'second', 1);
 	$second->start;
 	cmp_ok(write_and_flush($second, 'four'), '>', 0, 'a clone of a running server: takes the vault');
 	is_fenced($node, 'a clone of a running server: the server finds out');
@@ -172,7 +115,7 @@ sub clone
 	my ($node, $store) = origin('race');
 
 	$node->stop;
-	my $clone = clone($node, 'racer', 1);
+	my $clone = clone_server($node, 'racer', 1);
 	$node->start;
 	$clone->start;
 	my @sessions = map { session($_) } ($node, $clone);

@@ -10,7 +10,7 @@ use SkyvaultTest;
 use Test::More;
 
 my $store = PostgreSQL::Test::Utils::tempdir();
-my $node = new_server('origin');
+my $node = new_server('origin', settings => "max_worker_processes = 20\nskyvault.retention = 0\n");
 my $server = "CREATE SERVER shared FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store')";
 my $content = "SELECT string_agg(key || '=' || value, ' ' ORDER BY key) FROM kv";
 my $restores = 0;
@@ -89,6 +89,34 @@ is_restored(sql($content), 'beyond it');
 	sql("SELECT skyvault_compact('kv', full => true)");
 	write_and_export('r');
 	is_restored(sql($content), 'adopted while it was exported');
+}
+
+# Restored to a snapshot and adopted, it goes on from there.  There is one of changes
+# beyond that have not been exported, so that both have the same objects of the log.
+{
+	my %has;
+
+	write_and_export('s');
+	sql("SELECT skyvault_snapshot('back', 'shared')");
+	$has{back} = sql($content);
+	sql("SELECT skyvault_put('kv', 't', 'v'); SELECT skyvault_snapshot('given up', 'shared')");
+	$has{'given up'} = sql($content);
+	is(sql("SELECT count(DISTINCT (epoch, log_number)), count(DISTINCT changelog_id) FROM skyvault.snapshot WHERE name IN ('back', 'given up')"),
+		'1|2', 'two snapshots with the same objects of the log');
+	foreach my $from ('back', 'given up')
+	{
+		my $name = 'adopted_' . ++$restores;
+
+		sql("CREATE DATABASE $name");
+		$node->safe_psql($name, "CREATE EXTENSION skyvault; $server; SELECT skyvault_restore('shared', '$from', adopt => true)");
+		is($node->safe_psql($name, $content), $has{$from}, "adopted as of '$from': what was in it");
+		$node->safe_psql($name, "SELECT skyvault_put('kv', '$name', 'v'); SELECT skyvault_flush(); SELECT skyvault_export()");
+		$node->safe_psql($name, "SELECT skyvault_compact('kv', full => true); SELECT count(*) FROM skyvault_gc(sweep => true)");
+		is_restored($node->safe_psql($name, $content), "adopted as of '$from', merged and collected");
+		is_restored($has{'given up'}, "adopted as of '$from', to the other", ", 'given up'");
+		is($node->safe_psql($name, "SELECT object, problem FROM skyvault_verify_vault('shared', true)"), '', "adopted as of '$from': nothing is missing");
+		$node->safe_psql('postgres', "DROP DATABASE $name");
+	}
 }
 $node->stop;
 
