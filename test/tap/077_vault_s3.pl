@@ -78,4 +78,30 @@ my %left = map { $_ => 1 } objects();
 is(scalar(grep { $left{"$prefix/$_"} } @before), 0, 'what a TRUNCATE has removed is deleted from the bucket');
 is($owner->safe_psql($database, "SELECT count(*) FROM skyvault_verify_vault('vault', true)"), 0, 'and what is left is whole');
 
+# A snapshot of more than 16 MB, in parts, of which one is refused at first: of few runs,
+# of many tables each, with long keys.
+{
+	$s3->start_proxy;
+	$server = $s3->create_server('vault', prefix => "large-$prefix");
+	sql($server =~ s/\bvault\b(?= )/large/gr);
+	sql("SELECT skyvault_create_table('t' || n, server => 'large') FROM generate_series(1, 100) AS n");
+	foreach my $run (1 .. 24)
+	{
+		sql("SELECT skyvault_put(('t' || n)::regclass, repeat('k', 1950) || $run, 't' || n || ' $run') FROM generate_series(1, 100) AS n");
+		sql("SELECT skyvault_flush('large')");
+	}
+	my $all = q{SELECT sum(n), md5(string_agg(v, ' ' ORDER BY t)) FROM generate_series(1, 100) AS t,
+		LATERAL (SELECT count(*) AS n, string_agg(value, ' ' ORDER BY key) AS v FROM skyvault_scan(('t' || t)::regclass)) AS s};
+	my $expected = sql($all);
+	$s3->forget_requests;
+	my $rule = $s3->fault('status', method => 'PUT', path => 'partNumber=2', first => 1, last => 1, status => 503, code => 'SlowDown');
+	is(sql("SELECT skyvault_snapshot('large', 'large')"), 1, 'a large snapshot is made');
+	is($s3->fault_hits($rule), 1, 'though a part of it was refused');
+	cmp_ok(sql("SELECT bytes FROM skyvault_snapshots WHERE name = 'large'"), '>', 16 * 1024 * 1024, 'of more than 16 MB');
+	cmp_ok(scalar($s3->requests(method => 'PUT', target => '\.snap\?.*partNumber=')), '>', 2, 'in parts');
+	sql("SELECT skyvault_put('t1', 'since', 'x'), skyvault_delete('t2', repeat('k', 1950) || 7); SELECT skyvault_flush('large')");
+	is($other->safe_psql(restore(", 'large'"), $all), $expected, 'and restored');
+	is(sql("SELECT object, problem FROM skyvault_verify_vault('large', true)"), '', 'it is whole');
+}
+
 done_testing();
