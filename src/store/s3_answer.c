@@ -129,14 +129,20 @@ s3_fail(const S3Attempt *attempt, const S3Fault *fault, SvStatus status, const c
 	return status;
 }
 
+SvStatus
+s3_fail_stranger(const S3Attempt *attempt, SvError *err)
+{
+	return s3_fail(attempt, NULL, SV_IO, "the answer is not what S3 sends",
+				   "Check the endpoint: it seems to be no S3 server, or something answers in its place.", err);
+}
+
 bool
 s3_answer_parse(const S3Attempt *attempt, bool (*callback) (void *state, const char *path, const char *text),
 				void *state, SvStatus *status, SvError *err)
 {
 	if (s3_xml_parse(sv_buffer_slice(&attempt->answer), callback, state) != S3_XML_BAD)
 		return true;
-	*status = s3_fail(attempt, NULL, SV_IO, "the answer is not what S3 sends",
-					  "Check the endpoint: it seems to be no S3 server, or something answers in its place.", err);
+	*status = s3_fail_stranger(attempt, err);
 	return false;
 }
 
@@ -416,6 +422,21 @@ judge_md5(S3Attempt *attempt, SvStatus *status, SvError *err)
 	return S3_FAIL;
 }
 
+/*
+ * What answers in the store's place, a portal or a filter on the way, may say 200 to
+ * anything, with a page.  S3 confirms a PUT by the object's ETag, and neither a PUT
+ * nor a DELETE with a body.  Who believed that page would lose what it was asked to keep.
+ */
+static bool
+is_confirmed(const S3Attempt *attempt)
+{
+	const S3Op *op = attempt->op;
+
+	if (op->method == HTTP_PUT)
+		return op->etag[0] != '\0' && attempt->answer.len == 0;
+	return op->method != HTTP_DELETE || attempt->answer.len == 0;
+}
+
 S3Verdict
 s3_judge(S3Attempt *attempt, SvStatus *status, int *pause_ms, bool *slow_down, SvError *err)
 {
@@ -430,6 +451,11 @@ s3_judge(S3Attempt *attempt, SvStatus *status, int *pause_ms, bool *slow_down, S
 	if (attempt->http.status < 200 || attempt->http.status >= 300)
 		return judge_error(attempt, status, pause_ms, slow_down, err);
 	keep_etag(attempt);
+	if (!is_confirmed(attempt))
+	{
+		*status = s3_fail_stranger(attempt, err);
+		return S3_FAIL;
+	}
 	if (op->want_md5)
 		verdict = judge_md5(attempt, status, err);
 	if (verdict == S3_DONE && op->check != NULL)

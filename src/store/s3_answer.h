@@ -29,6 +29,9 @@ extern void s3_fault_parse(S3Fault *fault, const S3Attempt *attempt);
 extern SvStatus s3_fail(const S3Attempt *attempt, const S3Fault *fault, SvStatus status, const char *reason,
 						const char *hint, SvError *err);
 
+/* Something else answers in the store's place. */
+extern SvStatus s3_fail_stranger(const S3Attempt *attempt, SvError *err);
+
 /*
  * Judges a try that has ended, and sets *status: with S3_DONE to SV_OK, or to
  * what is an answer too (SV_NOT_FOUND, SV_EXISTS...).  *pause_ms is how long the

@@ -171,8 +171,7 @@ check_page(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 		return S3_FAIL;
 	if (!is_page)
 	{
-		*status = s3_fail(attempt, NULL, SV_IO, "the answer is not what S3 sends",
-						  "Check the endpoint: it seems to be no S3 server.", err);
+		*status = s3_fail_stranger(attempt, err);
 		return S3_FAIL;
 	}
 	*status = sv_buffer_append(page, attempt->answer.data, attempt->answer.len, err);

@@ -47,8 +47,7 @@ check_initiated(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 		return S3_FAIL;
 	if (multipart->upload_id != NULL)
 		return S3_DONE;
-	*status = s3_fail(attempt, NULL, SV_IO, "the answer is not what S3 sends",
-					  "Check the endpoint: it seems to be no S3 server.", err);
+	*status = s3_fail_stranger(attempt, err);
 	return S3_FAIL;
 }
 
@@ -120,10 +119,9 @@ check_part(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 {
 	S3Part	   *part = op->state;
 
-	if (op->etag[0] == '\0' || strpbrk(op->etag, "<>&") != NULL)
+	if (strpbrk(op->etag, "<>&") != NULL)
 	{
-		*status = s3_fail(attempt, NULL, SV_IO, "the answer tells no ETag of the part",
-						  "Check the endpoint: it seems to be no S3 server.", err);
+		*status = s3_fail_stranger(attempt, err);
 		return S3_FAIL;
 	}
 	if (!part->hashed)
@@ -270,6 +268,11 @@ check_completed(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 		return S3_RETRY;
 	if (completed->is_done)
 		return S3_DONE;
+	if (!completed->is_error)
+	{
+		*status = s3_fail_stranger(attempt, err);
+		return S3_FAIL;
+	}
 	s3_fault_parse(&fault, attempt);
 	again = strcmp(fault.code, "InternalError") == 0 || strcmp(fault.code, "SlowDown") == 0 ||
 		strcmp(fault.code, "OperationAborted") == 0 || strcmp(fault.code, "ConditionalRequestConflict") == 0;
@@ -278,8 +281,7 @@ check_completed(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 		*status = s3_exists(op->name, err);
 		return S3_DONE;
 	}
-	*status = s3_fail(attempt, &fault, SV_IO, completed->is_error ? "the store could not put the parts together" :
-					  "the answer is not what S3 sends", NULL, err);
+	*status = s3_fail(attempt, &fault, SV_IO, "the store could not put the parts together", NULL, err);
 	return again ? S3_RETRY : S3_FAIL;
 }
 

@@ -262,6 +262,12 @@ copy_answer(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 {
 	SvBuffer   *content = op->state;
 
+	/* A page of something else: not for who would take it for a damaged object. */
+	if (op->etag[0] == '\0')
+	{
+		*status = s3_fail_stranger(attempt, err);
+		return S3_FAIL;
+	}
 	if (attempt->answer.len > 0 &&
 		sv_buffer_append(content, attempt->answer.data, attempt->answer.len, err) != SV_OK)
 	{
@@ -298,11 +304,9 @@ s3_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *co
 static S3Verdict
 check_length(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 {
-	(void) op;
-	if (attempt->http.content_length >= 0)
+	if (attempt->http.content_length >= 0 && op->etag[0] != '\0')
 		return S3_DONE;
-	*status = s3_fail(attempt, NULL, SV_IO, "the answer does not tell its length",
-					  "Check the endpoint: it seems to be no S3 server.", err);
+	*status = s3_fail_stranger(attempt, err);
 	return S3_FAIL;
 }
 

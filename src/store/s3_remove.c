@@ -104,11 +104,13 @@ check_many(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 		return S3_FAIL;
 	if (answer.is_answer && !answer.has_error)
 		return S3_DONE;
+	if (!answer.is_answer)
+	{
+		*status = s3_fail_stranger(attempt, err);
+		return S3_FAIL;
+	}
 	transient = strcmp(answer.first.code, "InternalError") == 0 || strcmp(answer.first.code, "SlowDown") == 0;
-	if (answer.is_answer)
-		snprintf(reason, sizeof(reason), "\"%s\" could not be removed", answer.first.key);
-	else
-		snprintf(reason, sizeof(reason), "the answer is not what S3 sends");
+	snprintf(reason, sizeof(reason), "\"%s\" could not be removed", answer.first.key);
 	*status = s3_fail(attempt, &answer.first,
 					  strcmp(answer.first.code, "AccessDenied") == 0 ? SV_DENIED : SV_IO, reason, NULL, err);
 	return transient ? S3_RETRY : S3_FAIL;

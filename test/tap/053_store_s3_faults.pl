@@ -4,6 +4,8 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SkyvaultS3;
@@ -90,6 +92,30 @@ with_options('missing bucket', "ALTER SERVER vault OPTIONS (SET url 's3://no-suc
 	"ALTER SERVER vault OPTIONS (SET url '$url')", '58030', '58030', qr/bucket/);
 with_options('nobody listens', "ALTER SERVER vault OPTIONS (SET endpoint 'http://127.0.0.1:1')",
 	"ALTER SERVER vault OPTIONS (SET endpoint '$good{endpoint}')", '58030', '58030', qr/127\.0\.0\.1:1|onnect/);
+my $endpoint_back = "ALTER SERVER vault OPTIONS (SET endpoint '$good{endpoint}')";
+with_options('TLS where none is spoken', "ALTER SERVER vault OPTIONS (SET endpoint '" . ($s3->setting('server_endpoint') =~ s/^http:/https:/r) . "')",
+	$endpoint_back, '58030', '58030', qr/TLS|SSL/);
+with_options('no TLS where it is spoken', "ALTER SERVER vault OPTIONS (SET endpoint '" . ($s3->setting('endpoint_tls') =~ s/^https:/http:/r) . "')",
+	$endpoint_back, '58030', '58030', qr/could not /);
+
+# Something else listens there.
+my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16) or die $@;
+my $answering = fork() // die $!;
+END { kill('KILL', $answering) if $answering }
+if ($answering == 0)
+{
+	while (my $client = $other->accept)
+	{
+		print $client "SSH-2.0-OpenSSH_9.2\r\n";
+		close($client);
+	}
+	POSIX::_exit(0);
+}
+with_options('no HTTP', "ALTER SERVER vault OPTIONS (SET endpoint 'http://127.0.0.1:" . $other->sockport . "')",
+	$endpoint_back, '58030', '58030', qr/could not /);
+kill('KILL', $answering);
+waitpid($answering, 0);
+$answering = undef;
 with_options('certificate that is not trusted', "ALTER SERVER vault OPTIONS (SET endpoint '" . $s3->setting('endpoint_tls') . "')",
 	"ALTER SERVER vault OPTIONS (SET endpoint '$good{endpoint}')", '58030', '58030', qr/certificate/);
 sql("ALTER SERVER vault OPTIONS (SET endpoint '" . $s3->setting('endpoint_tls') . "', ADD tls_ca_file '" . $s3->setting('ca_file') . "')");
@@ -113,7 +139,7 @@ with_fault('access denied', [ 'status', status => 403, code => 'AccessDenied' ],
 with_fault('a wrong clock', [ 'status', status => 403, code => 'RequestTimeTooSkewed' ], [ '58030', '58030' ], qr/clock/);
 with_fault('connections reset', ['reset'], [ '58030', '58030' ], qr/reset/);
 with_fault('no answer', ['hang'], [ '58030', '58030' ], qr/timed out/);
-with_fault('web pages', ['html'], [ undef, 'XX001' ], qr/OWNER/);
+with_fault('web pages', ['html'], [ '58030', '58030' ], qr/not what S3 sends|does not answer with the range/);
 with_fault('web pages for data', [ 'html', path => '\.sst' ], [ '58030', undef ], qr/\.sst/);
 with_fault('other bytes', [ 'flip', method => '^GET$', at => 30 ], [ 'XX001', undef ], qr/\.sst/);
 with_fault('bodies that end early', [ 'cut', method => '^GET$', keep => 10 ], [ '58030', undef ], qr/\.sst/);

@@ -127,6 +127,10 @@ reading('no body', [ 'short', method => '^GET$', keep => 0 ], '(?:58030|XX001)',
 reading('a body that stops', [ 'stall', method => '^GET$', keep => 100 ], '58030', '\.sst');
 flushing('another ETag than that of the bytes', [ 'etag', method => '^PUT$', etag => '"0123456789abcdef0123456789abcdef"' ],
 	'58030', '\.sst');
+# A filter on the way that says 200 with a page of its own, to what only a PUT asks for.
+flushing('a web page for an object that is written', [ 'html', method => '^PUT$', path => '\.sst' ], '58030', 'not what S3 sends',
+	qr/^HINT: .*no S3 server/m);
+flushing('no ETag', [ 'etag', method => '^PUT$', path => '\.sst', etag => '' ], '58030', 'not what S3 sends', qr/^HINT: .*no S3 server/m);
 foreach my $fault (
 	[ 'short', method => '^GET$', path => 'sst', keep => 10, last => 1 ],
 	[ 'length', method => '^GET$', add => 10, last => 1 ],
@@ -240,6 +244,7 @@ uploading('a part with another ETag', 'etag', path => 'partNumber=2', etag => '"
 uploading('a beginning whose answer is a web page', 'status', method => 'POST', path => 'uploads', status => 502, html => 1, last => 1);
 uploading('an end whose answer is lost', 'lost', method => 'POST', path => 'uploadId', last => 1);
 uploading('an end that fails', 'status', method => 'POST', path => 'uploadId', status => 503, code => 'SlowDown', last => 1);
+uploading('an end whose answer is a web page', 'html', method => 'POST', path => 'uploadId', last => 1);
 
 write_large();
 $s3->fault('status', path => 'partNumber=2', status => 500, code => 'InternalError');

@@ -19,13 +19,15 @@ write_text(Case *c, const char *text)
 
 /* MD5 of "abc" */
 #define ABC_ETAG "\"900150983cd24fb0d6963f7d28e17f72\""
+#define PUT_ABC {"HTTP/1.1 200 OK\r\nETag: " ABC_ETAG, NULL, THEN_KEEP, false}
 #define HEAD_ABC {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: " ABC_ETAG, NULL, THEN_KEEP, true}
 #define TAKEN XML("412 Precondition Failed", "PreconditionFailed")
+#define PAGE "<html><body><p>This site is blocked.<br></body></html>"
 
 static void
 test_put(void)
 {
-	static const ScriptAnswer good[] = {{"HTTP/1.1 200 OK\r\nETag: " ABC_ETAG, NULL, THEN_KEEP, false}};
+	static const ScriptAnswer good[] = {PUT_ABC};
 	static const ScriptAnswer wrong[] = {
 		{"HTTP/1.1 200 OK\r\nETag: \"00000000000000000000000000000000\"", NULL, THEN_KEEP, false}
 	};
@@ -33,7 +35,7 @@ test_put(void)
 		{"HTTP/1.1 200 OK\r\nx-amz-server-side-encryption: aws:kms\r\nETag: \"00000000000000000000000000000000\"", NULL,
 		THEN_KEEP, false}
 	};
-	static const ScriptAnswer conflict[] = {XML("409 Conflict", "ConditionalRequestConflict"), DONE};
+	static const ScriptAnswer conflict[] = {XML("409 Conflict", "ConditionalRequestConflict"), PUT_ABC};
 	static const ScriptAnswer changed[] = {XML("400 Bad Request", "XAmzContentSHA256Mismatch")};
 	Case		c;
 
@@ -89,7 +91,7 @@ static void
 test_no_conditions(void)
 {
 	static const ScriptAnswer answers[] = {XML("501 Not Implemented", "NotImplemented"), XML("404 Not Found",
-		"NoSuchKey"), DONE};
+		"NoSuchKey"), PUT_ABC};
 	StoreS3Options options = usual;
 	Case		c;
 
@@ -190,6 +192,86 @@ test_multipart(void)
 	close_case(&c);
 }
 
+/* -------------------------------------------------------------------------
+ * What answers in the store's place
+ * ------------------------------------------------------------------------- */
+
+#define A_PAGE {"HTTP/1.1 200 OK", PAGE, THEN_KEEP, false}
+#define A_TAGGED_PAGE {"HTTP/1.1 200 OK\r\nETag: \"5e2-61f\"", PAGE, THEN_KEEP, false}
+
+static bool
+is_stranger(const Case *c)
+{
+	return tells(&c->err, "not what S3 sends", "200", "no S3 server");
+}
+
+static void
+test_pages_for_puts(void)
+{
+	static const ScriptAnswer page[] = {A_PAGE};
+	static const ScriptAnswer tagged[] = {A_TAGGED_PAGE};
+	static const ScriptAnswer nothing[] = {DONE};
+	static const ScriptAnswer *const answers[] = {page, tagged, nothing};
+	static const char *const what[] = {"a page", "a page that has an ETag", "nothing at all"};
+	Case		c;
+
+	for (int i = 0; i < COUNT(answers); i++)
+	{
+		open_case(&c, answers[i], 1, true, usual);
+		CHECK(write_text(&c, "abc") == SV_IO && c.script->nrequests == 1 && is_stranger(&c), what[i]);
+		memset(&c.err, 0, sizeof(c.err));
+		CHECK(store_put_if_match(c.store, "a/b", sv_slice("abc", 3), "x", NULL, NULL, &c.err) == SV_IO &&
+			  c.script->nrequests == 2 && is_stranger(&c), "is not taken for a replacement's success either");
+		close_case(&c);
+	}
+}
+
+static void
+test_pages_for_parts(void)
+{
+	static const ScriptAnswer begun[] = {ABSENT, A_PAGE};
+	static const ScriptAnswer sent[] = {ABSENT, INITIATED, A_TAGGED_PAGE, DONE};
+	static const ScriptAnswer completed[] = {
+		ABSENT, INITIATED, PART("p1"), PART("p2"), PART("p3"), {"HTTP/1.1 200 OK", "<html></html>", THEN_KEEP, false},
+		DONE
+	};
+	Case		c;
+
+	CHECK(put_large(begun, COUNT(begun), SV_IO, &c) == 2 && is_stranger(&c), "a page begins no upload");
+	close_case(&c);
+	CHECK(put_large(sent, COUNT(sent), SV_IO, &c) == 4 && is_stranger(&c) &&
+		  strncmp(c.script->heads[3], "DELETE ", 7) == 0, "takes no part, so that the upload is aborted");
+	close_case(&c);
+	CHECK(put_large(completed, COUNT(completed), SV_IO, &c) == 7 && is_stranger(&c) &&
+		  strncmp(c.script->heads[6], "DELETE ", 7) == 0, "and puts none together");
+	close_case(&c);
+}
+
+static void
+test_pages_for_others(void)
+{
+	static const ScriptAnswer page[] = {A_PAGE};
+	static const char *const names[] = {"a", "b"};
+	StoreObject object;
+	SvBuffer	content;
+	int			removed;
+	Case		c;
+
+	open_case(&c, page, 1, true, usual);
+	CHECK(store_remove(c.store, "a/b", NULL, &c.err) == SV_IO && is_stranger(&c), "a page removes nothing");
+	memset(&c.err, 0, sizeof(c.err));
+	CHECK(store_remove_many(c.store, names, 2, &removed, NULL, &c.err) == SV_IO && removed == 0 && is_stranger(&c),
+		  "nor many");
+	memset(&c.err, 0, sizeof(c.err));
+	CHECK(store_head(c.store, "a/b", &object, NULL, &c.err) == SV_IO, "is not what a HEAD is about");
+	memset(&c.err, 0, sizeof(c.err));
+	sv_buffer_init(&content, &sv_malloc_alloc);
+	CHECK(store_get_small(c.store, "a/b", 1000, &content, &object, NULL, &c.err) == SV_IO && content.len == 0 &&
+		  is_stranger(&c), "nor an object");
+	sv_buffer_free(&content);
+	close_case(&c);
+}
+
 int
 main(void)
 {
@@ -202,6 +284,9 @@ main(void)
 	test_lost_answers();
 	test_no_conditions();
 	test_multipart();
+	test_pages_for_puts();
+	test_pages_for_parts();
+	test_pages_for_others();
 	free(large);
 	return unit_done();
 }
