@@ -4,7 +4,10 @@
  */
 #include "disk_fixture.h"
 
+#include <errno.h>
 #include <grp.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -356,6 +359,161 @@ test_full(void)
 	tier_stop(&fixture);
 }
 
+/* One warning, and no other: that the disk is full. */
+static bool
+warned_of(DiskTier *tier, int os_errno)
+{
+	SvError		err;
+
+	return disk_tier_warning(tier, &err) && err.os_errno == os_errno && !disk_tier_warning(tier, &err);
+}
+
+/* The kernel's own "no space left on device", which /dev/full has for everybody. */
+static void
+test_full_device(void)
+{
+	TierFixture fixture;
+	int			full = open("/dev/full", O_RDWR);
+	int			ranges;
+
+	tier_start(&fixture, new_root(), 8);
+	put_all(&fixture.tier, 1, 4);
+	ranges = dup(fixture.tier.files.ranges);
+	CHECK(full >= 0 && dup2(full, fixture.tier.files.ranges) >= 0, "a disk that is full from one moment to the next");
+	tier_put(&fixture.tier, 2, 0);
+	CHECK(disk_tier_state(&fixture.tier) == DISK_TIER_READ_ONLY && warned_of(&fixture.tier, ENOSPC), "is warned of");
+	tier_put(&fixture.tier, 2, 1);
+	CHECK(tier_has(&fixture.tier, 2, 0) == 0 && tier_has(&fixture.tier, 2, 1) == 0 &&
+		  tier_stats(&fixture.tier).write_errors == 1 && !warned_of(&fixture.tier, ENOSPC),
+		  "and not written to again");
+	CHECK(dup2(ranges, fixture.tier.files.ranges) >= 0 && has_all(&fixture.tier, 1, 4) == 4, "what it has is there");
+	close(ranges);
+	close(full);
+	tier_stop(&fixture);
+}
+
+static bool
+write_text(const char *path, const char *text)
+{
+	int			fd = open(path, O_WRONLY | O_CREAT, 0600);
+	bool		written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+/* Gives this process a small disk of its own at a directory, as far as it may. */
+static bool
+mount_small(const char *directory)
+{
+	uid_t		uid = geteuid();
+	gid_t		gid = getegid();
+	char		map[64];
+
+	if (unshare(CLONE_NEWNS | (uid != 0 ? CLONE_NEWUSER : 0)) != 0)
+		return false;
+	if (uid != 0)
+	{
+		snprintf(map, sizeof(map), "0 %u 1", (unsigned) uid);
+		if (!write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/uid_map", map))
+			return false;
+		snprintf(map, sizeof(map), "0 %u 1", (unsigned) gid);
+		if (!write_text("/proc/self/gid_map", map))
+			return false;
+	}
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		mount("tmpfs", directory, "tmpfs", 0, "size=256k,mode=700") == 0;
+}
+
+#define NO_DISK 77
+
+/* The step at which something is wrong; NO_DISK if there can be no disk here. */
+static int
+use_small_disk(void *state)
+{
+	const char *directory = state;
+	char		path[600];
+	TierFixture fixture;
+	int			kept;
+	int			fd;
+
+	if (!mount_small(directory))
+		return NO_DISK;
+	tier_start(&fixture, directory, 8);
+	if (disk_tier_state(&fixture.tier) != DISK_TIER_ON)
+		return 1;
+	put_all(&fixture.tier, 2, 4);
+	kept = has_all(&fixture.tier, 2, 4);
+	if (kept < 2 || kept > 4 || disk_tier_state(&fixture.tier) != DISK_TIER_READ_ONLY ||
+		tier_stats(&fixture.tier).write_errors != 1 || !warned_of(&fixture.tier, ENOSPC))
+		return 2;
+	put_all(&fixture.tier, 2, 4);
+	if (has_all(&fixture.tier, 2, 4) != kept || warned_of(&fixture.tier, ENOSPC))
+		return 3;
+
+	/* Started anew, it tries again, to the same end. */
+	tier_restart(&fixture, 8);
+	if (disk_tier_state(&fixture.tier) != DISK_TIER_ON || has_all(&fixture.tier, 2, 4) != kept)
+		return 4;
+	put_all(&fixture.tier, 2, 4);
+	if (disk_tier_state(&fixture.tier) != DISK_TIER_READ_ONLY || has_all(&fixture.tier, 2, 4) < kept ||
+		!warned_of(&fixture.tier, ENOSPC))
+		return 5;
+	kept = has_all(&fixture.tier, 2, 4);
+
+	/* Mounted read-only. */
+	tier_stop(&fixture);
+	if (mount(NULL, directory, NULL, MS_REMOUNT | MS_RDONLY, NULL) != 0)
+		return 6;
+	tier_start(&fixture, directory, 8);
+	if (disk_tier_state(&fixture.tier) != DISK_TIER_READ_ONLY || has_all(&fixture.tier, 2, 4) != kept ||
+		!warned_of(&fixture.tier, EROFS))
+		return 7;
+	put_all(&fixture.tier, 2, 4);
+	if (has_all(&fixture.tier, 2, 4) != kept || warned_of(&fixture.tier, EROFS))
+		return 8;
+
+	/* Nothing of the tier's there, and no room. */
+	tier_stop(&fixture);
+	if (mount(NULL, directory, NULL, MS_REMOUNT, "size=256k") != 0)
+		return 9;
+	for (int i = 0; i < 3; i++)
+	{
+		static const char *const names[] = {"lock", "slots", "ranges"};
+
+		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+		unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/filler", directory);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	while (write(fd, path, sizeof(path)) > 0)
+		;
+	close(fd);
+	tier_start(&fixture, directory, 8);
+	if (disk_tier_state(&fixture.tier) == DISK_TIER_ON || !warned_of(&fixture.tier, ENOSPC))
+		return 10;
+	put_all(&fixture.tier, 2, 4);
+	if (has_all(&fixture.tier, 2, 4) != 0 || warned_of(&fixture.tier, ENOSPC))
+		return 11;
+	tier_stop(&fixture);
+	return 0;
+}
+
+static void
+test_small_disk(void)
+{
+	const char *directory = new_root();
+	int			result;
+
+	mkdir(directory, 0700);
+	result = in_child(use_small_disk, (void *) directory);
+	if (result == NO_DISK)
+		printf("# nothing can be mounted here: what a full disk does was seen with /dev/full only\n");
+	else if (!CHECK(result == 0, "a full disk, and one that is mounted read-only"))
+		printf("# step %d\n", result);
+}
+
 static int
 start_as_nobody(void *state)
 {
@@ -424,6 +582,8 @@ main(void)
 	test_record_flips();
 	test_damage();
 	test_full();
+	test_full_device();
+	test_small_disk();
 	test_read_only();
 	remove_tree(scratch);
 	return unit_done();
