@@ -334,6 +334,18 @@ store_list(ObjectStore *store, const char *prefix, const char *after, StoreListC
 	return store->ops->list(store, prefix, after != NULL ? after : "", callback, state, call, err);
 }
 
+SvStatus
+store_sweep(ObjectStore *store, const char *prefix, int min_age_s, int *left, const StoreCall *call, SvError *err)
+{
+	SvStatus	status = check_prefix(prefix, err);
+
+	*left = 0;
+	if (status != SV_OK || store->ops->sweep == NULL)
+		return status;
+	status = store_begin_operation(STORE_LIST, prefix, call, err);
+	return status != SV_OK ? status : store->ops->sweep(store, prefix, min_age_s, left, call, err);
+}
+
 void
 store_close(ObjectStore *store)
 {

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/store_directory_path.h"
@@ -243,7 +244,7 @@ directory_list(ObjectStore *base, const char *prefix, const char *after, StoreLi
 {
 	DirectoryStore *store = (DirectoryStore *) base;
 	uint64_t	started_us = store_now_us();
-	SvStatus	status = store_walk(store->root, prefix, after, callback, state, call, err);
+	SvStatus	status = store_walk(store->root, STORE_WALK_OBJECTS, prefix, after, callback, state, call, err);
 
 	if (status == SV_NOT_FOUND)
 	{
@@ -251,6 +252,48 @@ directory_list(ObjectStore *base, const char *prefix, const char *after, StoreLi
 		if (status == SV_NOT_FOUND)
 			status = SV_OK;
 	}
+	store_account(call, STORE_LIST, started_us, status, 0, 0);
+	return status;
+}
+
+typedef struct Sweep
+{
+	DirectoryStore *store;
+	int64_t		before_s;		/* what was written to later may have a writer */
+	int			left;
+	SvStatus	status;
+	SvError    *err;
+} Sweep;
+
+static bool
+sweep_one(void *state, const StoreListed *file)
+{
+	Sweep	   *sweep = state;
+
+	if (file->modified_s > sweep->before_s)
+	{
+		sweep->left++;
+		return true;
+	}
+	store_directory_set_path(sweep->store, file->name);
+	if (unlink(sweep->store->path) != 0 && !store_directory_is_missing(errno))
+		sweep->status = store_file_fail(sweep->err, errno, "remove file", sweep->store->path);
+	return sweep->status == SV_OK;
+}
+
+static SvStatus
+directory_sweep(ObjectStore *base, const char *prefix, int min_age_s, int *left, const StoreCall *call, SvError *err)
+{
+	DirectoryStore *store = (DirectoryStore *) base;
+	uint64_t	started_us = store_now_us();
+	Sweep		sweep = {.store = store,.before_s = (int64_t) time(NULL) - min_age_s,.status = SV_OK,.err = err};
+	SvStatus	status = store_walk(store->root, STORE_WALK_TEMPORARY, prefix, "", sweep_one, &sweep, call, err);
+
+	if (status == SV_OK)
+		status = sweep.status;
+	else if (status == SV_NOT_FOUND && (status = store_directory_missing(store, err)) == SV_NOT_FOUND)
+		status = SV_OK;
+	*left = sweep.left;
 	store_account(call, STORE_LIST, started_us, status, 0, 0);
 	return status;
 }
@@ -281,6 +324,7 @@ static const ObjectStoreOps directory_ops = {
 	.head = directory_head,
 	.remove = directory_remove,
 	.list = directory_list,
+	.sweep = directory_sweep,
 	.close = directory_close
 };
 

@@ -6,7 +6,8 @@
  * final name (which fails if the name is taken), removes the temporary name
  * and fsyncs the directory, and every directory it had to make with its
  * parent.  So a crash at any instruction leaves the object whole, or not
- * there with a temporary file behind; listings skip temporary files.
+ * there with a temporary file behind; listings skip temporary files, store_sweep
+ * removes them.
  *
  * Reading keeps up to max_open_files descriptors open, least recently used
  * first to go.

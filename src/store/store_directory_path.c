@@ -4,7 +4,8 @@
  *
  * A temporary file is called "~<pid>.<counter>": '~' cannot occur in the name
  * of an object, and O_EXCL settles whose it is, also between machines that
- * share the directory.  Temporary files that a crash leaves are never read.
+ * share the directory.  Temporary files that a crash leaves are never read, and go
+ * with a sweep (directory_sweep).
  *
  * A directory that another process has made a moment ago may not be durable
  * yet.  So the first put of a handle into a directory fsyncs all directories
@@ -99,6 +100,15 @@ store_directory_prepare(DirectoryStore *store, SvError *err)
 	memcpy(store->durable, store->path, dir_len);
 	store->durable[dir_len] = '\0';
 	return SV_OK;
+}
+
+bool
+store_directory_is_temporary(const char *name)
+{
+	static const char digits[] = "0123456789";
+	const char *dot = name[0] == '~' ? name + 1 + strspn(name + 1, digits) : name;
+
+	return dot > name + 1 && dot[0] == '.' && dot[1] != '\0' && dot[1 + strspn(dot + 1, digits)] == '\0';
 }
 
 /* Creates and opens the temporary file beside store->path; errno in *os_errno on -1. */

@@ -40,6 +40,9 @@ extern SvStatus store_directory_missing(DirectoryStore *store, SvError *err);
 /* Makes the directory of store->path, if need be, and all of it durable. */
 extern SvStatus store_directory_prepare(DirectoryStore *store, SvError *err);
 
+/* Whether a file of this name is a temporary one; no object has such a name. */
+extern bool store_directory_is_temporary(const char *name);
+
 /* Creates and opens a temporary file beside store->path, in a directory that is there and durable. */
 extern SvStatus store_directory_temporary(DirectoryStore *store, int *fd, SvError *err);
 

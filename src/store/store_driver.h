@@ -66,6 +66,9 @@ typedef struct ObjectStoreOps
 	SvStatus	(*list) (ObjectStore *store, const char *prefix, const char *after,
 						 StoreListCallback callback, void *state,
 						 const StoreCall *call, SvError *err);
+	/* NULL: a put that died has left nothing to do.  *left is 0. */
+	SvStatus	(*sweep) (ObjectStore *store, const char *prefix, int min_age_s, int *left,
+						  const StoreCall *call, SvError *err);
 	void		(*close) (ObjectStore *store);
 	/*
 	 * NULL, all of them, where nothing can be asked for ahead.  begin may answer NULL;

@@ -257,6 +257,7 @@ static const ObjectStoreOps fault_ops = {
 	.remove = fault_remove,
 	.remove_many = fault_remove_many,
 	.list = fault_list,
+	.sweep = store_front_sweep,
 	.close = fault_close
 };
 

@@ -53,6 +53,13 @@ store_front_list(ObjectStore *base, const char *prefix, const char *after, Store
 }
 
 SvStatus
+store_front_sweep(ObjectStore *base, const char *prefix, int min_age_s, int *left,
+				  const StoreCall *call, SvError *err)
+{
+	return store_sweep(inner_of(base), prefix, min_age_s, left, call, err);
+}
+
+SvStatus
 store_front_upload_begin(ObjectStore *base, const char *name, size_t struct_bytes, StoreFrontUpload **upload,
 						 const StoreCall *call, SvError *err)
 {

@@ -28,6 +28,8 @@ extern SvStatus store_front_head(ObjectStore *base, const char *name, StoreObjec
 								 const StoreCall *call, SvError *err);
 extern SvStatus store_front_list(ObjectStore *base, const char *prefix, const char *after,
 								 StoreListCallback callback, void *state, const StoreCall *call, SvError *err);
+extern SvStatus store_front_sweep(ObjectStore *base, const char *prefix, int min_age_s, int *left,
+								  const StoreCall *call, SvError *err);
 
 /* First in the struct of an upload. */
 typedef struct StoreFrontUpload

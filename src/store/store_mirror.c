@@ -307,6 +307,7 @@ static const ObjectStoreOps mirror_ops = {
 	.remove = mirror_remove,
 	.remove_many = mirror_remove_many,
 	.list = store_front_list,
+	.sweep = store_front_sweep,
 	.close = mirror_close
 };
 

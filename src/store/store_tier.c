@@ -203,6 +203,7 @@ static const ObjectStoreOps tier_ops = {
 	.remove = tier_remove,
 	.remove_many = tier_remove_many,
 	.list = store_front_list,
+	.sweep = store_front_sweep,
 	.close = tier_close,
 	.fetch_begin = store_tier_fetch_begin,
 	.fetch_drive = store_tier_fetch_drive,

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "store/store_driver.h"
+#include "store/store_directory_path.h"
 
 typedef struct WalkEntry
 {
@@ -32,6 +32,7 @@ typedef struct WalkEntries
 
 typedef struct Walk
 {
+	StoreWalkWhat what;
 	const char *prefix;
 	size_t		prefix_len;
 	const char *after;			/* "": from the start */
@@ -109,9 +110,11 @@ is_wanted(const Walk *walk, bool is_directory)
 static SvStatus
 consider(Walk *walk, DIR *dir, const char *name, WalkEntries *entries, SvError *err)
 {
+	bool		is_part = store_part_is_valid(name, strlen(name));
+	bool		is_temporary = walk->what == STORE_WALK_TEMPORARY && store_directory_is_temporary(name);
 	struct stat st;
 
-	if (!store_part_is_valid(name, strlen(name)))
+	if (!is_part && !is_temporary)
 		return SV_OK;
 	if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 	{
@@ -119,7 +122,7 @@ consider(Walk *walk, DIR *dir, const char *name, WalkEntries *entries, SvError *
 			return SV_OK;
 		return sv_fail_os(err, errno, "could not stat file \"%s%s\"", walk->path, name);
 	}
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+	if (S_ISDIR(st.st_mode) ? !is_part : !S_ISREG(st.st_mode) || is_temporary != (walk->what == STORE_WALK_TEMPORARY))
 		return SV_OK;
 	return add_entry(entries, name, &st, err);
 }
@@ -199,11 +202,12 @@ walk_directory(Walk *walk, size_t path_len, SvError *err)
 }
 
 SvStatus
-store_walk(const char *root, const char *prefix, const char *after, StoreListCallback callback,
+store_walk(const char *root, StoreWalkWhat what, const char *prefix, const char *after, StoreListCallback callback,
 		   void *state, const StoreCall *call, SvError *err)
 {
 	size_t		len = strlen(root);
 	Walk		walk = {
+		.what = what,
 		.prefix = prefix,
 		.prefix_len = strlen(prefix),
 		.after = after,

@@ -46,6 +46,7 @@ typedef struct JobsSeen
 	int64		newest;			/* of the vault, 0: there is none */
 	int64		oldest_of_all;
 	int64		newest_of_all;
+	int64		place;			/* of the store: a hash of the options of its server */
 } JobsSeen;
 
 static JobsSeen
@@ -60,9 +61,12 @@ read_jobs(const ForestVault *vault, const GcSweep *sweep)
 	rows = forest_sql("SELECT coalesce(bool_or(v.state = 'running'), false), coalesce(bool_or(v.ended >="
 					  "  $2::timestamptz), false), coalesce(max(v.id), 0),"
 					  " coalesce((SELECT min(id) FROM skyvault.job), 0),"
-					  " coalesce((SELECT max(id) FROM skyvault.job), 0)"
+					  " coalesce((SELECT max(id) FROM skyvault.job), 0),"
+					  " coalesce((SELECT hashtextextended(s.srvoptions::text, 0) FROM pg_foreign_server AS s"
+					  "  WHERE s.oid = $3::oid), 0)"
 					  " FROM skyvault.job AS v WHERE v.vault_id = $1::integer",
-					  2, forest_arg(vault->id), pstrdup(timestamptz_to_str(sweep->began_at)));
+					  3, forest_arg(vault->id), pstrdup(timestamptz_to_str(sweep->began_at)),
+					  forest_arg(vault->server_oid));
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 	seen.running = forest_cell_bool(&rows, 0, 0);
@@ -70,6 +74,7 @@ read_jobs(const ForestVault *vault, const GcSweep *sweep)
 	seen.newest = forest_cell_int64(&rows, 0, 2);
 	seen.oldest_of_all = forest_cell_int64(&rows, 0, 3);
 	seen.newest_of_all = forest_cell_int64(&rows, 0, 4);
+	seen.place = forest_cell_int64(&rows, 0, 5);
 	return seen;
 }
 
@@ -79,7 +84,7 @@ gc_sweep_look(const ForestVault *vault, GcSweep *sweep)
 	JobsSeen	seen = read_jobs(vault, sweep);
 
 	if (seen.running || seen.ended_since || seen.newest > sweep->job_id ||
-		seen.oldest_of_all > sweep->looked_at_id || vault->epoch != sweep->epoch)
+		seen.oldest_of_all > sweep->looked_at_id || vault->epoch != sweep->epoch || seen.place != sweep->place)
 		sweep->dirty = true;
 	sweep->looked_at_id = Max(sweep->looked_at_id, seen.newest_of_all);
 }
@@ -102,6 +107,7 @@ gc_sweep_begin(const ForestVault *vault, GcSweep *sweep)
 	sweep->began_at = GetCurrentTimestamp();
 	seen = read_jobs(vault, sweep);
 	sweep->epoch = vault->epoch;
+	sweep->place = seen.place;
 	sweep->job_id = seen.newest;
 	sweep->incomplete = seen.running;
 	sweep->looked_at_id = seen.newest_of_all;

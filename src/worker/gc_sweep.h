@@ -10,11 +10,13 @@
  *	 - or the log: an object of it is an orphan if its epoch ended before it was
  *	   remembered.  Epochs end by takeovers, with which the vault's changes.
  * So a sweep that has seen all there was need not be repeated until a job runs,
- * or ends after the sweep began, or a new one comes, or the epoch changes.  It has
+ * or ends after the sweep began, or a new one comes, or the epoch changes, or the
+ * options of the server do, with which it may be in another place.  It has
  * seen all unless
  *	 - a job ran when it began, which may have uploaded behind it;
  *	 - it met what nothing names, and what is no orphan yet: its writer runs, or
- *	   it is younger than skyvault.orphan_grace;
+ *	   it is younger than skyvault.orphan_grace; or what puts that have not ended
+ *	   have left (store_sweep), and is too young;
  *	 - something was still under way: who has lost the vault, or a worker that was
  *	   killed, may have sent what the store takes a moment later.
  * Because of the last, a second sweep, an interval later, has to agree.
@@ -45,6 +47,7 @@ typedef struct GcSweep
 	/* When the last one began, or the one under way: */
 	TimestampTz began_at;
 	int64		epoch;
+	int64		place;			/* hash of the options of the server */
 	int64		job_id;			/* newest of the vault */
 	bool		incomplete;		/* something may come to light behind it */
 	/* Since then: */

@@ -41,6 +41,9 @@
 /* So many refusals in a row are the store's, and not of these objects. */
 #define MOST_REFUSALS	3
 
+/* No put that lives has been idle for so long. */
+#define LEFTOVER_AGE_S	3600
+
 static ForestRows
 read_batch(const ForestVault *vault)
 {
@@ -151,6 +154,19 @@ delete_batch(ForestVault *vault, ObjectStore *store)
 	return removed;
 }
 
+/* Removes what puts have left that never ended; how much of it is too young. */
+static int
+remove_leftovers(const ForestVault *vault, ObjectStore *store)
+{
+	int			left;
+	SvError		err;
+
+	log_status_check(store_sweep(store, psprintf("%s/", log_uuid_text(&vault->uuid)),
+								 Max(setting_orphan_grace_s, LEFTOVER_AGE_S), &left,
+								 forest_store_call(vault->server_oid, STORE_GC), &err), &err);
+	return left;
+}
+
 /* Makes orphans garbage; false if the sweep has not come to its end. */
 static bool
 sweep_some(ForestVault *vault, ObjectStore *store, GcSweep *sweep)
@@ -161,7 +177,10 @@ sweep_some(ForestVault *vault, ObjectStore *store, GcSweep *sweep)
 
 	worker_owner_require(vault, store);
 	if (sweep->after == NULL)
+	{
 		gc_sweep_begin(vault, sweep);
+		sweep->incomplete |= remove_leftovers(vault, store) > 0;
+	}
 	gc_list(vault, store, sweep->after, SWEEP_OBJECTS, &listing);
 	STOP_POINT("gc-listed");
 	worker_transaction_begin();

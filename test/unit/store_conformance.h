@@ -569,6 +569,8 @@ conformance_upload(ObjectStore *store)
 		   store_upload_finish(upload, NULL, &err) == SV_CANCELLED &&
 		   store_head(store, "up/none", &object, NULL, &err) == SV_NOT_FOUND, "a cancelled append spoils all");
 	EXPECT(store_upload_begin(store, "up//", &upload, NULL, &err) == SV_INVALID && upload == NULL, "a bad name");
+	EXPECT(store_sweep(store, "", 0, &left, NULL, &err) == SV_OK && left == 0 &&
+		   store_head(store, "up/large", &object, NULL, &err) == SV_OK, "a sweep leaves objects alone");
 	EXPECT(store_remove(store, "up/small", NULL, &err) == SV_OK &&
 		   store_remove(store, "up/empty", NULL, &err) == SV_OK &&
 		   store_remove(store, "up/large", NULL, &err) == SV_OK && lists(store, "", ""), "remove of uploads");

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "store_scratch.h"
 
@@ -334,9 +335,207 @@ test_replacing_killed(bool with_old)
 	CHECK(again, "and holds no lock");
 }
 
+/* -------------------------------------------------------------------------
+ * Uploads
+ * ------------------------------------------------------------------------- */
+
+#define PIECES 3
+static const size_t piece_bytes[PIECES] = {5, 1500000, 3};	/* the second takes two writes */
+
+/* An object that is written in pieces while it is made. */
+static SvStatus
+upload_pieces(ObjectStore *store, const char *name, SvError *err)
+{
+	static uint8_t bytes[1500000];
+	StoreUpload *upload;
+	SvStatus	status = store_upload_begin(store, name, &upload, NULL, err);
+
+	if (status != SV_OK)
+		return status;
+	for (int i = 0; i < PIECES && status == SV_OK; i++)
+	{
+		memset(bytes, 'a' + i, piece_bytes[i]);
+		status = store_upload_append(upload, bytes, piece_bytes[i], NULL, err);
+	}
+	if (status == SV_OK)
+		return store_upload_finish(upload, NULL, err);
+	store_upload_abort(upload, NULL);
+	return status;
+}
+
+static bool
+holds_pieces(ObjectStore *store, const char *name)
+{
+	static uint8_t bytes[1500000];
+	StoreRange	range = {.name = name,.dst = bytes};
+	StoreObject object;
+	bool		right;
+	SvError		err;
+
+	right = store_head(store, name, &object, NULL, &err) == SV_OK;
+	for (int i = 0; i < PIECES && right; i++)
+	{
+		range.len = piece_bytes[i];
+		right = store_get(store, &range, 1, NULL, NULL, &err) == SV_OK;
+		for (size_t at = 0; at < range.len && right; at++)
+			right = bytes[at] == 'a' + i;
+		range.offset += range.len;
+	}
+	return right && object.bytes == range.offset;
+}
+
+static int
+upload_until_killed(void *state)
+{
+	CrashCase  *c = state;
+	ObjectStore *store = open_root(c->root, true, 4);
+	SvStatus	status;
+	SvError		err;
+
+	script(EVENT_KILL, c->at, 0);
+	status = upload_pieces(store, "x/y/a", &err);
+	end_script();
+	store_close(store);
+	return (int) status;
+}
+
+/* Sweeps, and says how many temporary files are left beside an object x/y/...; -1: what sweep says is not true. */
+static int
+swept(ObjectStore *store, const char *root, int min_age_s)
+{
+	char		directory[600];
+	int			left = -1;
+	int			files;
+	SvError		err;
+	SvStatus	status = store_sweep(store, "", min_age_s, &left, NULL, &err);
+
+	snprintf(directory, sizeof(directory), "%s/x/y", root);
+	files = files_in(directory, "~");
+	return status == SV_OK && left == files ? files : -1;
+}
+
+static void
+test_upload_killed(void)
+{
+	bool		whole_or_absent = true;
+	bool		again = true;
+	bool		cleaned = true;
+	int			with = 0;
+	int			without = 0;
+	int			leftovers = 0;
+	CrashCase	c = {NULL, 0};
+	int			result;
+
+	do
+	{
+		ObjectStore *store;
+		StoreObject object;
+		SvStatus	status;
+		int			files;
+		SvError		err;
+
+		c.root = new_root();
+		c.at++;
+		result = in_child(upload_until_killed, &c);
+		store = open_root(c.root, true, 4);
+		status = store_head(store, "x/y/a", &object, NULL, &err);
+		files = swept(store, c.root, 3600);
+		leftovers += files;
+		cleaned = cleaned && files >= 0 && files <= 1 && swept(store, c.root, 0) == 0;
+		if (status == SV_OK)
+		{
+			with++;
+			whole_or_absent = whole_or_absent && holds_pieces(store, "x/y/a") && listed(store) == 1;
+			again = again && upload_pieces(store, "x/y/a", &err) == SV_EXISTS;
+		}
+		else
+		{
+			without++;
+			whole_or_absent = whole_or_absent && status == SV_NOT_FOUND && listed(store) == 0;
+			again = again && upload_pieces(store, "x/y/a", &err) == SV_OK;
+		}
+		again = again && holds_pieces(store, "x/y/a") && swept(store, c.root, 3600) == 0;
+		store_close(store);
+	} while (result == 99);
+	CHECK(result == SV_OK && c.at > 18, "an upload was killed before each of its system calls");
+	CHECK(whole_or_absent && with > 1 && without > 14, "it left the object whole or not at all");
+	CHECK(cleaned && leftovers > 6, "what it left beside it goes with a sweep, when it is old");
+	CHECK(again, "and a later upload finds the same, and leaves nothing");
+}
+
+/* What is swept, and what is not. */
+static void
+test_sweep(void)
+{
+	static const char *const files[] = {
+		"x/~12.0", "x/y/~3.45", "x/~12", "x/~12.", "x/~.1", "x/~1.2x", "~12.0", "x/12.0"
+	};
+	const char *root = new_root();
+	ObjectStore *store = open_root(root, true, 4);
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},{.tv_sec = time(NULL) - 100}};
+	char		path[600];
+	int			there = 0;
+	int			left;
+	SvError		err = {0};
+
+	CHECK(store_sweep(store, "", 0, &left, NULL, &err) == SV_OK && left == 0, "a sweep where nothing is");
+	store_put_if_match(store, "x/y/OWNER", sv_slice("o", 1), "", NULL, NULL, &err);
+	for (int i = 0; i < 8; i++)
+	{
+		snprintf(path, sizeof(path), "%s/%s", root, files[i]);
+		fclose(fopen(path, "w"));
+	}
+	snprintf(path, sizeof(path), "%s/%s", root, files[0]);
+	CHECK(utimensat(AT_FDCWD, path, times, 0) == 0, "one is older");
+	CHECK(store_sweep(store, "x/y/", 0, &left, NULL, &err) == SV_OK && left == 0 && access(path, F_OK) == 0,
+		  "a sweep of another directory leaves it alone");
+	script(EVENT_FAIL, 1, EACCES);
+	CHECK(store_sweep(store, "x/", 50, &left, NULL, &err) == SV_DENIED && err.os_errno == EACCES &&
+		  strstr(err.message, "/x/~12.0") != NULL && strcmp(trace, "unlink ") == 0, "what cannot be removed is told");
+	end_script();
+	snprintf(path, sizeof(path), "%s/%s", root, files[1]);
+	fclose(fopen(path, "w"));
+	CHECK(store_sweep(store, "x/", 50, &left, NULL, &err) == SV_OK && left == 1, "what is young is left");
+	for (int i = 0; i < 8; i++)
+	{
+		snprintf(path, sizeof(path), "%s/%s", root, files[i]);
+		there |= (access(path, F_OK) == 0) << i;
+	}
+	CHECK(there == 0xFE, "nothing goes that is not a temporary file");
+	snprintf(path, sizeof(path), "%s/x/y", root);
+	CHECK(files_in(path, "~lock") == 1 && holds(store, "x/y/OWNER", "o"), "the lock stays, and what it guards");
+	store_close(store);
+}
+
+/* -------------------------------------------------------------------------
+ * Failures
+ * ------------------------------------------------------------------------- */
+
+/* Two ways to write an object, and what it has then. */
+typedef struct Way
+{
+	SvStatus	(*put) (ObjectStore *store, const char *name, SvError *err);
+	bool		(*is_there) (ObjectStore *store, const char *name);
+} Way;
+
+static SvStatus
+put_content(ObjectStore *store, const char *name, SvError *err)
+{
+	return put_text(store, name, "content", err);
+}
+
+static bool
+holds_content(ObjectStore *store, const char *name)
+{
+	return holds(store, name, "content");
+}
+
+static const Way by_put = {put_content, holds_content};
+static const Way by_upload = {upload_pieces, holds_pieces};
+
 /* Fails each system call of a put in turn. */
 static void
-test_failing_calls(int os_errno, SvStatus expected)
+test_failing_calls(const Way *way, int os_errno, SvStatus expected)
 {
 	bool		told = true;
 	bool		clean = true;
@@ -357,7 +556,7 @@ test_failing_calls(int os_errno, SvStatus expected)
 
 		mkdir(root, 0700);
 		script(EVENT_FAIL, at, os_errno);
-		status = put_text(store, "x/a", "content", &err);
+		status = way->put(store, "x/a", &err);
 		if (calls < at)
 		{
 			end_script();
@@ -384,8 +583,8 @@ test_failing_calls(int os_errno, SvStatus expected)
 		snprintf(below, sizeof(below), "%s/x", root);
 		clean = clean && open_descriptors() == before &&
 			(temporary_may_stay || files_in(below, "~") == 0);
-		truthful = truthful && (status != SV_OK || holds(store, "x/a", "content")) &&
-			(listed(store) == 0 || holds(store, "x/a", "content"));
+		truthful = truthful && (status != SV_OK || way->is_there(store, "x/a")) &&
+			(listed(store) == 0 || way->is_there(store, "x/a"));
 		store_close(store);
 	}
 	CHECK(told && failed > 8, strerror(os_errno));
@@ -456,9 +655,13 @@ main(void)
 	test_killed();
 	test_replacing_killed(true);
 	test_replacing_killed(false);
-	test_failing_calls(EIO, SV_IO);
-	test_failing_calls(ENOSPC, SV_NO_SPACE);
-	test_failing_calls(EROFS, SV_DENIED);
+	test_upload_killed();
+	test_sweep();
+	test_failing_calls(&by_put, EIO, SV_IO);
+	test_failing_calls(&by_put, ENOSPC, SV_NO_SPACE);
+	test_failing_calls(&by_put, EROFS, SV_DENIED);
+	test_failing_calls(&by_upload, EIO, SV_IO);
+	test_failing_calls(&by_upload, ENOSPC, SV_NO_SPACE);
 	test_interrupted_calls();
 	test_cancelled_put();
 	remove_tree(scratch);
