@@ -30,8 +30,9 @@
 #include "worker/worker_embedded.h"
 #include "worker/worker_transaction.h"
 
-/* How often runs whose entries expire are looked at if nothing else happens. */
+/* How often runs whose entries expire are looked at if nothing else happens: at least, and at most. */
 #define EXPIRY_CHECK_MS 60000
+#define EXPIRY_LEAST_MS 1000
 
 /* The most that an input is read ahead. */
 #define MOST_READ_AHEAD		(8 * 1024 * 1024)
@@ -355,18 +356,34 @@ compact_plan_free(CompactPlan *plan)
  * For a scheduler
  */
 
-static bool
-has_expiring(const LsmForest *forest)
+/*
+ * When to look although nothing happens: once all that expires in one of the runs
+ * has expired, and else from time to time, as it does bit by bit.  WAL runs are
+ * not rewritten for that.
+ */
+static TimestampTz
+next_expiry(const LsmForest *forest, int64 expired_before)
 {
+	int64		then = expired_before + EXPIRY_CHECK_MS * INT64CONST(1000);
+	bool		expires = false;
+
 	for (int i = 0; i < lsm_forest_run_count(forest); i++)
 	{
 		const LsmRun *run = lsm_forest_run(forest, i);
 
-		for (int j = 0; j < run->nparts; j++)
-			if (run->parts[j].expiring > 0)
-				return true;
+		for (int j = 0; run->tier != LSM_WAL && j < run->nparts; j++)
+		{
+			if (run->parts[j].expiring == 0)
+				continue;
+			expires = true;
+			if (run->parts[j].expires_max >= expired_before)
+				then = Min(then, run->parts[j].expires_max + 1);
+		}
 	}
-	return false;
+	if (!expires)
+		return DT_NOEND;
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									   Max((then - expired_before) / 1000 + 1, EXPIRY_LEAST_MS));
 }
 
 /* In a transaction. */
@@ -381,8 +398,7 @@ look_for_work(const ForestVault *vault, TimestampTz *again_at)
 	found = !forest_is_paused(vault->id, look->snapshot) &&
 		(choose_requested(look, &request) != NULL || choose_due(look) != NULL);
 	*again_at = Min(*again_at, look->claims.retry_at);
-	if (has_expiring(look->ask.forest))
-		*again_at = Min(*again_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EXPIRY_CHECK_MS));
+	*again_at = Min(*again_at, next_expiry(look->ask.forest, look->question.expired_before));
 	UnregisterSnapshot(look->snapshot);
 	return found;
 }

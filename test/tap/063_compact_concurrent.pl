@@ -137,6 +137,80 @@ sql('SELECT skyvault_resume()');
 settings('skyvault.wal_runs = 1000');
 
 #
+# TRUNCATE and DROP of a table that is alone in its compaction.
+#
+
+# Of two WAL runs and a run of level 1, at the point; nobody waits for it.
+sub own_compaction
+{
+	my ($point) = @_;
+	my $client = session($node);
+
+	sql("SELECT mirror_put('own', 'key' || n, 'old') FROM generate_series(1, 60) AS n; SELECT skyvault_compact('own')");
+	sql("SELECT mirror_put('own', 'key' || n, 'round $_') FROM generate_series($_, 40) AS n; SELECT skyvault_flush()") foreach 1 .. 2;
+	sql("SELECT stop_point_arm('$point', 'wait')");
+	$client->send("SELECT skyvault_compact('own')");
+	sql("CALL stop_point_await('$point')");
+	my $job = sql("SELECT id FROM skyvault.job WHERE state = 'running' AND kind = 'compact'");
+	give_up($node, $client);
+	return $job;
+}
+
+# Lets it go on; how it ends.
+sub own_compaction_ends
+{
+	my ($point, $job) = @_;
+
+	sql("SELECT stop_point_disarm('$point')");
+	$node->poll_query_until('postgres', "SELECT state <> 'running' AND NOT EXISTS (SELECT FROM pg_stat_activity"
+		. " WHERE backend_type = 'skyvault compaction') FROM skyvault.job WHERE id = $job") or die "job $job goes on";
+	return sql("SELECT coalesce(error, state || coalesce(' without ' || left_out, '')) FROM skyvault.job WHERE id = $job");
+}
+
+sub objects_of_job
+{
+	my ($job) = @_;
+
+	return `cd @{[ $node->data_dir ]}/skyvault && find . -name '*-j$job.sst'`;
+}
+
+make_mirror($node, ['own']);
+my %end = ('TRUNCATE' => 'TRUNCATE own, m_own', 'DROP' => 'DROP FOREIGN TABLE own; DROP TABLE m_own');
+foreach my $point (qw(compact-before-run compact-after-run compact-before-publish))
+{
+	foreach my $how (sort keys %end)
+	{
+		my $case = "$how of the only table at $point";
+		my $job = own_compaction($point);
+
+		sql($end{$how});
+		is(own_compaction_ends($point, $job), 'a run that was to be merged is not there any more', "$case: the compaction comes too late");
+		is(objects_of_job($job), '', "$case: it has left nothing in the store");
+		is(sql("SELECT count(*) FROM skyvault.run AS r, unnest(table_ids) AS i WHERE i NOT IN (SELECT id FROM skyvault.\"table\")"), 0,
+			"$case: there are no runs of nothing");
+		make_mirror($node, ['own']) if $how eq 'DROP';
+		is(runs_of('own'), '', "$case: the table has no run");
+		sql("SELECT mirror_put('own', 'key1', 'after'); SELECT skyvault_compact('own')");
+		same_content($node, ['own'], "$case: what is written then is all that there is");
+	}
+}
+foreach my $how (sort keys %end)
+{
+	my $case = "$how of the only table, rolled back";
+	my $job = own_compaction('compact-before-publish');
+	my $writer = session($node);
+
+	$writer->run("BEGIN; $end{$how}; SELECT 1");
+	is(own_compaction_ends('compact-before-publish', $job), 'done without "own" (locked by a TRUNCATE or DROP)', "$case: it changes nothing");
+	$writer->run('ROLLBACK');
+	$writer->quit;
+	same_content($node, ['own'], "$case: nothing is lost");
+	sql("SELECT skyvault_compact('own')");
+	is(runs_of('own'), 'l1', "$case: the next compaction does it");
+	same_content($node, ['own'], "$case: nothing is lost by that either");
+}
+
+#
 # An object is lost, or damaged: the job says so, others go on, and again when it is back.
 #
 sql("SELECT skyvault_compact('$_', true)") foreach @tables;
@@ -208,13 +282,34 @@ same_content($node, ['large'], 'several outputs: nothing is lost');
 is(sql("SELECT count(*) FROM skyvault.run AS a JOIN skyvault.run AS b ON a.id < b.id AND a.level = b.level AND a.table_ids = b.table_ids"
 	. " WHERE a.level > 0 AND a.min_keys[1] <= b.max_keys[1] AND b.min_keys[1] <= a.max_keys[1]"), 0, 'runs of a level are disjoint');
 
-sql("CREATE FOREIGN TABLE short (key text NOT NULL, value text) SERVER skyvault OPTIONS (ttl '1 second', garbage_share '0.5')");
-sql("INSERT INTO short SELECT 'key' || n, 'value' FROM generate_series(1, 100) AS n; SELECT skyvault_compact('short')");
-ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM short"), 'entries expire');
-sql("SELECT skyvault_put('one', 'wake', 'up'); INSERT INTO m_one VALUES ('wake', 'up'); SELECT skyvault_flush()");
-ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM skyvault.run AS r, skyvault.\"table\" AS t"
-	. " WHERE t.relid = 'short'::regclass AND t.id = ANY (r.table_ids)"), 'a run that has expired is rewritten, and nothing is left of it');
-same_content($node, \@tables, 'nothing else is lost');
+#
+# Time alone: runs of which all, or most, has expired are rewritten though nobody
+# writes or asks.  Where compacting takes longer than that, more time is given.
+#
+my @expiring = qw(expires mostly);
+my $of_expiring = "FROM skyvault.run AS r, skyvault.\"table\" AS t WHERE t.relid IN ('expires'::regclass, 'mostly'::regclass) AND t.id = ANY (r.table_ids)";
+my ($seconds, $newest) = (2, 0);
+
+make_mirror($node, \@expiring);
+sql("ALTER FOREIGN TABLE $_ OPTIONS (ADD garbage_share '0.5')") foreach @expiring;
+do
+{
+	$newest = sql('SELECT max(id) FROM skyvault.job');
+	sql(<<~SQL);
+		SELECT mirror_put('mostly', 'key' || n, 'for ever') FROM generate_series(81, 100) AS n;
+		SELECT mirror_put(t, 'key' || n, 'for a while', interval '$seconds seconds')
+			FROM unnest('{expires,mostly}'::text[]) AS t, generate_series(1, 80) AS n;
+		SELECT skyvault_compact('expires', true);
+		SELECT skyvault_compact('mostly', true);
+		SQL
+	$seconds *= 3;
+} until sql("SELECT sum(e) FROM (SELECT unnest(r.entries) $of_expiring) AS entries(e)") eq '180';
+my $garbage_jobs = "FROM skyvault.job WHERE id > $newest AND reason LIKE '% of a run is garbage'";
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 AND bool_and(state = 'done') $garbage_jobs"), 'what has expired is compacted by itself');
+is(sql("SELECT reason, cardinality(inputs), cardinality(outputs), entries $garbage_jobs ORDER BY reason"),
+	"100 % of a run is garbage|1|0|0\n80 % of a run is garbage|1|1|20", 'two runs, of which nothing is left, or what has not expired');
+is(sql("SELECT sum(e) FROM (SELECT unnest(r.entries) $of_expiring) AS entries(e)"), 20, 'the registry says so as well');
+same_content($node, [ @tables, @expiring ], 'nothing else is lost');
 
 is(sql("SELECT string_agg(DISTINCT sqlstate || ': ' || error, '; ') FROM skyvault.job WHERE state = 'failed'"
 	. " AND sqlstate NOT IN ('XX001', '40001')"), '', 'no other job has failed');
