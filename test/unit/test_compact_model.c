@@ -4,7 +4,7 @@
  *		loads, truncations, drops and expiries, with two jobs at a time chosen,
  *		run on files in memory and published late.  After every step each key
  *		of each table is what a plain map says, the forest keeps its order, and
- *		at the end everything comes to rest.
+ *		at the end everything comes to rest.  And jobs of up to 100 inputs.
  *
  * Usage: test_compact_model [seed [histories]]
  */
@@ -46,6 +46,22 @@ sim_choose(Sim *sim, int mode, SimTable *by_hand, LsmJob **job, bool *waits)
 	return status;
 }
 
+/* All that its sources have of their tables. */
+static uint64_t
+entries_of_sources(const LsmJob *job)
+{
+	uint64_t	entries = 0;
+
+	for (int m = 0; m < job->nmerges; m++)
+	{
+		const LsmMergePlan *merge = &job->merges[m];
+
+		for (int s = 0; s < merge->nsources && !merge->is_move; s++)
+			entries += job->inputs[merge->sources[s].input].run.parts[merge->sources[s].part].entries;
+	}
+	return entries;
+}
+
 /* Whether what a job writes follows from the contract of lsm_compact. */
 static bool
 result_is_sound(const LsmJob *job, const LsmResult *result)
@@ -70,7 +86,7 @@ result_is_sound(const LsmJob *job, const LsmResult *result)
 			sv_slice_compare(output[-1].run.parts[0].max_key, part->min_key) >= 0)
 			return false;
 	}
-	return lost <= result->counts.expired;
+	return lost <= result->counts.expired && result->counts.entries_in == entries_of_sources(job);
 }
 
 /* Chooses a job into a free place and runs it; false if something is wrong. */
@@ -432,6 +448,105 @@ run_history(Sim *sim)
 	return ok;
 }
 
+/* ----------------------------------------------------- jobs of many inputs */
+
+/* The next job, which has to be of that kind, run and published: how many inputs it had, or -1. */
+static int
+sim_do(Sim *sim, LsmJobKind kind)
+{
+	SvStatus	status;
+	bool		waits;
+	int			inputs = -1;
+
+	if (!sim_begin(sim, 0, NULL, &status, &waits) || status != SV_OK)
+		return -1;
+	for (int j = 0; j < JOBS; j++)
+	{
+		if (sim->jobs[j].job != NULL && sim->jobs[j].job->kind == kind)
+			inputs = sim->jobs[j].job->ninputs;
+	}
+	return sim_end(sim, 0, false) && sim_end(sim, 1, false) ? inputs : -1;
+}
+
+/*
+ * Some writes and a flush; whether there is a run more.  Of the first table the run
+ * reaches from the first key to the last, so that all its runs overlap.
+ */
+static bool
+sim_flush_some(Sim *sim)
+{
+	int			before = sim->nruns;
+
+	sim->now++;
+	for (int i = 0; i < 10; i++)
+		sim_write(sim);
+	for (int k = 0; k < KEYS; k += KEYS - 1)
+	{
+		Cell	   *cell = &sim->tables[0].delta[k];
+
+		*cell = (Cell) {.version = ++sim->next_version,.expires_at = SST_NEVER_EXPIRES};
+		sim->tables[0].truth[k] = *cell;
+	}
+	sim_flush(sim);
+	return sim->nruns > before;
+}
+
+static int
+count_buffer_runs(const Sim *sim, int32_t table_id)
+{
+	int			n = 0;
+
+	for (int i = 0; i < sim->nruns; i++)
+		n += sim->runs[i]->run.tier == LSM_BUFFER && sim->runs[i]->run.parts[0].table_id == table_id;
+	return n;
+}
+
+/* So many WAL runs, and then so many buffer runs of a table, or some more, are one job each. */
+static bool
+many_inputs(Sim *sim, int n)
+{
+	static const LsmSettings large = {
+		.wal_runs = 1,.wal_bytes = 1 << 30,.buffer_runs = 1000,.buffer_bytes = 1 << 30,
+		.level1_bytes = 1 << 30,.ratio = 10,.bottom_level = 3,.run_bytes = 300,.garbage_share = 2,
+		.max_inputs = 1000,.max_bytes = 1 << 30
+	};
+	SimTable   *table = &sim->tables[0];
+	int			buffers;
+
+	sim->settings = large;
+	for (int t = 0; t < TABLES; t++)
+		sim->tables[t].settings = large;
+	while (sim->nruns < n)
+		(void) sim_flush_some(sim);
+	if (sim_do(sim, LSM_JOB_WAL) != n || !sim_is_right(sim))
+		return false;
+	while ((buffers = count_buffer_runs(sim, table->id)) < n)
+	{
+		if (sim_flush_some(sim) && sim_do(sim, LSM_JOB_WAL) != 1)
+			return false;
+	}
+	table->settings.buffer_runs = 1;
+	return sim_is_right(sim) && sim_do(sim, LSM_JOB_BUFFER) == buffers && sim_is_right(sim) &&
+		count_buffer_runs(sim, table->id) == 0 && (n < 40 || sim->outputs_of_a_merge > 0);
+}
+
+static void
+test_many_inputs(Sim *sim, unsigned seed)
+{
+	static const int counts[] = {2, 16, 17, 40, 100};
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+	{
+		char		name[100];
+
+		srand(seed);
+		sim_init(sim);
+		sprintf(name, "%d inputs: chosen as one job, merged and published, of WAL runs and of buffer runs", counts[i]);
+		CHECK(many_inputs(sim, counts[i]), name);
+		sim_free(sim);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -451,6 +566,7 @@ main(int argc, char **argv)
 	printf("# seed %u\n", seed);
 	for (int k = 0; k < KEYS; k++)
 		sprintf(key_text[k], "k%02d", k);
+	test_many_inputs(sim, seed);
 	for (int h = 0; h < histories && right && rests && clean; h++)
 	{
 		srand(seed + (unsigned) h);
