@@ -113,16 +113,41 @@ sub begin
 sub compare
 {
 	my ($reader) = @_;
-	my @differences = split(/\n/, $reader->run(join(';', map { "SELECT * FROM differences('$_') LIMIT 5" } @tables)));
+	my @differences = eval {
+		(split(/\n/, $reader->run(join(';', map { "SELECT * FROM differences('$_') LIMIT 5" } @tables))),
+			grep { $reader->run($planned{$_}) ne $reader->run($of_mirrors{$_}) } sort keys %planned);
+	};
 
-	push @differences, grep { $reader->run($planned{$_}) ne $reader->run($of_mirrors{$_}) } sort keys %planned;
-	return @differences;
+	return $@ ? ($@) : @differences;
 }
 
 # A snapshot that stays open for some steps.
-my ($old, $until);
+my ($old, $exported, $until);
+
+# How many of them came to their end, and what was held back then.
+my ($ends, $held) = (0, 0);
 
 sub end_session { $_[0]->quit if $_[0]; $_[0] = undef; }
+
+# What is cached, or open in a process that has read it before, could be read when it
+# has gone from the store.  So another session reads the same snapshot.
+sub compare_uncached
+{
+	$standby->safe_psql('postgres', 'SELECT skyvault_clear_cache()');
+	my $reader = session($standby);
+	$reader->run("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '$exported'");
+	my @differences = compare($reader);
+	end_session($reader);
+	return @differences;
+}
+
+# Runs that it sees are replaced, and what nobody holds is collected.
+sub replace_and_collect
+{
+	primary("SELECT skyvault_flush('shared'); SELECT skyvault_compact('$tables[ int(rand(@tables)) ]', full => true)");
+	$held += primary("SELECT count(*) FROM skyvault_gc(sweep => true, vault => 'shared') WHERE held_by IS NOT NULL");
+	$ends++;
+}
 
 sub compare_old
 {
@@ -131,9 +156,11 @@ sub compare_old
 	if (!$old)
 	{
 		$old = begin(session($standby));
+		$exported = $old->run('SELECT pg_export_snapshot()');
 		$until = $step + 1 + int(rand(5));
 	}
-	my @differences = compare($old);
+	replace_and_collect() if $step >= $until;
+	my @differences = (compare($old), map { "not cached: $_" } compare_uncached());
 	end_session($old) if $step >= $until;
 	return map { "old snapshot: $_" } @differences;
 }
@@ -211,8 +238,9 @@ await_replay();
 same_content($standby, \@tables, 'and so does the end, compacted fully');
 is($standby->safe_psql('postgres', join(';', map { "SELECT key, value FROM m_$_ ORDER BY key" } @tables)),
 	primary(join(';', map { "SELECT key, value FROM m_$_ ORDER BY key" } @tables)), 'which is that of the primary');
-diag(join(', ', map { "$_: $done{$_}" } sort keys %done) . ', replay positions: ' . keys %positions);
+diag(join(', ', map { "$_: $done{$_}" } sort keys %done) . ', replay positions: ' . keys(%positions) . ", old snapshots: $ends");
 cmp_ok(scalar(keys %positions), '>', $steps / 2, 'snapshots were of many positions');
+ok($held > 0 || !$ends, 'collections were held back for old snapshots');
 is(primary("SELECT string_agg(DISTINCT error, '; ') FROM skyvault.job WHERE state = 'failed' AND sqlstate <> '40001'"), '', 'no job has failed');
 $_->stop foreach $standby, $primary;
 
