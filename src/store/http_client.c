@@ -303,7 +303,7 @@ end_transfer(HttpClient *client, HttpTransfer *transfer, CURLcode result)
 
 	curl_multi_remove_handle(client->multi, transfer->easy);
 	unlink_running(client, transfer);
-	http_transfer_end(transfer, result, &client->sockets);
+	http_transfer_end(transfer, result);
 	give_back(client, transfer);
 	if (request->ended != NULL)
 		request->ended(request);

@@ -130,7 +130,8 @@ rewind_body(void *state, curl_off_t offset, int origin)
 static curl_socket_t
 open_socket(void *state, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	HttpSockets *sockets = state;
+	HttpTransfer *transfer = state;
+	HttpSockets *sockets = transfer->sockets;
 	curl_socket_t fd = CURL_SOCKET_BAD;
 
 	(void) purpose;
@@ -141,7 +142,7 @@ open_socket(void *state, curlsocktype purpose, struct curl_sockaddr *address)
 			sockets->release_fd(sockets->state);
 	}
 	if (fd < 0)
-		sockets->no_descriptor = true;
+		transfer->no_descriptor = true;
 	return fd;
 }
 
@@ -239,7 +240,7 @@ set_method(HttpTransfer *transfer, const HttpRequest *request)
 }
 
 static void
-set_callbacks(HttpTransfer *transfer, HttpSockets *sockets)
+set_callbacks(HttpTransfer *transfer)
 {
 	CURL	   *easy = transfer->easy;
 
@@ -254,9 +255,9 @@ set_callbacks(HttpTransfer *transfer, HttpSockets *sockets)
 	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, rewind_body);
 	curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, sockets);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, sockets);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->sockets);
 }
 
 static void
@@ -290,6 +291,8 @@ http_transfer_prepare(HttpTransfer *transfer, HttpRequest *request,
 {
 	curl_easy_reset(transfer->easy);
 	transfer->request = request;
+	transfer->sockets = sockets;
+	transfer->no_descriptor = false;
 	transfer->body_slice = 0;
 	transfer->body_offset = 0;
 	transfer->headers_used = 0;
@@ -303,7 +306,7 @@ http_transfer_prepare(HttpTransfer *transfer, HttpRequest *request,
 	request->started_us = transfer->last_us = store_now_us();
 	request->ended_us = 0;
 
-	set_callbacks(transfer, sockets);
+	set_callbacks(transfer);
 	set_connection(transfer, request, options);
 	set_method(transfer, request);
 	if (!set_headers(transfer, request) ||
@@ -358,18 +361,17 @@ outcome_of(CURLcode result)
 }
 
 void
-http_transfer_end(HttpTransfer *transfer, CURLcode result, HttpSockets *sockets)
+http_transfer_end(HttpTransfer *transfer, CURLcode result)
 {
 	HttpRequest *request = transfer->request;
 	const char *reason = transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(result);
 
 	request->outcome = outcome_of(result);
-	if (request->outcome == HTTP_REFUSED && sockets->no_descriptor)
+	if (request->outcome == HTTP_REFUSED && transfer->no_descriptor)
 	{
 		request->outcome = HTTP_NO_DESCRIPTOR;
 		reason = "too many open files";
 	}
-	sockets->no_descriptor = false;
 	request->ended_us = store_now_us();
 	if (result != CURLE_OK)
 	{

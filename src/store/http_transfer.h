@@ -15,7 +15,6 @@ typedef struct HttpSockets
 	bool		(*reserve_fd) (void *state);
 	void		(*release_fd) (void *state);
 	void	   *state;
-	bool		no_descriptor;	/* a socket could not be opened; cleared when a transfer that met it ends */
 } HttpSockets;
 
 typedef struct HttpTransfer
@@ -24,6 +23,8 @@ typedef struct HttpTransfer
 	CURL	   *easy;
 	struct curl_slist *headers;
 	HttpRequest *request;		/* NULL: unused */
+	HttpSockets *sockets;		/* the client's */
+	bool		no_descriptor;	/* a socket could not be opened for it */
 	int			body_slice;		/* what is sent next */
 	size_t		body_offset;
 	size_t		headers_used;
@@ -40,6 +41,6 @@ extern SvStatus http_transfer_prepare(HttpTransfer *transfer, HttpRequest *reque
 									  const HttpClientOptions *options, HttpSockets *sockets, SvError *err);
 
 /* Fills in the request's outcome.  Does not call `ended`. */
-extern void http_transfer_end(HttpTransfer *transfer, CURLcode result, HttpSockets *sockets);
+extern void http_transfer_end(HttpTransfer *transfer, CURLcode result);
 
 #endif							/* HTTP_TRANSFER_H */

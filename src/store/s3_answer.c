@@ -365,7 +365,8 @@ judge_unanswered(S3Attempt *attempt, SvStatus *status, SvError *err)
 {
 	HttpRequest *http = &attempt->http;
 	SvError		reason;
-	bool		again = http->outcome == HTTP_REFUSED || http->outcome == HTTP_LOST || http->outcome == HTTP_TIMED_OUT;
+	bool		again = http->outcome == HTTP_REFUSED || http->outcome == HTTP_LOST ||
+		http->outcome == HTTP_TIMED_OUT || http->outcome == HTTP_NO_DESCRIPTOR;
 
 	if (attempt->problem_text[0] != '\0')
 	{

@@ -5,13 +5,12 @@
 #include "store/s3_batch.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "store/s3_answer.h"
 #include "store/s3_read.h"
+#include "store/store_backoff.h"
 
 #define STEP_MS 100
-#define FIRST_PAUSE_MS 50
 #define LONGEST_PAUSE_MS 10000
 /* So many answers without a complaint, and one more request may run at once. */
 #define SUCCESSES_TO_GROW 8
@@ -24,31 +23,6 @@
  * Figures
  * ------------------------------------------------------------------------- */
 
-/* xorshift64*: jitter need not be unpredictable, only different in each process. */
-static uint64_t
-random_number(S3Store *store)
-{
-	if (store->random == 0)
-		store->random = store_now_us() * 2654435761u ^ (uint64_t) getpid() << 32 ^ (uintptr_t) store;
-	store->random ^= store->random >> 12;
-	store->random ^= store->random << 25;
-	store->random ^= store->random >> 27;
-	return store->random * UINT64_C(2685821657736338717);
-}
-
-/* Doubles with each try, and is somewhere between half and all of that. */
-static int
-pause_after(S3Store *store, int tries)
-{
-	int			pause = FIRST_PAUSE_MS;
-
-	while (--tries > 0 && pause < LONGEST_PAUSE_MS)
-		pause *= 2;
-	if (pause > LONGEST_PAUSE_MS)
-		pause = LONGEST_PAUSE_MS;
-	return pause / 2 + (int) (random_number(store) % (uint64_t) (pause / 2 + 1));
-}
-
 static void
 note_success(S3Store *store)
 {
@@ -59,11 +33,32 @@ note_success(S3Store *store)
 	}
 }
 
+/* Once for all that were under way together: of the others the store has heard too late to be asked less. */
 static void
-note_slow_down(S3Store *store)
+note_slow_down(S3Store *store, const S3Attempt *attempt)
 {
+	if (attempt->http.started_us <= store->lowered_us)
+		return;
 	store->concurrency = store->concurrency > 1 ? store->concurrency / 2 : 1;
 	store->successes = 0;
+	store->lowered_us = store_now_us();
+}
+
+/*
+ * No descriptor was left for a connection.  If others run, as many as they are
+ * as many as can be, for now; false if none does.
+ */
+static bool
+note_no_descriptor(S3Store *store)
+{
+	int			running = http_client_running(store->http);
+
+	if (running == 0)
+		return false;
+	if (store->concurrency > running)
+		store->concurrency = running;
+	store->successes = 0;
+	return true;
 }
 
 static void
@@ -247,18 +242,20 @@ end_op(S3Batch *batch, S3Op *op, SvStatus status)
 	batch->npending--;
 }
 
-/* Whether another try has a chance, and if so, when. */
+/* Whether another try has a chance, and if so, when.  pause_ms is the store's wish; 0: it has none. */
 static bool
 plan_retry(S3Batch *batch, S3Op *op, int pause_ms)
 {
+	S3Store    *store = batch->store;
+	uint64_t	pause_us = (uint64_t) pause_ms * 1000;
 	uint64_t	now = store_now_us();
 
 	if (pause_ms == 0)
-		pause_ms = pause_after(batch->store, op->tries);
-	if (op->tries > batch->store->max_retries || now + (uint64_t) pause_ms * 1000 >= batch->deadline_us)
+		pause_us = store_backoff_us(op->tries, LONGEST_PAUSE_MS, &store->random);
+	if (op->tries > store->max_retries || now + pause_us >= batch->deadline_us)
 		return false;
 	op->run_state = S3_PAUSED;
-	op->next_us = now + (uint64_t) pause_ms * 1000;
+	op->next_us = now + pause_us;
 	return true;
 }
 
@@ -272,14 +269,18 @@ take_try(S3Batch *batch, S3Op *op, int which, const StoreCall *call, SvError *er
 	int			pause_ms;
 	bool		slow_down;
 	S3Verdict	verdict = s3_judge(attempt, &status, &pause_ms, &slow_down, &batch->error);
+	bool		unsent = attempt->http.outcome == HTTP_NO_DESCRIPTOR;
 
 	if (verdict == S3_DONE && status == SV_OK)
 		note_latency(store, attempt);
 	if (verdict == S3_DONE)
 		note_success(store);
 	if (slow_down)
-		note_slow_down(store);
-	s3_attempt_end(attempt, status, call);
+		note_slow_down(store, attempt);
+	/* It waits for a place, which is no try. */
+	if (unsent && note_no_descriptor(store) && which == 0)
+		op->tries--;
+	s3_attempt_end(attempt, status, unsent ? NULL : call);
 	op->attempts[which] = NULL;
 	if (verdict == S3_DONE)
 	{
@@ -318,6 +319,17 @@ places_taken(const S3Batch *batch)
 	for (const S3Op *op = batch->active; op != NULL; op = op->next)
 		taken += op->attempts[0] != NULL && op->attempts[1] != NULL;
 	return taken;
+}
+
+/* Requests of the batch that are under way. */
+static int
+requests_running(const S3Batch *batch)
+{
+	int			running = 0;
+
+	for (const S3Op *op = batch->active; op != NULL; op = op->next)
+		running += (op->attempts[0] != NULL) + (op->attempts[1] != NULL);
+	return running;
 }
 
 /* A second request beside one that is slow, and no third: if it cannot start, or fails, there is still the first. */
@@ -379,10 +391,14 @@ serve_active(S3Batch *batch, uint64_t *wait_us, bool *any, const StoreCall *call
 			continue;
 		if (op->run_state == S3_PAUSED)
 		{
-			if (op->next_us <= now)
+			if (op->next_us > now)
+			{
+				if (op->next_us < *wait_us)
+					*wait_us = op->next_us;
+			}
+			/* Fewer may run by now than when it began: later, if there is no place for it. */
+			else if (requests_running(batch) < most_at_once(batch))
 				status = start_try(batch, op, call, err);
-			else if (op->next_us < *wait_us)
-				*wait_us = op->next_us;
 		}
 		else if (op->may_hedge && hedge_us != UINT64_MAX && op->attempts[0] == first && first != NULL &&
 				 !op->hedged)

@@ -4,7 +4,8 @@
  *		help.  Private to the S3 driver.
  *
  * A batch runs as many as the store's concurrency, in the order in which they
- * were added.  The first that fails ends it: those that run are dropped.
+ * were added; what is tried again waits for a place, too.  The first that fails ends
+ * it: those that run are dropped.
  */
 #ifndef S3_BATCH_H
 #define S3_BATCH_H

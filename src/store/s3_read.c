@@ -312,10 +312,11 @@ check_length(S3Op *op, S3Attempt *attempt, SvStatus *status, SvError *err)
 
 /*
  * An answer to HEAD has no body, so it does not say what is missing, the object
- * or the bucket, nor why something is refused.  A GET of one byte does.
+ * or the bucket, nor why something is refused.  A GET of one byte does, and takes
+ * the store's time or other keys if that is it.  False if it is not refused.
  */
-static SvStatus
-ask_why(S3Store *store, const char *name, SvStatus status, const StoreCall *call, SvError *err)
+static bool
+ask_why(S3Store *store, const char *name, SvStatus *status, const StoreCall *call, SvError *err)
 {
 	char		byte;
 	StoreRange	range = {.name = name,.len = 1,.dst = &byte};
@@ -326,24 +327,35 @@ ask_why(S3Store *store, const char *name, SvStatus status, const StoreCall *call
 	SvStatus	told = s3_get(&store->base, &read, 1, &failed, call, &reason);
 
 	if (told == SV_NOT_FOUND || told == SV_OK || told == SV_CORRUPT)
-		return status;
+		return false;
 	if (err != NULL)
 		*err = reason;
-	return told;
+	*status = told;
+	return true;
+}
+
+static SvStatus
+head_once(S3Store *store, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
+{
+	S3Op		op = {.operation = STORE_HEAD,.method = HTTP_HEAD,.name = name,.check = check_length};
+	SvStatus	status = s3_run(store, &op, call, err);
+
+	if (status != SV_OK)
+		return status;
+	object->bytes = (uint64_t) op.content_length;
+	memcpy(object->etag, op.etag, sizeof(object->etag));
+	return SV_OK;
 }
 
 SvStatus
 s3_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
 {
 	S3Store    *store = (S3Store *) base;
-	S3Op		op = {.operation = STORE_HEAD,.method = HTTP_HEAD,.name = name,.check = check_length};
-	SvStatus	status = s3_run(store, &op, call, err);
+	SvStatus	status = head_once(store, name, object, call, err);
 
-	if (status == SV_NOT_FOUND || status == SV_DENIED || status == SV_IO)
-		return ask_why(store, name, status, call, err);
-	if (status != SV_OK)
+	if (status != SV_NOT_FOUND && status != SV_DENIED && status != SV_IO)
 		return status;
-	object->bytes = (uint64_t) op.content_length;
-	memcpy(object->etag, op.etag, sizeof(object->etag));
-	return SV_OK;
+	if (ask_why(store, name, &status, call, err) || status == SV_NOT_FOUND)
+		return status;
+	return head_once(store, name, object, call, err);
 }

@@ -36,8 +36,9 @@ typedef struct S3Store
 
 	S3SigningKey signing_key;
 	int64_t		clock_offset_s; /* what to add to our clock to have the store's */
-	int			concurrency;	/* io_concurrency, or less while the store says SlowDown */
+	int			concurrency;	/* io_concurrency, or less: after SlowDown, and where descriptors are few */
 	int			successes;		/* since concurrency last changed */
+	uint64_t	lowered_us;		/* when SlowDown last lowered it; 0: never */
 	uint64_t	latencies[S3_LATENCIES];
 	unsigned	nlatencies;		/* ever */
 	uint64_t	random;			/* for jitter */

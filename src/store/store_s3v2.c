@@ -7,7 +7,6 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "store/store_s3v2_run.h"
 
@@ -401,8 +400,6 @@ copy_options(S3V2Store *store, const StoreS3V2Options *options)
 	store->reserve_fd = options->reserve_fd;
 	store->release_fd = options->release_fd;
 	store->fd_state = options->fd_state;
-	/* any number but 0 */
-	store->random = store_now_us() << 16 | (uint64_t) (getpid() & 0x7FFF) << 1 | 1;
 	return true;
 }
 

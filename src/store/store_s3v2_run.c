@@ -6,8 +6,8 @@
 
 #include <sys/select.h>
 
-/* The first pause before a retry, and the longest; each is half of it and a random part of the other half. */
-#define FIRST_PAUSE_MS 50
+#include "store/store_backoff.h"
+
 #define LONGEST_PAUSE_MS 5000
 
 /* Descriptors that libcurl's multi handle has for itself. */
@@ -67,25 +67,12 @@ account_try(const S3V2Task *task, SvStatus status, const StoreCall *call)
 	call->account(call->state, &request);
 }
 
-/* xorshift64: nobody's secret hangs on it. */
-static uint64_t
-pause_us(S3V2Store *store, int tries)
-{
-	uint64_t	whole = (uint64_t) FIRST_PAUSE_MS << (tries < 10 ? tries - 1 : 9);
-	uint64_t	half = (whole < LONGEST_PAUSE_MS ? whole : LONGEST_PAUSE_MS) * 1000 / 2;
-
-	store->random ^= store->random << 13;
-	store->random ^= store->random >> 7;
-	store->random ^= store->random << 17;
-	return half + store->random % half;
-}
-
 /* A task that was answered is done, or waits for its next try; or fails. */
 static SvStatus
 settle(S3V2Task *task, uint64_t deadline_us, const StoreCall *call, SvError *err)
 {
 	S3V2Verdict verdict = s3v2_task_judge(task);
-	uint64_t	pause = pause_us(task->store, task->tries);
+	uint64_t	pause = store_backoff_us(task->tries, LONGEST_PAUSE_MS, &task->store->random);
 	uint64_t	now = store_now_us();
 
 	if (verdict == S3V2_VERDICT_AGAIN && now + pause < deadline_us)

@@ -31,7 +31,7 @@ typedef struct S3V2Store
 	void		(*release_fd) (void *state);
 	void	   *fd_state;
 	int			reserved;		/* descriptors: the context's own, and as many as requests have run at a time */
-	uint64_t	random;
+	uint64_t	random;			/* for jitter */
 } S3V2Store;
 
 /* What one page of a listing holds: the names, each with its NUL, one after another. */

@@ -3,6 +3,11 @@
  *		An HTTP server in a child process, which gives the answers of a script
  *		in the order in which requests are complete, whatever they ask, and
  *		writes down what it was asked.
+ *
+ * With a gate (script->gate) it keeps requests waiting: first until so many are
+ * there together, from then on until no other has come for a moment.  Then all
+ * that wait are answered.  So what in_flight says of a client that keeps to a
+ * bound is never more than that, and of one that does not it is.
  */
 #ifndef HTTP_SCRIPT_H
 #define HTTP_SCRIPT_H
@@ -18,6 +23,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "store/store_call.h"
 
 typedef enum ScriptThen
 {
@@ -39,6 +46,7 @@ typedef struct ScriptAnswer
 #define SCRIPT_HEAD_BYTES 2048
 #define SCRIPT_BODY_BYTES 1024
 #define SCRIPT_CONNECTIONS 100
+#define SCRIPT_QUIET_MS 50
 
 /* What the server saw, in memory that it shares with the test. */
 typedef struct Script
@@ -48,9 +56,13 @@ typedef struct Script
 	char		heads[SCRIPT_REQUESTS][SCRIPT_HEAD_BYTES];
 	char		bodies[SCRIPT_REQUESTS][SCRIPT_BODY_BYTES]; /* their beginnings */
 	size_t		body_bytes[SCRIPT_REQUESTS];
+	uint64_t	arrived_us[SCRIPT_REQUESTS];	/* store_now_us */
+	int			in_flight[SCRIPT_REQUESTS]; /* requests that were there when it had come, itself included */
+	volatile int gate;			/* 0: all are answered at once.  Set it before the first request */
 	/* The server's own. */
 	const ScriptAnswer *answers;
 	int			nanswers;
+	int			waiting;		/* requests that wait at the gate */
 	bool		last_forever;	/* the last answer goes on, else later requests hang */
 	int			port;
 	pid_t		pid;
@@ -62,6 +74,9 @@ typedef struct ScriptConnection
 	char	   *in;
 	size_t		len;
 	size_t		room;
+	int			number;			/* of its last request */
+	bool		is_head;
+	bool		waits;			/* at the gate */
 } ScriptConnection;
 
 static inline void
@@ -140,9 +155,15 @@ script_take(Script *script, ScriptConnection *c, bool *closing)
 		memcpy(script->bodies[number], c->in + head_len, kept);
 		script->bodies[number][kept] = '\0';
 		script->body_bytes[number] = body_len;
+		script->arrived_us[number] = store_now_us();
+		script->in_flight[number] = script->waiting + 1;
 	}
+	c->number = number;
+	c->is_head = strncmp(c->in, "HEAD ", 5) == 0;
+	c->waits = script->gate > 0;
+	script->waiting += c->waits;
 	script->nrequests = number + 1;
-	*closing = !script_answer(script, c->fd, number, strncmp(c->in, "HEAD ", 5) == 0);
+	*closing = !c->waits && !script_answer(script, c->fd, number, c->is_head);
 	memmove(c->in, c->in + head_len + body_len, c->len - head_len - body_len);
 	c->len -= head_len + body_len;
 	return !*closing;
@@ -167,6 +188,35 @@ script_serve(Script *script, ScriptConnection *c)
 }
 
 static inline void
+script_end(Script *script, ScriptConnection *connections, int *n, int i)
+{
+	script->waiting -= connections[i].waits;
+	close(connections[i].fd);
+	free(connections[i].in);
+	connections[i] = connections[--*n];
+}
+
+/* Answers all that wait, if they are enough. */
+static inline void
+script_open_gate(Script *script, ScriptConnection *connections, int *n)
+{
+	if (script->waiting < script->gate)
+		return;
+	script->gate = 1;
+	for (int i = *n - 1; i >= 0; i--)
+	{
+		ScriptConnection *c = &connections[i];
+
+		if (!c->waits)
+			continue;
+		c->waits = false;
+		script->waiting--;
+		if (!script_answer(script, c->fd, c->number, c->is_head))
+			script_end(script, connections, n, i);
+	}
+}
+
+static inline void
 script_run(Script *script, int listener)
 {
 	static ScriptConnection connections[SCRIPT_CONNECTIONS];
@@ -178,14 +228,15 @@ script_run(Script *script, int listener)
 		polled[0] = (struct pollfd) {listener, POLLIN, 0};
 		for (int i = 0; i < n; i++)
 			polled[i + 1] = (struct pollfd) {connections[i].fd, POLLIN, 0};
-		poll(polled, (nfds_t) n + 1, -1);
+		if (poll(polled, (nfds_t) n + 1, script->waiting > 0 ? SCRIPT_QUIET_MS : -1) == 0)
+		{
+			script_open_gate(script, connections, &n);
+			continue;
+		}
 		for (int i = n - 1; i >= 0; i--)
 		{
-			if (polled[i + 1].revents == 0 || script_serve(script, &connections[i]))
-				continue;
-			close(connections[i].fd);
-			free(connections[i].in);
-			connections[i] = connections[--n];
+			if (polled[i + 1].revents != 0 && !script_serve(script, &connections[i]))
+				script_end(script, connections, &n, i);
 		}
 		if (polled[0].revents != 0 && n < SCRIPT_CONNECTIONS)
 		{

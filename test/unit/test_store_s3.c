@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "s3_run.h"
+#include "store/s3_store.h"
 #include "store/store_s3.h"
 #include "store_conformance.h"
 
@@ -130,6 +131,29 @@ test_refusals(void)
 	CHECK(fails(options, NULL, NULL, NULL, SV_IO, ""), "nobody listens");
 }
 
+/* As if our clock were an hour behind, or ahead: the store refuses, and its time is taken. */
+static void
+test_clock(void)
+{
+	ObjectStore *store = open_with(usual_options("unit/clock"), NULL, NULL, NULL);
+	int64_t    *offset = &((S3Store *) store)->clock_offset_s;
+	const char *content = "x";
+	SvError		err = {0};
+
+	for (int hour = -3600; hour <= 3600; hour += 7200)
+	{
+		*offset = hour;
+		if (!CHECK(put_text(store, "a/b", content, &err) == SV_OK && *offset > -60 && *offset < 60,
+				   "a put by a clock that is an hour off"))
+			printf("# %s; %s; off by %lld s\n", err.message, err.detail, (long long) *offset);
+		*offset = hour;
+		CHECK(holds(store, "a/b", content) && *offset > -60 && *offset < 60, "a look and a get");
+		*offset = hour;
+		CHECK(store_remove(store, "a/b", NULL, &err) == SV_OK && *offset > -60 && *offset < 60, "a removal");
+	}
+	store_close(store);
+}
+
 static void
 test_pages(void)
 {
@@ -147,6 +171,7 @@ main(void)
 	test_conformance();
 	test_tls_and_hosts();
 	test_refusals();
+	test_clock();
 	test_pages();
 	return unit_done();
 }

@@ -429,6 +429,13 @@ test_head(void)
 	static const ScriptAnswer denied[] = {
 		{"HTTP/1.1 403 Forbidden", NULL, THEN_KEEP, false}, XML("403 Forbidden", "SignatureDoesNotMatch")
 	};
+	static const ScriptAnswer skewed[] = {
+		{"HTTP/1.1 403 Forbidden", NULL, THEN_KEEP, false},
+		{"HTTP/1.1 403 Forbidden\r\nDate: Tue, 01 Jan 2030 10:00:00 GMT",
+		"<Error><Code>RequestTimeTooSkewed</Code></Error>", THEN_KEEP, false},
+		{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/8", "x", THEN_KEEP, false},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 8", NULL, THEN_KEEP, true}
+	};
 	static const ScriptAnswer too_long[] = {{"HTTP/1.1 200 OK", "123456789", THEN_KEEP, false}};
 	StoreObject object;
 	SvBuffer	content;
@@ -441,6 +448,10 @@ test_head(void)
 	open_case(&c, denied, 2, false, usual);
 	CHECK(store_head(c.store, "a/b", &object, NULL, &c.err) == SV_DENIED && tells(&c.err, "secret access key", "", ""),
 		  "and why it is refused");
+	close_case(&c);
+	open_case(&c, skewed, 4, false, usual);
+	CHECK(store_head(c.store, "a/b", &object, NULL, &c.err) == SV_OK && object.bytes == 8 && c.script->nrequests == 4,
+		  "and asks again if that is something which a GET mends");
 	close_case(&c);
 	open_case(&c, too_long, 1, true, usual);
 	sv_buffer_init(&content, &sv_malloc_alloc);
