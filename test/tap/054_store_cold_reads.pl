@@ -100,6 +100,58 @@ side_by_side('blocks', $both, 16, 'blocks');
 side_by_side('all', $both, 2, 'tails');
 side_by_side('all', "SELECT skyvault_get('one', 'k00150')", 2, 'tails of a single key');
 
+# A batch over three runs is one round of blocks, after one of tails: each request of a
+# round is there before the first is answered, and none comes later.  Of the eight keys
+# the first five are in the first run, two of them in blocks of one request, two in the
+# second, one in the third.
+sub rounds
+{
+	my ($what, @rounds) = @_;
+	my $session = session($node);
+	my $held = 0;
+	my $rule;
+
+	sql('SELECT skyvault_clear_cache()');
+	sql("SELECT count(*) FROM skyvault_index('one')") if $what eq 'blocks';
+	$s3->forget_requests;
+	$rule = $s3->fault('hold', method => '^GET$', path => '\.sst');
+	$session->send(q{SELECT count(value) FROM skyvault_multi_get('one',
+		'{k01050,k01170,k03050,k05050,k07050,k10050,k11050,k06100}'::text[])});
+	foreach my $requests (@rounds)
+	{
+		$s3->await_hits($rule, $held += $requests);
+		$s3->release;
+	}
+	is(($session->receive)[0], 8, "$what of three runs: all keys are found");
+	is(scalar($s3->requests(method => '^GET$', target => '\.sst')), $held, "$what of three runs: by rounds of @rounds requests");
+	$s3->clear_faults;
+	$session->quit;
+	return;
+}
+
+rounds('blocks', 7);
+rounds('all', 3, 7);
+
+# So many at once as the store may be asked for, and no more.
+foreach my $bound (2, 4)
+{
+	my $session = session($node);
+	my $rule;
+
+	sql('ALTER SERVER vault OPTIONS (' . ($bound == 2 ? 'ADD' : 'SET') . " io_concurrency '$bound')");
+	sql('SELECT skyvault_clear_cache()');
+	sql("SELECT count(*) FROM skyvault_index('one')");
+	$rule = $s3->fault('hold', method => '^GET$', path => '\.sst');
+	$session->send($both);
+	$s3->await_hits($rule, $bound);
+	$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM skyvault_store_waits WHERE pid = ' . $session->pid) or die;
+	is($s3->fault_hits($rule), $bound, "io_concurrency $bound: so many requests wait for answers, and no more");
+	$s3->clear_faults;
+	is(($session->receive)[0], '40|40', "io_concurrency $bound: all is read");
+	$session->quit;
+}
+sql('ALTER SERVER vault OPTIONS (DROP io_concurrency)');
+
 # Two at the same time want the same: each block is read once.
 {
 	my @sessions = map { session($node) } 1 .. 3;

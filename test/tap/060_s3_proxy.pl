@@ -126,6 +126,31 @@ foreach my $case ([ 'hang', 52 ], [ 'hang_after', 52 ], [ 'stall', 18, keep => 1
 	is($? >> 8, $expected, "$kind: the client is let go");
 }
 
+# Held, until they are let go; a rule for one key.
+{
+	my $holds = $s3->fault('hold', key => '^' . $s3->setting('access_key_id') . '$');
+
+	$s3->forget_requests;
+	my $child = fork() // die $!;
+
+	if ($child == 0)
+	{
+		my ($held_exit, $held_status) = ask('GET');
+
+		POSIX::_exit($held_exit == 0 && $held_status == 200 ? 0 : 1);
+	}
+	$s3->await_hits($holds, 1);
+	is(join(' ', map { "$_->{status} $_->{fault} $_->{key}" } $s3->requests), '0 hold ' . $s3->setting('access_key_id'),
+		'hold: there is no answer');
+	$s3->release;
+	waitpid($child, 0);
+	is($? >> 8, 0, 'hold: the right one comes when it is released');
+	$s3->clear_faults;
+	$s3->fault('status', key => '^somebody$', status => 503);
+	is((ask('GET'))[1], 200, 'a rule for another key does not apply');
+	$s3->clear_faults;
+}
+
 $s3->fault('latency', ms => 300);
 my $before = Time::HiRes::time();
 is((ask('GET'))[1], 200, 'latency: an answer comes');

@@ -205,6 +205,14 @@ sub kept_waiting
 	return $self->_command(do => 'waiting');
 }
 
+# Requests that the fault "hold" keeps waiting are passed on; its rule stays.
+sub release
+{
+	my ($self) = @_;
+
+	$self->_command(do => 'release');
+}
+
 # Ends all faults, and the waiting of who waits for an answer.
 sub clear_faults
 {
@@ -228,8 +236,8 @@ sub accept_connections
 }
 
 # What was asked since forget_requests: hashes of method, target, bytes, status,
-# answer_bytes and fault ("-" for none).  Narrowed by regular expressions method
-# and target.
+# answer_bytes, fault and key, of the access ("-" for none).  Narrowed by regular
+# expressions of these names.
 sub requests
 {
 	my ($self, %which) = @_;
@@ -239,7 +247,7 @@ sub requests
 	{
 		my %request;
 
-		@request{qw(method target bytes status answer_bytes fault)} = split(' ', $line);
+		@request{qw(method target bytes status answer_bytes fault key)} = split(' ', $line);
 		push @requests, \%request unless grep { $request{$_} !~ $which{$_} } keys %which;
 	}
 	return @requests;
