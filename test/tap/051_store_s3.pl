@@ -74,6 +74,46 @@ is(sql(q{SELECT sum(bytes_in) FROM skyvault_stat_store WHERE server = 'vault' AN
 	$got, 'and GETs brought as many as they did');
 is(sql(q{SELECT bool_and(requests = (SELECT sum(n) FROM unnest(latency) AS n)) FROM skyvault_stat_store}),
 	't', 'each request is in the histogram');
+sql('SELECT skyvault_clear_cache()');
+sql(q{SELECT count(*) FROM skyvault_index('kv')});
+sql('SELECT skyvault_stat_store_reset()');
+$s3->fault('latency', method => '^GET$', path => '\.sst', ms => 300);
+sql(q{SELECT skyvault_get('kv', 'k77')});
+$s3->clear_faults;
+is(sql(q{SELECT requests, mean_ms >= 300,
+			(SELECT string_agg(i || ':' || n, ' ') FROM unnest(latency) WITH ORDINALITY AS b(n, i) WHERE n > 0)
+			= 1 + floor(log(2, round(mean_ms::numeric * 1000))) || ':1'
+		FROM skyvault_stat_store WHERE server = 'vault' AND operation = 'get' AND caller = 'foreground'}),
+	'1|t|t', 'one that takes 300 ms, in the bucket of its time and in no other');
+
+# What a caller asks for, by the counters and by what the store has met meanwhile:
+# what is no run, such as OWNER, is read and written for snapshots.
+sub by_caller
+{
+	my ($caller, $query, $pattern) = @_;
+	my %met;
+
+	sql('SELECT skyvault_stat_store_reset()');
+	$s3->forget_requests;
+	sql($query);
+	foreach my $request ($s3->requests)
+	{
+		my ($method, $target) = @$request{qw(method target)};
+		my $operation = $method eq 'DELETE' || $target =~ /[?&]delete=/ ? 'remove' : $target =~ /list-type=/ ? 'list' : lc $method;
+		my $is_run = $operation =~ /^(?:list|remove)$/ || $target =~ /\.sst/;
+
+		$met{($is_run ? $caller : 'snapshot') . " $operation"}++;
+	}
+	my $met = join(', ', map { "$_ $met{$_}" } sort keys %met);
+
+	like($met, $pattern, "$caller asks for something");
+	return is(sql(q{SELECT string_agg(format('%s %s %s', caller, operation, requests), ', ' ORDER BY caller COLLATE "C", operation COLLATE "C")
+			FROM skyvault_stat_store WHERE server = 'vault'}), $met, "and all of $caller is counted");
+}
+reload_with($node, 'skyvault.retention = 0');
+by_caller('compaction', q{SELECT skyvault_compact('kv')}, qr/compaction get \d+, compaction put 1\b/);
+by_caller('gc', q{SELECT count(*) FROM skyvault_gc(sweep => true, vault => 'vault')}, qr/gc list \d+, gc remove 1\b/);
+by_caller('snapshot', q{SELECT skyvault_snapshot('kept', 'vault')}, qr/snapshot put \d+/);
 $node->append_conf('postgresql.conf', "skyvault.price_get = 1\nskyvault.price_put = 10\nskyvault.price_transfer = 1000\n");
 $node->restart;
 sql(q{SELECT skyvault_get('kv', 'counted'); SELECT mirror_put('kv', 'priced', 'value'); SELECT skyvault_flush()});
@@ -94,6 +134,28 @@ for (1 .. 20)
 }
 sql('SELECT skyvault_flush()') for 1 .. 5;
 is(asked(), '', 'an idle vault makes no request');
+
+# ------------------------------------------------------------------- where the bucket is named
+# In the path, or in the name of the host, of every request of either driver.
+(my $localhost = $s3->setting('endpoint')) =~ s/127\.0\.0\.1/localhost/;
+foreach my $case ([ 'on', undef ], [ 'off', undef ], [ 'on', 'v2' ], [ 'off', 'v2' ])
+{
+	my ($style, $signature) = @$case;
+	my $name = 'style_' . $style . ($signature // '');
+	my $bucket = $s3->setting('bucket');
+	my (@requests, @others);
+
+	sql($s3->create_server($name, server => { endpoint => $localhost, path_style => $style, signature => $signature }));
+	sql("SELECT skyvault_create_table('$name', server => '$name'); SELECT skyvault_put('$name', 'k', '$name')");
+	$s3->forget_requests;
+	is(sql("SELECT skyvault_flush('$name')"), 1, "$name: a flush");
+	sql('SELECT skyvault_clear_cache()');
+	is(sql("SELECT skyvault_get('$name', 'k')"), $name, "$name: a get");
+	@requests = $s3->requests;
+	@others = grep { $_->{target} =~ m{^/\Q$bucket\E(?:/|\?|$)} xor $style eq 'on' } @requests;
+	cmp_ok(scalar(@requests), '>=', 2, "$name: with requests");
+	is(join(' ', map { $_->{target} } @others), '', "$name: that all name the bucket there");
+}
 
 # ------------------------------------------------------------------- whose keys
 # The owner's before PUBLIC's, and nobody else's.

@@ -79,18 +79,29 @@ sql("ALTER SERVER by_file OPTIONS (SET profile 'missing')");
 has_none('by_file', 'a profile that is not there');
 unlink("$directory/.aws/credentials");
 
-# A metadata service, as containers have it, that gives temporary keys.
-my ($temporary, $temporary_secret, $token) = $s3->token;
+# A metadata service, as containers have it, that gives the temporary keys of a file.
+my @pairs = map { [ $s3->token ] } 1 .. 3;
+my $answer = "$directory/answer";
+
+sub give_keys
+{
+	my ($pair, $expiration) = @_;
+
+	append_to_file("$answer.new", sprintf('{"AccessKeyId": "%s", "SecretAccessKey": "%s", "Token": "%s", "Expiration": "%s"}',
+		@$pair, $expiration));
+	rename("$answer.new", $answer) or die $!;
+}
+
+give_keys($pairs[0], '2099-01-01T00:00:00Z');
 my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 10, ReuseAddr => 1) or die $@;
 my $service = fork() // die $!;
 if ($service == 0)
 {
-	my $body = qq({"AccessKeyId": "$temporary", "SecretAccessKey": "$temporary_secret", "Token": "$token",)
-	  . qq( "Expiration": "2099-01-01T00:00:00Z"});
-
 	while (my $client = $listener->accept)
 	{
 		while (defined(my $line = readline($client))) { last if $line =~ /^\r?\n/; }
+		my $body = slurp_file($answer);
+
 		print $client "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " . length($body)
 		  . "\r\nConnection: close\r\n\r\n$body";
 		close($client);
@@ -100,6 +111,43 @@ if ($service == 0)
 restart_with(AWS_CONTAINER_CREDENTIALS_FULL_URI => 'http://127.0.0.1:' . $listener->sockport . '/keys');
 has_keys('by_metadata', 'temporary keys of a metadata service');
 has_keys('by_auto', 'are found by auto, as well');
+
+# ------------------------------------------------------------------- keys that end
+# A session and a scheduler that have used them go on with the next ones.
+my $session = session($node);
+my $scheduler = scheduler_pid($node);
+
+# The keys of the requests that were answered with success, each once, and how many
+# requests had a fault.
+sub go_on
+{
+	my ($expected, $test_name) = @_;
+	my %used;
+
+	$s3->forget_requests;
+	has_keys('by_metadata', "$test_name: a scheduler");
+	$session->run('SELECT skyvault_clear_cache()');
+	is($session->run(q{SELECT skyvault_get('by_metadata', 'k')}), "$test_name: a scheduler", "$test_name: a session");
+	is(scheduler_pid($node), $scheduler, "$test_name: the scheduler is the same");
+	$used{ $_->{key} } = 1 foreach $s3->requests(status => '^2');
+	is(join(' ', sort keys %used), $expected->[0], "$test_name: by the keys that are good now");
+	return scalar(() = $s3->requests(fault => '^status$'));
+}
+is(go_on($pairs[0], 'the first keys'), 0, 'nothing is refused');
+
+# The store says that they have expired, before the service said so.  The next ones
+# have three minutes left: that is soon.
+give_keys($pairs[1], POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time() + 180)));
+$s3->fault('status', key => "^$pairs[0][0]\$", status => 400, code => 'ExpiredToken');
+cmp_ok(go_on($pairs[1], 'keys that are refused as expired'), '>=', 2, 'both were refused, and asked for others');
+
+# So they are asked for anew before they end: the old ones are not even tried.
+give_keys($pairs[2], '2099-01-01T00:00:00Z');
+$s3->fault('status', key => "^$pairs[1][0]\$", status => 403, code => 'AccessDenied');
+is(go_on($pairs[2], 'keys that end soon'), 0, 'nothing is refused');
+$s3->clear_faults;
+$session->quit;
+
 kill('KILL', $service);
 waitpid($service, 0);
 restart_with(AWS_CONTAINER_CREDENTIALS_FULL_URI => 'http://127.0.0.1:' . $listener->sockport . '/keys');
@@ -108,7 +156,7 @@ sql("SELECT skyvault_put('by_metadata', 'k', 'unflushed')");
 fails_with($node, "SELECT skyvault_flush('by_metadata')", '58030', qr/^HINT: /m, 'a metadata service that is gone is 58030');
 
 my $log = slurp_file($node->logfile);
-is(scalar(grep { index($log, $_) >= 0 } $secret, $temporary_secret, $token), 0, 'no secret is in the log');
+is(scalar(grep { index($log, $_) >= 0 } $secret, map { @$_[ 1, 2 ] } @pairs), 0, 'no secret is in the log');
 
 # ------------------------------------------------------------------- conditional puts
 restart_with();

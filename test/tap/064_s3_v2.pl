@@ -1,6 +1,6 @@
 # A vault in a store that knows only signature v2, by way of libs3, which takes
 # answers that end early for good ones: what SQL says when the store misbehaves, and
-# that nothing is lost by it.
+# that nothing is lost by it, nor told to whom it does not concern.
 use strict;
 use warnings;
 
@@ -15,10 +15,23 @@ my $node = new_server('main', settings => <<'SETTINGS');
 skyvault.store_timeout = 2s
 skyvault.disk_cache_size = 0
 skyvault.retry_max_interval = 1s
+log_min_messages = debug1
+log_error_verbosity = verbose
+log_statement = none
 SETTINGS
 my $round = 0;
+my $bad_secret = 'ThisSecretIsWrong0123456789';
+my @secrets = ($bad_secret, $s3->setting('secret_access_key'));
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# How many of the secrets are in a text.
+sub leaks
+{
+	my ($text) = @_;
+
+	return scalar grep { index($text, $_) >= 0 } @secrets;
+}
 
 sub write_round
 {
@@ -63,14 +76,19 @@ $s3->forget_requests;
 sql(q{SELECT mirror_put('kv', 'one', 'more'); SELECT skyvault_flush()});
 is(join(' ', map { $_->{method} } $s3->requests(target => '\.sst')), 'HEAD PUT HEAD', 'a put is looked at');
 
-# ------------------------------------------------------------------- what it cannot do
+# ------------------------------------------------------------------- what it cannot do, and refusals
 my ($id, $secret, $token) = $s3->token;
+push @secrets, $secret, $token;
 my %good = map { $_ => $s3->setting($_) } qw(endpoint endpoint_tls access_key_id secret_access_key);
 sql(qq{ALTER USER MAPPING FOR PUBLIC SERVER vault OPTIONS (SET access_key_id '$id', SET secret_access_key '$secret',
 	ADD session_token '$token')});
 goes_wrong('a session token', '0A000', qr/session token/);
 sql(qq{ALTER USER MAPPING FOR PUBLIC SERVER vault OPTIONS (SET access_key_id '$good{access_key_id}',
 	SET secret_access_key '$good{secret_access_key}', DROP session_token)});
+sql(qq{ALTER USER MAPPING FOR PUBLIC SERVER vault OPTIONS (SET secret_access_key '$bad_secret')});
+goes_wrong('a wrong secret', '42501', qr/SignatureDoesNotMatch|Forbidden/);
+is(leaks(($node->psql('postgres', "\\set VERBOSITY verbose\nSELECT count(*) FROM skyvault_scan('kv')"))[2]), 0, 'its error does not tell it');
+sql(qq{ALTER USER MAPPING FOR PUBLIC SERVER vault OPTIONS (SET secret_access_key '$good{secret_access_key}')});
 sql("ALTER SERVER vault OPTIONS (SET endpoint '$good{endpoint_tls}')");
 goes_wrong('https', '0A000', qr/https/);
 sql("ALTER SERVER vault OPTIONS (SET endpoint '$good{endpoint}')");
@@ -201,7 +219,10 @@ $s3->start;
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault.delta'), 'it is back: flushed unasked');
 sql('SELECT skyvault_clear_cache()');
 same_content($node, ['kv'], 'nothing was lost');
-unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process died');
+my $log = slurp_file($node->logfile);
+unlike($log, qr/terminated by signal|PANIC|TRAP/, 'no process died');
+like($log, qr/Forbidden|SignatureDoesNotMatch/, 'the log tells of what went wrong');
+is(leaks($log), 0, 'but no secret');
 
 $node->stop;
 done_testing();
