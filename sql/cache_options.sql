@@ -146,7 +146,7 @@ SELECT skyvault_compact('cache_raw', full => true);
 SELECT skyvault_compact('cache_fast', full => true);
 SELECT skyvault_compact('cache_plain', full => true);
 SELECT rel, min(i.tier::text) AS tier, round(max(filter_bits_per_key)) AS bits, sum(file_bytes) < 0.8 * bytes_of('cache_raw') AS compressed,
-       sum(file_bytes) < bytes_of('cache_plain') AS with_dictionary
+       sum(file_bytes) < 0.5 * bytes_of('cache_plain') AS with_dictionary
   FROM unnest('{cache_raw,cache_fast,cache_plain}'::regclass[]) AS rel, skyvault_index(rel) AS i JOIN skyvault.run AS r ON r.id = i.run
  GROUP BY rel ORDER BY rel::text;
 SELECT rel, (SELECT count(*) FROM skyvault_scan(rel) JOIN cache_rows USING (key, value)) AS scanned,
