@@ -137,8 +137,6 @@ report_missing(Oid server_oid, const char *object)
 static void
 run_fail(Oid server_oid, const char *object, const SvError *err)
 {
-	if (err->status == SV_CANCELLED)
-		CHECK_FOR_INTERRUPTS();
 	if (err->status == SV_CORRUPT && object_is_missing(server_oid, object))
 		report_missing(server_oid, object);
 	pg_status_report(ERROR, err);

@@ -230,6 +230,9 @@ forest_store_open(Oid server_oid)
 	StoreSettings settings = current_settings(entry);
 	ForeignServer *server;
 
+	/* What libraries of drivers have, threads and descriptors, outlives no fork: the postmaster opens no store. */
+	Assert(IsUnderPostmaster || !IsPostmasterEnvironment);
+
 	pg_disk_tier_report();
 	close_dropped(server_oid);
 	if (entry->store != NULL && !entry->stale &&

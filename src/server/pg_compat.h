@@ -179,6 +179,21 @@ extern int	no_such_variable
 #define compat_proc_lxid(proc) ((proc)->lxid)
 #endif
 
+/*
+ * What CHECK_FOR_INTERRUPTS raises, and neither a cancel nor a termination is pending
+ * for.  Needs access/xlog.h and storage/proc.h where it is used.
+ */
+#if PG_VERSION_NUM >= 160000
+#define compat_recovery_conflicts() (RecoveryInProgress() && MyProc->recoveryConflictPending)
+#else
+#define compat_recovery_conflicts() false
+#endif
+#if PG_VERSION_NUM >= 170000
+#define compat_transaction_timed_out() (TransactionTimeoutPending && TransactionTimeout > 0)
+#else
+#define compat_transaction_timed_out() false
+#endif
+
 /* Needs storage/latch.h (storage/waiteventset.h from 18 on) where it is used: lives until the process ends. */
 #if PG_VERSION_NUM >= 170000
 #define compat_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)

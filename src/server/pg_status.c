@@ -7,8 +7,16 @@
 
 #include "server/pg_status.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
+#include "server/pg_compat.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
+
+/* Of libpq/libpq.h, which needs the headers of GSSAPI. */
+extern bool pq_check_connection(void);
 
 typedef struct StatusText
 {
@@ -56,6 +64,9 @@ pg_status_report(int elevel, const SvError *err)
 	StatusText	text = status_text(err->status);
 	const char *hint = err->hint[0] != '\0' ? err->hint : text.hint;
 
+	/* It knows why; and who catches the error is not cancelled again by what was pending. */
+	if (err->status == SV_CANCELLED && elevel >= ERROR)
+		CHECK_FOR_INTERRUPTS();
 	ereport(elevel,
 			(errcode(text.sqlstate),
 			 errmsg_internal("%s", err->message),
@@ -118,9 +129,30 @@ pg_status_alloc(MemoryContext context)
 	};
 }
 
+/*
+ * Finds out whether the client has gone, as CHECK_FOR_INTERRUPTS does, which raises
+ * that: who waits below could not call it.
+ */
+static void
+look_after_client(void)
+{
+	if (!CheckClientConnectionPending)
+		return;
+	CheckClientConnectionPending = false;
+	if (client_connection_check_interval <= 0)
+		return;
+	if (pq_check_connection())
+		enable_timeout_after(CLIENT_CONNECTION_CHECK_TIMEOUT, client_connection_check_interval);
+	else
+		ClientConnectionLost = InterruptPending = true;
+}
+
 bool
 pg_status_must_stop(void)
 {
-	return INTERRUPTS_PENDING_CONDITION() && InterruptHoldoffCount == 0 && CritSectionCount == 0 &&
-		(QueryCancelPending || ProcDiePending);
+	if (!INTERRUPTS_PENDING_CONDITION() || InterruptHoldoffCount > 0 || CritSectionCount > 0)
+		return false;
+	look_after_client();
+	return QueryCancelPending || ProcDiePending || ClientConnectionLost || compat_recovery_conflicts() ||
+		compat_transaction_timed_out();
 }

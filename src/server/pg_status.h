@@ -14,7 +14,8 @@
 /*
  * Raises err at the given level with its detail and the SQLSTATE of its status:
  * SV_CORRUPT XX001, SV_IO and SV_NOT_FOUND 58030, SV_DENIED 42501... the table is in
- * pg_status.c, with a hint for errors that bring none of their own.
+ * pg_status.c, with a hint for errors that bring none of their own.  SV_CANCELLED is
+ * raised as what this process was told to stop by.
  */
 extern void pg_status_report(int elevel, const SvError *err);
 
@@ -33,7 +34,8 @@ extern SvAlloc pg_status_alloc(MemoryContext context);
 
 /*
  * Whether this process should stop what it does below the layers that may
- * raise errors: it was cancelled or terminated, and may say so now.
+ * raise errors: it was cancelled or terminated, its client has gone, or it is in the
+ * way of a recovery; CHECK_FOR_INTERRUPTS says so.
  */
 extern bool pg_status_must_stop(void);
 

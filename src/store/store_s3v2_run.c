@@ -4,6 +4,7 @@
  */
 #include "store/store_s3v2_run.h"
 
+#include <signal.h>
 #include <sys/select.h>
 
 #include "store/store_backoff.h"
@@ -200,6 +201,22 @@ time_limit_us(const S3V2Store *store, const S3V2Task *tasks, int ntasks, const S
 	return limit_us;
 }
 
+/* A thread that libcurl starts, to resolve a name, inherits the mask of signals: see http_client.c. */
+static S3Status
+run_once(S3V2Store *store)
+{
+	sigset_t	all;
+	sigset_t	before;
+	int			remaining;
+	S3Status	status;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	status = store->library->runonce_request_context(store->context, &remaining);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
 static SvStatus
 run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreCall *call, SvError *err)
 {
@@ -216,7 +233,6 @@ run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreC
 	while (left > 0)
 	{
 		SvStatus	status = store_check_cancel(call, tasks[0].name, err);
-		int			remaining;
 		bool		refused;
 
 		if (status != SV_OK)
@@ -226,7 +242,7 @@ run_all(S3V2Store *store, S3V2Task *tasks, int ntasks, int *failed, const StoreC
 			return fail_descriptors(&tasks[0], err);
 		if (store->context == NULL && running == 0 && store_now_us() >= deadline_us)
 			return sv_fail(err, SV_NO_MEMORY, "out of memory");
-		if (store->context != NULL && store->library->runonce_request_context(store->context, &remaining) != S3StatusOK)
+		if (store->context != NULL && run_once(store) != S3StatusOK)
 			s3v2_drop_context(store);
 		end_overdue(store, tasks, ntasks, silence_us, deadline_us);
 		status = settle_answered(tasks, ntasks, deadline_us, &running, &left, failed, call, err);

@@ -232,21 +232,30 @@ compact_run(CompactRun *run, const CompactPlan *plan)
 	MemoryContextSwitchTo(old);
 }
 
-static void
+/* False if the store does not answer: then nothing more is asked of it, and the rest is orphans. */
+static bool
 discard(const CompactRun *run, LsmResult *result)
 {
+	bool		answers = true;
 	SvError		err;
 
-	for (int i = 0; i < result->noutputs; i++)
-		(void) store_remove(run->plan->store, result->outputs[i].run.object, run->plan->call, &err);
+	for (int i = 0; i < result->noutputs && answers; i++)
+	{
+		SvStatus	status = store_remove(run->plan->store, result->outputs[i].run.object, run->plan->call, &err);
+
+		answers = status != SV_IO && status != SV_CANCELLED;
+	}
 	result->noutputs = 0;
+	return answers;
 }
 
 void
 compact_run_discard(CompactRun *run)
 {
+	bool		answers;
+
 	compact_parts_collect(run);
-	discard(run, &run->result);
-	for (int i = 0; i < run->nparts; i++)
-		discard(run, &run->parts[i]);
+	answers = discard(run, &run->result);
+	for (int i = 0; i < run->nparts && answers; i++)
+		answers = discard(run, &run->parts[i]);
 }

@@ -53,7 +53,7 @@ extern void compact_run_close_input(void *run, SstSource *source);
 extern void compact_run_report(const CompactRun *run, const SvError *err);
 
 /*
- * Removes from the store what nobody was told of, as well as it goes; what
+ * Removes from the store what nobody was told of, as long as it answers; what
  * stays is an orphan.  Does not raise errors.
  */
 extern void compact_run_discard(CompactRun *run);

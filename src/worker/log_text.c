@@ -12,7 +12,6 @@
 #include "base/sv_hash.h"
 #include "base/sv_sealed.h"
 #include "forest/forest_sql.h"
-#include "miscadmin.h"
 #include "server/pg_status.h"
 #include "utils/builtins.h"
 
@@ -93,11 +92,8 @@ log_sequences(void)
 void
 log_status_check(SvStatus status, const SvError *err)
 {
-	if (status == SV_OK)
-		return;
-	if (err->status == SV_CANCELLED)
-		CHECK_FOR_INTERRUPTS();
-	pg_status_report(ERROR, err);
+	if (status != SV_OK)
+		pg_status_report(ERROR, err);
 }
 
 const char *

@@ -97,11 +97,7 @@ upload(VaultFlush *flush, const FlushBatch *batch, const char *object)
 	STOP_POINT("flush-before-upload");
 	if (store_put_if_absent(flush->store, object, &bytes, 1,
 							forest_store_call(flush->vault.server_oid, STORE_FLUSH), &err) != SV_OK)
-	{
-		if (err.status == SV_CANCELLED)
-			CHECK_FOR_INTERRUPTS();
 		pg_status_report(ERROR, &err);
-	}
 	STOP_POINT("flush-uploaded");
 }
 

@@ -91,6 +91,15 @@ sub await_lost
 		$self->{err});
 }
 
+# Its client dies, and says nothing to the server.
+sub kill_client
+{
+	my ($self) = @_;
+
+	$self->{run}->signal('KILL');
+	$self->{run}->finish;
+}
+
 # The end, of a live session as of a lost one.
 sub quit
 {

@@ -134,17 +134,22 @@ sub install_skyvault
 }
 
 # Kills the postmaster and waits for the end of all its children, before which
-# it cannot be started again.
+# it cannot be started again.  Dies if one stays.
 sub kill_postmaster
 {
 	my ($node) = @_;
 	my @pids = split(/\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity'));
+	my $tries = 100 * $PostgreSQL::Test::Utils::timeout_default;
 
 	push @pids, slurp_file($node->data_dir . '/postmaster.pid') =~ /\A(\d+)/;
 	$node->kill9;
 	foreach my $pid (@pids)
 	{
-		usleep(10_000) while kill(0, $pid) && !is_zombie($pid);
+		while (kill(0, $pid) && !is_zombie($pid))
+		{
+			die "process $pid outlives its postmaster" if $tries-- == 0;
+			usleep(10_000);
+		}
 	}
 
 	# The next postmaster would take a zombie for a live one.
