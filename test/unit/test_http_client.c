@@ -8,6 +8,7 @@
 
 #include "store/http_client.h"
 #include "http_script.h"
+#include "slow_resolver.h"
 
 #define OK "HTTP/1.1 200 OK"
 
@@ -321,6 +322,26 @@ test_unreachable(void)
 }
 
 static void
+test_slow_name(void)
+{
+	HttpClient *client = make_client(1000000);
+	HttpRequest request = {.url = "http://slow.test/"};
+	SvError		err;
+
+	if (!CHECK(http_client_start(client, &request, &err) == SV_OK, "a request to a name that is not resolved"))
+		return;
+	while (slow_asked == 0 && request.outcome == HTTP_RUNNING)
+		http_client_step(client, NULL, 100);
+	CHECK(slow_asked == 1 && !slow_hears_signals, "the thread that resolves it runs no signal's handler");
+	http_client_drop(client, &request);
+	http_client_free(client);
+	CHECK(slow_answered == 0, "who drops the request does not wait for that thread");
+	slow_may_answer = true;
+	while (slow_answered == 0)
+		usleep(1000);
+}
+
+static void
 test_no_tls(void)
 {
 	static const ScriptAnswer answers[] = {{"HTTP/1.1 400 Bad Request", "no TLS", THEN_CLOSE, false}};
@@ -440,6 +461,7 @@ main(void)
 	test_bad_answers();
 	test_stale_connection();
 	test_unreachable();
+	test_slow_name();
 	test_no_tls();
 	test_descriptors_refused();
 	test_cancel();

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "s3_run.h"
+#include "slow_resolver.h"
 #include "store/store_s3v2.h"
 #include "store_conformance.h"
 
@@ -187,6 +188,32 @@ test_descriptors(void)
 	CHECK(descriptors == 0 && open_sockets() == before, "all are given back");
 }
 
+/* libs3 waits for the thread that resolves a name. */
+static bool
+cancel_when_asked(void *state)
+{
+	(void) state;
+	slow_may_answer = slow_asked > 0;
+	return slow_may_answer;
+}
+
+static void
+test_slow_name(void)
+{
+	StoreS3V2Options options = usual_options("unit-v2/slow");
+	StoreCall	call = {.cancelled = cancel_when_asked};
+	StoreObject object;
+	ObjectStore *store;
+	SvError		err = {0};
+
+	options.endpoint = "http://slow.test:1";
+	if (!CHECK(open_store(&store, NULL, NULL, NULL, options, &err) == SV_OK, "a store whose name is not resolved"))
+		return;
+	CHECK(store_head(store, "a", &object, &call, &err) == SV_CANCELLED && slow_asked == 1, "it can be cancelled");
+	CHECK(!slow_hears_signals, "the thread that resolves it runs no signal's handler");
+	store_close(store);
+}
+
 int
 main(void)
 {
@@ -195,5 +222,6 @@ main(void)
 	test_pages();
 	test_refusals();
 	test_descriptors();
+	test_slow_name();
 	return unit_done();
 }
