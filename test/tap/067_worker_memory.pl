@@ -1,6 +1,6 @@
 # What a compaction worker takes of memory, shared memory aside, is bounded by
-# skyvault.worker_memory: here with inputs of
-# more than twice as much, 40 at a time, also in a bucket.
+# skyvault.worker_memory: here with inputs of more than twice as much, 100 at a time,
+# and also in a bucket.
 use strict;
 use warnings;
 
@@ -14,7 +14,8 @@ my $limit_kb = 32 * 1024;
 my $node = new_server('main', settings => <<~CONF);
 	shared_buffers = 64MB
 	skyvault.worker_memory = ${limit_kb}kB
-	skyvault.run_size = 4MB
+	skyvault.run_size = 2MB
+	skyvault.compaction_runs = 100
 	skyvault.subcompactions = 1
 	skyvault.subcompaction_size = 1MB
 	CONF
@@ -30,7 +31,7 @@ sub memory_kb
 
 sub owner_pid { return $node->safe_psql('postgres', "SELECT pid FROM skyvault_jobs WHERE state = 'running'") }
 
-# What does not compress, in 40 WAL runs over the same range of keys.
+# What hardly compresses, in 100 WAL runs over the same range of keys.
 $node->safe_psql('postgres', "SELECT skyvault_create_table('big')");
 sub write_runs
 {
@@ -39,9 +40,9 @@ sub write_runs
 	foreach my $run (1 .. $runs)
 	{
 		$node->safe_psql('postgres', <<~SQL);
-			INSERT INTO big SELECT lpad((n * 40 + $run)::text, 10, '0'),
+			INSERT INTO big SELECT lpad((n * 100 + $run)::text, 10, '0'),
 				(SELECT string_agg(md5(format('%s %s $run', n, i)), '') FROM generate_series(1, 100) AS i)
-				FROM generate_series(1, 1200) AS n;
+				FROM generate_series(1, 480) AS n;
 			SELECT skyvault_flush();
 			SQL
 	}
@@ -70,16 +71,14 @@ sub measure
 	return ($before, $peak, split(/\|/, $job));
 }
 
-write_runs(40);
+write_runs(100);
 my ($before, $peak, $inputs, $bytes) = measure('big');
-is($inputs, 40, 'a compaction of 40 runs');
+is($inputs, 100, 'a compaction of 100 runs');
 cmp_ok($bytes, '>', 2 * $limit_kb * 1024, 'of much more than the memory that it may take');
-diag("40 inputs, $bytes bytes: $before kB before, at most $peak kB");
+diag("$inputs inputs, $bytes bytes: $before kB before, at most $peak kB");
 cmp_ok($peak - $before, '<', $limit_kb, 'it takes no more than skyvault.worker_memory');
 
-$node->append_conf('postgresql.conf', 'skyvault.subcompactions = 4');
-$node->reload;
-$node->poll_query_until('postgres', "SELECT current_setting('skyvault.subcompactions') = '4'");
+reload_with($node, 'skyvault.run_size = 4MB', 'skyvault.subcompactions = 4');
 write_runs(10);
 ($before, $peak, $inputs, $bytes, my $parts) = measure('big');
 is($parts, 4, 'a compaction in parts');
