@@ -30,6 +30,7 @@
 #include "forest/forest_write.h"
 #include "forest/forest_xact.h"
 #include "miscadmin.h"
+#include "server/stop_point.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -88,6 +89,7 @@ empty_table(int32 vault_id, int32 table_id, const ForestTable *declared)
 
 	catalog_lock_table(table_id, AccessExclusiveLock);
 	latest = RegisterSnapshot(GetLatestSnapshot());
+	STOP_POINT("truncate-looked");
 
 	row.floor_seq = catalog_draw(CATALOG_WRITE_SEQ);
 	delta_delete_table(table_id, latest);

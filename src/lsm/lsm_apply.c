@@ -9,6 +9,8 @@
  */
 #include "lsm/lsm_apply.h"
 
+#include <stdlib.h>
+
 #include "lsm/lsm_view.h"
 
 typedef enum MergeState
@@ -281,6 +283,24 @@ change_run(Applier *applier, const LsmRun *run, const LsmMergePlan *move, LsmPar
 		changes->changed[changes->nchanged++] = change;
 }
 
+/*
+ * Whether all that the job consumes of the input is of locked tables.  Then nobody
+ * has its row locked, and the TRUNCATE or DROP may be removing it, dead as it may be
+ * already: it stays, and is looked at again.
+ */
+static bool
+is_out_of_reach(const Applier *applier, const LsmJobInput *run)
+{
+	const LsmApplyInput *input = applier->input;
+
+	for (int i = 0; i < run->ntables; i++)
+	{
+		if (input->table_state(input->state, run->table_ids[i]) != LSM_TABLE_LOCKED)
+			return false;
+	}
+	return true;
+}
+
 static SvStatus
 change_runs(Applier *applier, SvError *err)
 {
@@ -296,8 +316,8 @@ change_runs(Applier *applier, SvError *err)
 		const LsmRun *run = lsm_forest_find_run(applier->input->forest, job->inputs[i].run.id);
 		LsmPart    *parts;
 
-		if (run == NULL)
-			continue;			/* a TRUNCATE or DROP has removed it */
+		if (run == NULL || is_out_of_reach(applier, &job->inputs[i]))
+			continue;			/* a TRUNCATE or DROP has removed it, or may be about to */
 		parts = take(applier, sizeof(LsmPart), run->nparts);
 		if (parts == NULL)
 			return no_memory(err);
@@ -334,6 +354,47 @@ note_table(int32_t *table_ids, int *n, int32_t table_id)
 		table_ids[(*n)++] = table_id;
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	int32_t		left = *(const int32_t *) a;
+	int32_t		right = *(const int32_t *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* Of merges, and of runs of which nothing lives. */
+static SvStatus
+list_left_out(Applier *applier, SvError *err)
+{
+	const LsmJob *job = applier->input->job;
+	LsmChanges *changes = applier->changes;
+	int			n = job->nmerges;
+	int32_t    *ids;
+
+	for (int i = 0; i < job->ninputs; i++)
+		n += job->inputs[i].ntables;
+	ids = changes->left_out = take(applier, sizeof(int32_t), n);
+	if (ids == NULL)
+		return no_memory(err);
+	n = 0;
+	for (int i = 0; i < job->nmerges; i++)
+	{
+		if (applier->states[i] == MERGE_LEFT)
+			ids[n++] = job->merges[i].table_id;
+	}
+	for (int i = 0; i < job->ninputs; i++)
+	{
+		for (int j = 0; j < job->inputs[i].ntables && is_out_of_reach(applier, &job->inputs[i]); j++)
+			ids[n++] = job->inputs[i].table_ids[j];
+	}
+	if (n > 0)
+		qsort(ids, (size_t) n, sizeof(int32_t), compare_ids);
+	for (int i = 0; i < n; i++)
+		note_table(ids, &changes->nleft_out, ids[i]);
+	return SV_OK;
+}
+
 static SvStatus
 list_tables(Applier *applier, SvError *err)
 {
@@ -341,15 +402,12 @@ list_tables(Applier *applier, SvError *err)
 	LsmChanges *changes = applier->changes;
 
 	changes->table_ids = take(applier, sizeof(int32_t), job->nmerges);
-	changes->left_out = take(applier, sizeof(int32_t), job->nmerges);
-	if (changes->table_ids == NULL || changes->left_out == NULL)
+	if (changes->table_ids == NULL)
 		return no_memory(err);
 	for (int i = 0; i < job->nmerges; i++)
 	{
 		if (applier->states[i] == MERGE_PUBLISHED)
 			note_table(changes->table_ids, &changes->ntables, job->merges[i].table_id);
-		else if (applier->states[i] == MERGE_LEFT)
-			note_table(changes->left_out, &changes->nleft_out, job->merges[i].table_id);
 	}
 	return SV_OK;
 }
@@ -381,6 +439,8 @@ lsm_apply(const LsmApplyInput *input, LsmVerdict *verdict, LsmChanges *changes, 
 		status = sort_outputs(&applier, true, err);
 	if (status == SV_OK)
 		status = list_tables(&applier, err);
+	if (status == SV_OK)
+		status = list_left_out(&applier, err);
 	return status;
 }
 

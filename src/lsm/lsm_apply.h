@@ -74,7 +74,9 @@ typedef struct LsmApplyInput
  *
  * A table that was dropped, or whose floor was raised: its outputs are unused,
  * its inputs' parts are removed as far as they are dead.  A table that is
- * locked: its outputs are unused, its parts stay where they are.
+ * locked: its outputs are unused, its parts stay where they are; and so does a run
+ * of which the job consumes nothing but parts of locked tables, dead ones included:
+ * nobody has its row locked, and who has the table may be removing it.
  */
 extern SvStatus lsm_apply(const LsmApplyInput *input, LsmVerdict *verdict, LsmChanges *changes,
 						  SvError *err);

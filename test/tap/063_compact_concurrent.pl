@@ -44,12 +44,23 @@ sub runs_of
 		SQL
 }
 
+sub newest_job { return sql('SELECT coalesce(max(id), 0) FROM skyvault.job') }
+
+# Of compactions that have ended.
+sub outcomes
+{
+	my ($after) = @_;
+
+	return sql("SELECT string_agg(DISTINCT state || coalesce(' without ' || left_out, '') || coalesce(': ' || error, ''), ', ') FROM skyvault.job"
+		. " WHERE kind = 'compact' AND state <> 'running' AND id > $after");
+}
+
 # Without being asked, a worker splits the WAL runs and waits at the point while
 # the code runs.  Returns when it is done.
 sub during
 {
 	my ($point, $code) = @_;
-	my $before = sql("SELECT coalesce(max(id), 0) FROM skyvault.job");
+	my $before = newest_job();
 
 	sql("SELECT stop_point_arm('$point', 'wait')");
 	sql('SELECT skyvault_resume()');
@@ -59,8 +70,7 @@ sub during
 	sql("SELECT stop_point_disarm('$point')");
 	$node->poll_query_until('postgres',
 		"SELECT count(*) FILTER (WHERE state = 'running') = 0 AND count(*) > 0 FROM skyvault.job WHERE kind = 'compact' AND id > $before");
-	return sql("SELECT string_agg(DISTINCT state || coalesce(' without ' || left_out, '') || coalesce(': ' || error, ''), ', ') FROM skyvault.job"
-		. " WHERE kind = 'compact' AND id > $before");
+	return outcomes($before);
 }
 
 #
@@ -209,6 +219,51 @@ foreach my $how (sort keys %end)
 	is(runs_of('own'), 'l1', "$case: the next compaction does it");
 	same_content($node, ['own'], "$case: nothing is lost by that either");
 }
+
+#
+# A run of which nothing lives, and another TRUNCATE that removes it: it stays for that,
+# and neither waits for the other.
+#
+my $truncater = session($node);
+my $of_dead = 'FROM skyvault.run AS r, skyvault."table" AS t WHERE t.relid = $$dead$$::regclass AND t.id = ANY (r.table_ids)';
+
+# While a TRUNCATE is in progress, the run is of another table as well, which leaves it then.
+sub make_dead_run
+{
+	sql("SELECT mirror_put(t, 'key', 'value') FROM unnest('{one,dead}'::text[]) AS t; SELECT skyvault_flush()");
+	$truncater->run('BEGIN; TRUNCATE dead; TRUNCATE m_dead; SELECT 1');
+	sql("SELECT skyvault_compact('one')");
+	sql('SELECT skyvault_pause()');
+	$truncater->run('COMMIT');
+	return sql("SELECT count(*) $of_dead AND cardinality(r.table_ids) = 1 AND r.seq_hi <= t.floor_seq");
+}
+
+sub removal
+{
+	my $before = newest_job();
+
+	sql('SELECT skyvault_resume()');
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM skyvault.job WHERE kind = 'compact' AND id > $before AND state <> 'running'");
+	return outcomes($before);
+}
+
+make_mirror($node, ['dead']);
+my $stays = 'done without "dead" (locked by a TRUNCATE or DROP)';
+is(make_dead_run(), 1, 'a run of which nothing lives');
+$truncater->run('BEGIN; TRUNCATE dead; TRUNCATE m_dead; SELECT 1');
+is(removal(), $stays, 'it stays while a TRUNCATE has removed it and not committed');
+$truncater->run('ROLLBACK');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 $of_dead"), 'and goes when that was rolled back');
+
+is(make_dead_run(), 1, 'another one');
+sql("SELECT stop_point_arm('truncate-looked', 'wait')");
+$truncater->send('TRUNCATE dead; TRUNCATE m_dead');
+sql("CALL stop_point_await('truncate-looked')");
+is(removal(), $stays, 'it stays while a TRUNCATE has seen it');
+sql("SELECT stop_point_disarm('truncate-looked')");
+went_well($truncater, 'which removes it');
+is(sql("SELECT count(*) $of_dead"), 0, 'and nothing is left of it');
+same_content($node, [ @tables, 'dead' ], 'nothing is lost');
 
 #
 # An object is lost, or damaged: the job says so, others go on, and again when it is back.
