@@ -14,6 +14,7 @@
 
 #include <signal.h>
 
+#include "base/sv_sealed.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -59,6 +60,7 @@ static StopShared *stop_shared = NULL;
 PG_FUNCTION_INFO_V1(skyvault_stop_point_arm);
 PG_FUNCTION_INFO_V1(skyvault_stop_point_disarm);
 PG_FUNCTION_INFO_V1(skyvault_stop_point_waiting);
+PG_FUNCTION_INFO_V1(skyvault_stop_point_sealed);
 
 void
 stop_point_shmem_request(void)
@@ -274,6 +276,24 @@ skyvault_stop_point_waiting(PG_FUNCTION_ARGS)
 		waiting = slot->waiting;
 	SpinLockRelease(&stop_shared->mutex);
 	PG_RETURN_INT32(waiting);
+}
+
+/*
+ * (lines text): as an object of the log, a snapshot or OWNER has them, with the seal;
+ * so that a test can write what somebody who means harm could write.
+ */
+Datum
+skyvault_stop_point_sealed(PG_FUNCTION_ARGS)
+{
+	text	   *lines = PG_GETARG_TEXT_PP(0);
+	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
+	SvBuffer	buffer;
+	SvError		err;
+
+	sv_buffer_init(&buffer, &alloc);
+	PG_STATUS_CHECK(sv_buffer_append(&buffer, VARDATA_ANY(lines), VARSIZE_ANY_EXHDR(lines), &err), &err);
+	PG_STATUS_CHECK(sv_sealed_close(&buffer, &err), &err);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len((const char *) buffer.data, buffer.len));
 }
 
 #endif							/* SKYVAULT_STOP_POINTS */

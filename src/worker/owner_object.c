@@ -39,6 +39,18 @@ owner_line(SvSlice sealed, const char *name)
 	return pnstrdup((const char *) line.data, line.len);
 }
 
+/* Whether there is one row, and it has all that OWNER has to tell: who wrote it may have been anybody. */
+static bool
+is_complete(const ForestRows *rows)
+{
+	if (rows->nrows != 1)
+		return false;
+	for (int i = 0; i < rows->ncolumns; i++)
+		if (forest_cell(rows, 0, i) == NULL)
+			return false;
+	return true;
+}
+
 static void
 parse(const char *line, const char *name, const ForestVault *vault, OwnerObject *owner)
 {
@@ -56,7 +68,7 @@ parse(const char *line, const char *name, const ForestVault *vault, OwnerObject 
 	if (own_transaction)
 		worker_transaction_commit();
 	MemoryContextSwitchTo(context);
-	if (rows.nrows != 1)
+	if (!is_complete(&rows))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("object \"%s\" is not what it should be", name),

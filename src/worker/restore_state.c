@@ -52,6 +52,19 @@ restore_as_array(SvSlice lines)
 	return array.data;
 }
 
+const char *
+restore_cell(const ForestRows *rows, int row, int column)
+{
+	const char *cell = forest_cell(rows, row, column);
+
+	if (cell == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the snapshot or log has a line that lacks something"),
+				 errhint("A newer version of skyvault may have written it.")));
+	return cell;
+}
+
 static void
 apply_table(RestoreState *state, const ForestRows *rows, int row)
 {
@@ -122,7 +135,7 @@ restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id, const char 
 			continue;
 		if (id != state->id + 1)
 			return false;
-		apply_change(state, forest_cell(&rows, i, 4), forest_cell(&rows, i, 5), forest_cell(&rows, i, 6),
+		apply_change(state, restore_cell(&rows, i, 4), forest_cell(&rows, i, 5), forest_cell(&rows, i, 6),
 					 forest_cell_int64(&rows, i, 7), forest_cell_int64(&rows, i, 8));
 		state->id = id;
 		CHECK_FOR_INTERRUPTS();

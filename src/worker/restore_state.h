@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "base/sv_slice.h"
+#include "forest/forest_sql.h"
 #include "nodes/pg_list.h"
 
 typedef struct RestoreTable
@@ -43,6 +44,9 @@ extern void restore_apply_snapshot(RestoreState *state, SvSlice lines, const cha
  * last_id.  False, with the position where it has come to, if one is missing.
  */
 extern bool restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id, const char *name);
+
+/* A cell of what was read from the store, where nothing can be relied on to be there: XX001 if it is NULL. */
+extern const char *restore_cell(const ForestRows *rows, int row, int column);
 
 /* Lines as a JSON array. */
 extern char *restore_as_array(SvSlice lines);

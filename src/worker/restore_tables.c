@@ -10,6 +10,7 @@
 
 #include "worker/restore_tables.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
@@ -68,18 +69,20 @@ append_columns(StringInfo sql, const char *definition, const char *table)
 
 	for (int i = 0; i < rows.nrows; i++, number++)
 	{
-		const char *column = forest_cell(&rows, i, 1);
+		const char *column = restore_cell(&rows, i, 1);
+		/* CREATE FOREIGN TABLE says that these are too many. */
+		int64		attno = Min(forest_cell_int64(&rows, i, 0), MaxHeapAttributeNumber + 1);
 
-		for (; number < forest_cell_int64(&rows, i, 0); number++)
+		for (; number < attno; number++)
 		{
 			appendStringInfo(sql, "%s%s integer", number > 1 ? ", " : "", quote_identifier(placeholder(number)));
 			dropped = lappend_int(dropped, number);
 		}
 		appendStringInfo(sql, "%s%s %s", number > 1 ? ", " : "", quote_identifier(column),
-						 type_name(forest_cell(&rows, i, 2), table, column));
+						 type_name(restore_cell(&rows, i, 2), table, column));
 		if (forest_cell(&rows, i, 4) != NULL)
 			appendStringInfo(sql, " COLLATE %s",
-							 quote_qualified_identifier(forest_cell(&rows, i, 4), forest_cell(&rows, i, 5)));
+							 quote_qualified_identifier(forest_cell(&rows, i, 4), restore_cell(&rows, i, 5)));
 		if (forest_cell_bool(&rows, i, 3))
 			appendStringInfoString(sql, " NOT NULL");
 		if (forest_cell_bool(&rows, i, 6))
@@ -96,7 +99,7 @@ append_options(StringInfo sql, const char *definition)
 
 	for (int i = 0; i < rows.nrows; i++)
 		appendStringInfo(sql, "%s%s %s", i > 0 ? ", " : " OPTIONS (", quote_identifier(forest_cell(&rows, i, 0)),
-						 quote_literal_cstr(forest_cell(&rows, i, 1)));
+						 quote_literal_cstr(restore_cell(&rows, i, 1)));
 	if (rows.nrows > 0)
 		appendStringInfoChar(sql, ')');
 }
@@ -126,8 +129,8 @@ make_table(const RestoreState *state, const RestoreTable *table)
 {
 	ForestRows	rows = forest_sql("SELECT d->>'schema', d->>'name' FROM (SELECT $1::jsonb AS d) AS definition",
 								  1, table->definition);
-	const char *schema = forest_cell(&rows, 0, 0);
-	const char *name = quote_qualified_identifier(schema, forest_cell(&rows, 0, 1));
+	const char *schema = restore_cell(&rows, 0, 0);
+	const char *name = quote_qualified_identifier(schema, restore_cell(&rows, 0, 1));
 	StringInfoData sql;
 	List	   *dropped;
 

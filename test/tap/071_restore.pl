@@ -169,6 +169,42 @@ hidden($snapshots[0], sub { hidden($snapshots[-1], sub {
 	is($other->safe_psql($db, $digest), $far_beyond, 'without any snapshot the log alone leads there');
 })});
 
+# What somebody else has written, who knows how to seal it: an error, and no process's end.
+$other->safe_psql('postgres', slurp_file($ENV{STOP_POINTS_SQL}));
+my $empty = database();
+sub tampered
+{
+	my ($object, $of, $change, $sqlstate, $pattern, $case) = @_;
+	my $content = slurp_file("$store/$object");
+	my $lines = $change->($content =~ s/[^\n]*\n\z//r);
+	my $sealed = $other->safe_psql('postgres', "SELECT sealed(\$text\$$lines\$text\$)");
+
+	die "$case: nothing has changed" if index($content, $lines) == 0;
+	unlink("$store/$object");
+	append_to_file("$store/$object", $sealed =~ s/\n*\z/\n/r);
+	fails_with($other, "SELECT skyvault_restore('shared'$of)", $sqlstate, $pattern, $case, $empty);
+	unlink("$store/$object");
+	append_to_file("$store/$object", $content);
+}
+my $string = qr/"(?:[^"\\]|\\.)*"/;
+my $named = ", 'näme ''1'''";
+my %without = (
+	'the schema of a table' => sub { $_[0] =~ s/"schema": $string/"schema": null/gr },
+	'the name of a table' => sub { $_[0] =~ s/("id": \d+, "name": )$string(, "schema")/$1null$2/gr },
+	'the name of a column' => sub { $_[0] =~ s/(\{"name": )$string(, "type")/$1null$2/gr },
+	'the type of a column' => sub { $_[0] =~ s/"type": $string/"type": null/gr },
+	'the name of a collation' => sub { $_[0] =~ s/("collation": \["pg_catalog"), "C"\]/$1]/gr },
+	'the value of an option' => sub { $_[0] =~ s/("options": \{"key": )$string/$1null/gr });
+tampered($snapshots[0], $named, $without{$_}, 'XX001', qr/has a line that lacks something/, "a snapshot without $_") foreach sort keys %without;
+tampered($snapshots[0], $named, sub { $_[0] =~ s/"number": \d+/"number": 2000000000/gr }, '54011', qr/1600 columns/,
+	'a snapshot with a column of a number that there is none of');
+hidden($snapshots[0], sub { hidden($snapshots[-1], sub {
+	my ($object) = grep { slurp_file("$store/$_") =~ /"kind": "truncate"/ } @log;
+
+	tampered($object, '', sub { $_[0] =~ s/"kind": "truncate"/"kind": null/r }, 'XX001', qr/has a line that lacks something/,
+		'a change without its kind');
+})});
+
 # What does not fit.
 $other->safe_psql('postgres', 'CREATE DATABASE typeless');
 $other->safe_psql('typeless', "CREATE EXTENSION skyvault; $server");

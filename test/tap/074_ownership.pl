@@ -206,6 +206,17 @@ sub files { return join("\n", sort split(/\n/, `find $_[0] -type f ! -name OWNER
 	unlink($owner);
 	append_to_file($owner, $content =~ s/"epoch":1/"epoch":7/r);
 	fails_with($node, "SELECT skyvault_put('kv', 'a', 'b'); SELECT skyvault_flush('shared')", 'XX001', qr/OWNER" is cut or damaged/, 'a damaged OWNER');
+
+	# Whoever wrote it: what is whole and lacks something is an error, and no process's end.
+	foreach my $field (qw(version epoch incarnation system_identifier database taken history))
+	{
+		my ($line) = $content =~ /\A(.*)\n/;
+		my $sealed = $node->safe_psql('postgres', "SELECT sealed((\$json\$$line\$json\$::jsonb - '$field')::text || E'\\n')");
+
+		unlink($owner);
+		append_to_file($owner, $sealed =~ s/\n*\z/\n/r);
+		fails_with($node, "SELECT skyvault_flush('shared')", 'XX001', qr/OWNER" is not what it should be/, "an OWNER without $field");
+	}
 	unlink($owner);
 	fails_with($node, "SELECT skyvault_flush('shared')", '55000', qr/OWNER" is missing/, 'no OWNER');
 	$node->safe_psql('postgres', "SELECT skyvault_adopt('shared')");

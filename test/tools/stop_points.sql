@@ -6,6 +6,10 @@ CREATE OR REPLACE FUNCTION stop_point_disarm(name text) RETURNS void
 CREATE OR REPLACE FUNCTION stop_point_waiting(name text) RETURNS int
 	LANGUAGE C STRICT AS '$libdir/skyvault', 'skyvault_stop_point_waiting';
 
+-- Lines with the seal that objects of the log have.
+CREATE OR REPLACE FUNCTION sealed(lines text) RETURNS text
+	LANGUAGE C STRICT AS '$libdir/skyvault', 'skyvault_stop_point_sealed';
+
 -- Waits until a process waits at the stop point.
 CREATE OR REPLACE PROCEDURE stop_point_await(name text)
 	LANGUAGE plpgsql AS $$
