@@ -44,6 +44,17 @@ task_of(const S3V2Store *store, StoreOperation operation, const char *name)
  * Reading
  * ------------------------------------------------------------------------- */
 
+/* S3 tells the ETag of each object; something else, that answers in its place, says nothing of any. */
+static SvStatus
+check_stranger(const S3V2Task *task, SvError *err)
+{
+	if (task->etag[0] != '\0')
+		return SV_OK;
+	(void) sv_fail(err, SV_IO, "could not read object \"%s\": the answer is not what S3 sends", task->name);
+	sv_set_hint(err, "Check the endpoint: it seems to be no S3 server, or something answers in its place.");
+	return SV_IO;
+}
+
 static SvStatus
 v2_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCall *call, SvError *err)
 {
@@ -52,6 +63,9 @@ v2_head(ObjectStore *base, const char *name, StoreObject *object, const StoreCal
 
 	if (status != SV_OK || task.status != SV_OK)
 		return status != SV_OK ? status : task.status;
+	status = check_stranger(&task, err);
+	if (status != SV_OK)
+		return status;
 	object->bytes = task.length;
 	memcpy(object->etag, task.etag, sizeof(object->etag));
 	return SV_OK;
@@ -112,6 +126,8 @@ v2_get_small(ObjectStore *base, const char *name, size_t max_bytes, SvBuffer *co
 	task.content = content;
 	task.max_bytes = max_bytes;
 	status = s3v2_run(store_of(base), &task, 1, NULL, call, err);
+	if (status == SV_OK)
+		status = check_stranger(&task, err);
 	if (status != SV_OK)
 		return status;
 	object->bytes = task.received;

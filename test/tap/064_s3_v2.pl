@@ -101,6 +101,7 @@ foreach my $case (
 	[ '503s', [ 'status', status => 503, code => 'SlowDown' ], '58030', qr/SlowDown/ ],
 	[ 'connections that are reset', ['reset'], '58030', qr/Connect|\.sst|OWNER/ ],
 	[ 'no answer', ['hang'], '58030', qr/in time/ ],
+	[ 'a web page', ['html'], '58030', qr/not what S3 sends/ ],
 	[ 'a clock that is wrong', [ 'status', status => 403, code => 'RequestTimeTooSkewed' ], '42501',
 		qr/RequestTimeTooSkewed|Forbidden/ ])
 {
