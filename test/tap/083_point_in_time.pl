@@ -100,7 +100,20 @@ my $epoch = sql('SELECT epoch FROM skyvault_vaults');
 
 sub owner_of_origin { return slurp_file("$store/" . sql('SELECT vault FROM skyvault_vaults') . '/OWNER'); }
 
-# To the point at which the ways part.  It takes the vault with its first write.
+# To the point at which the ways part, to look at what there was: it does not take the vault.
+{
+	my $before = stored_objects($store);
+	my $owner_before = owner();
+	my $careful = recovered('careful', 'fork', "skyvault.takeover_on_promotion = off\n");
+
+	is_fenced($careful, 'takeover_on_promotion off');
+	same_content($careful, ['other'], 'takeover_on_promotion off: it reads all that there was');
+	$careful->stop;
+	is_deeply([ owner(), stored_objects($store) ], [ $owner_before, $before ], 'takeover_on_promotion off: the store is as it was');
+	cmp_ok(write_and_flush($node, 'not fenced'), '>', 0, 'takeover_on_promotion off: the origin goes on');
+}
+
+# To the same point, to go on from there.  It takes the vault with its first write.
 my $recovered = recovered('recovered', 'fork', "skyvault.retention = 0\n");
 {
 	my $owner_before = owner();
