@@ -14,6 +14,7 @@
 #include "forest/forest_fetch.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_store.h"
+#include "forest/forest_store_local.h"
 #include "forest/forest_vault.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
@@ -137,6 +138,8 @@ report_missing(Oid server_oid, const char *object)
 static void
 run_fail(Oid server_oid, const char *object, const SvError *err)
 {
+	if (err->status == SV_CORRUPT)
+		forest_store_forget(forest_store_open(server_oid), &object, 1);
 	if (err->status == SV_CORRUPT && object_is_missing(server_oid, object))
 		report_missing(server_oid, object);
 	pg_status_report(ERROR, err);

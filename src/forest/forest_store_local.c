@@ -123,3 +123,10 @@ forest_store_local(ForeignServer *server, ObjectStore *remote)
 	}
 	return store;
 }
+
+void
+forest_store_forget(ObjectStore *store, const char *const *names, int n)
+{
+	store_mirror_forget(store, names, n);
+	store_tier_forget(store, names, n);
+}

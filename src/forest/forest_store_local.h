@@ -29,4 +29,11 @@ extern bool forest_mirror_is_superfluous(const char *name);
  */
 extern ObjectStore *forest_store_local(ForeignServer *server, ObjectStore *remote);
 
+/*
+ * These objects were found damaged.  What is may be the copy of them that is kept
+ * near, as a mirror or in the disk tier: it is forgotten, so that the store itself is
+ * asked next, which may have sent it wrongly, or been mended since.
+ */
+extern void forest_store_forget(ObjectStore *store, const char *const *names, int n);
+
 #endif							/* FOREST_STORE_LOCAL_H */

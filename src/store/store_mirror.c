@@ -337,3 +337,10 @@ store_is_mirror(const ObjectStore *store)
 {
 	return store->ops == &mirror_ops;
 }
+
+void
+store_mirror_forget(ObjectStore *base, const char *const *names, int n)
+{
+	for (int i = 0; i < n && store_is_mirror(base); i++)
+		mirror_files_remove(((MirrorStore *) base)->files, object_id((MirrorStore *) base, names[i]));
+}

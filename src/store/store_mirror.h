@@ -48,4 +48,7 @@ extern SvStatus store_mirror_fill(ObjectStore *store, const char *name, uint64_t
 extern SvStatus store_mirror_sweep(ObjectStore *store, const char *const *names, int n, int min_age_s,
 								   int *removed, SvError *err);
 
+/* Removes the local files of objects, which may hold something else than these.  Of another store: nothing. */
+extern void store_mirror_forget(ObjectStore *store, const char *const *names, int n);
+
 #endif							/* STORE_MIRROR_H */

@@ -232,3 +232,10 @@ store_tier_retire(ObjectStore *store, const char *const *names, int n)
 	if (store->ops == &tier_ops && n > 0)
 		drop_many((TierStore *) store, names, n, false);
 }
+
+void
+store_tier_forget(ObjectStore *store, const char *const *names, int n)
+{
+	if (store->ops == &tier_ops && n > 0)
+		drop_many((TierStore *) store, names, n, true);
+}

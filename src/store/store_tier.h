@@ -34,6 +34,9 @@ extern SvStatus store_tier_open(ObjectStore **store, ObjectStore *inner, DiskTie
 /* Objects that nobody with a new snapshot reads: the first to go.  Nothing if the store is not of store_tier_open. */
 extern void store_tier_retire(ObjectStore *store, const char *const *names, int n);
 
+/* What the tier has of these objects may not be what they are: it is forgotten.  Of another store: nothing. */
+extern void store_tier_forget(ObjectStore *store, const char *const *names, int n);
+
 /* The object's name in the tier. */
 extern CacheRunId store_tier_object(const ObjectStore *store, const char *name);
 

@@ -11,6 +11,7 @@
 
 #include "forest/forest_catalog.h"
 #include "forest/forest_registry.h"
+#include "forest/forest_store_local.h"
 #include "forest/object_name.h"
 #include "miscadmin.h"
 #include "server/pg_status.h"
@@ -61,6 +62,18 @@ is_registered(int64 run_id)
 	return found;
 }
 
+/* What is damaged may be copies of inputs that are kept near: the next try asks the store itself. */
+static void
+forget_inputs(const CompactPlan *plan)
+{
+	for (int i = 0; i < plan->job->ninputs; i++)
+	{
+		const char *object = plan->job->inputs[i].run.object;
+
+		forest_store_forget(plan->store, &object, 1);
+	}
+}
+
 /*
  * Claims keep other jobs from an input, but no TRUNCATE or DROP: it removes a
  * run of which nothing else is, and the object may be collected while the job,
@@ -73,6 +86,8 @@ compact_run_report(const CompactRun *run, const SvError *err)
 {
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
+	if (err->status == SV_CORRUPT)
+		forget_inputs(run->plan);
 	if (run->missing != 0 && !is_registered(run->missing))
 		ereport(ERROR, (errcode(COMPACT_TOO_LATE), errmsg("%s", COMPACT_RUN_IS_GONE)));
 	pg_status_report(ERROR, err);
