@@ -167,7 +167,7 @@ is(scalar(grep { $_->{target} =~ /probe-/ } $s3->requests(method => 'PUT')), 2, 
 sql(q{SELECT skyvault_put('honest', 'k', 'v'); SELECT skyvault_flush('honest')});
 is(scalar(grep { $_->{target} =~ /probe-/ } $s3->requests(method => 'PUT')), 2, 'once');
 ok(!$node->log_contains(qr/does not honour conditional puts/), 'this one does');
-$s3->fault('status', method => '^PUT$', path => '/probe-', first => 2, last => 2, status => 200, code => 'OK');
+$s3->fault('status', method => '^PUT$', path => '/probe-', first => 2, last => 2, status => 200, etag => '"replaced"');
 sql($s3->create_server('dishonest'));
 sql(q{SELECT skyvault_create_table('dishonest', server => 'dishonest'); SELECT skyvault_put('dishonest', 'k', 'v'); SELECT skyvault_flush('dishonest')});
 ok($node->log_contains(qr/WARNING: .*does not honour conditional puts/), 'one that does not gets a warning');
