@@ -13,6 +13,7 @@
 #include "server/pg_settings.h"
 #include "storage/procarray.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "worker/log_text.h"
 
 /* A transaction id of the recent past, with its epoch. */
@@ -63,8 +64,10 @@ static const char *
 oldest_holder(void)
 {
 	ForestRows	rows = forest_sql("SELECT who FROM ("
-								  "SELECT backend_xmin, 'snapshot of process ' || pid FROM pg_stat_activity"
-								  " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+								  "SELECT backend_xmin, CASE WHEN pid = pg_backend_pid()"
+								  "  THEN 'snapshot of this transaction' ELSE 'snapshot of process ' || pid END"
+								  " FROM pg_stat_activity WHERE datname = current_database() AND"
+								  " (pid <> pg_backend_pid() OR current_setting('transaction_isolation') !~ '^read ')"
 								  " UNION ALL SELECT backend_xid, CASE WHEN pid = pg_backend_pid()"
 								  "  THEN 'this transaction' ELSE 'transaction of process ' || pid END ||"
 								  " CASE WHEN datname <> current_database() THEN format(' of database %I', datname)"
@@ -85,7 +88,12 @@ oldest_holder(void)
 ForestRows
 gc_select_all(int32 vault_id)
 {
-	return forest_sql("SELECT g.object, CASE"
+	const char *horizon = horizon_arg();
+	const char *holder = oldest_holder();
+	ForestRows	rows;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = forest_sql_fixed("SELECT g.object, CASE"
 					  " WHEN EXISTS (SELECT FROM skyvault.run AS r WHERE r.vault_id = $1::integer AND r.object ="
 					  " g.object)"
 					  "  THEN 'the registry'"
@@ -97,7 +105,9 @@ gc_select_all(int32 vault_id)
 					  "  THEN 'the latest automatic snapshot' ELSE format('snapshot %I', s.name) END)" KEEPERS
 					  "  GROUP BY 1) AS k(object, who) ON k.object = g.object"
 					  " WHERE g.vault_id = $1::integer ORDER BY g.at, g.object",
-					  4, forest_arg(vault_id), horizon_arg(), forest_arg(setting_retention_s), oldest_holder());
+					  4, forest_arg(vault_id), horizon, forest_arg(setting_retention_s), holder);
+	PopActiveSnapshot();
+	return rows;
 }
 
 static bool
@@ -132,11 +142,15 @@ gc_list(const ForestVault *vault, ObjectStore *store, const char *after, int lim
 ForestRows
 gc_select_orphans(const ForestVault *vault, GcListing *listing)
 {
-	/* Before the statement takes its snapshot. */
+	/* Before the snapshot is taken. */
 	uint64		oldest = U64FromFullTransactionId(widen(GetOldestActiveTransactionId()));
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
-	ForestRows	rows = forest_sql("SELECT o, b, ripe FROM (SELECT o, b, (name[1]::bigint = $3::bigint OR"
+	ForestRows	rows;
+	int			n = 0;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = forest_sql_fixed("SELECT o, b, ripe FROM (SELECT o, b, (name[1]::bigint = $3::bigint OR"
 								  "   to_timestamp(modified) <= clock_timestamp() - make_interval(secs => $6::integer))"
 								  "  AND CASE name[2] WHEN 'j' THEN NOT EXISTS"
 								  "   (SELECT FROM skyvault.job AS j WHERE j.id = name[3]::bigint AND j.state ="
@@ -160,7 +174,7 @@ gc_select_orphans(const ForestVault *vault, GcListing *listing)
 								  6, forest_arg(vault->id), listing->json.data, forest_arg(vault->epoch),
 								  psprintf(UINT64_FORMAT, oldest), psprintf(UINT64_FORMAT, next),
 								  forest_arg(setting_orphan_grace_s));
-	int			n = 0;
+	PopActiveSnapshot();
 
 	while (n < rows.nrows && forest_cell_bool(&rows, n, 2))
 		n++;

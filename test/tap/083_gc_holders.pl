@@ -120,6 +120,16 @@ is($writer->run("SELECT held_by FROM skyvault_gc(true) WHERE object = '$object'"
 $writer->run('COMMIT');
 is_collected($object, 'when it has ended');
 
+# Under REPEATABLE READ it does not see what others do, and is told of it all the same.
+begin($reader, @snapshot);
+$object = make_garbage();
+my $new = make_run('kv');
+is($reader->run("SELECT held_by FROM skyvault_gc(true, true) WHERE object = '$object'"), 'snapshot of this transaction', 'a snapshot that asks is told of itself');
+is($reader->run("SELECT count(*) FROM skyvault_gc(true, true) WHERE object = '$new'"), 0, 'what others published meanwhile is no orphan');
+is($reader->run("SELECT count(*) FROM skyvault_verify_vault('shared', true)"), 0, 'nor too much for skyvault_verify_vault');
+$reader->run('COMMIT');
+is_collected($object, 'when the snapshot has gone');
+
 # Nobody in another database reads the vault; but as old as the oldest transaction of any are the snapshots taken here.
 sql('CREATE DATABASE elsewhere');
 my ($stranger, $busy) = map { session($node, 'elsewhere') } 1 .. 2;
