@@ -4,13 +4,15 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SkyvaultClones;
 use SkyvaultTest;
 use Test::More;
 
-my ($node, $store) = origin('main', settings => "max_worker_processes = 20\n");
+my ($node, $store) = origin('main',
+	settings => "max_worker_processes = 20\nskyvault.retention = 0\nskyvault.orphan_grace = 0\n");
 my $files = PostgreSQL::Test::Utils::tempdir();
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
@@ -108,6 +110,36 @@ $node->safe_psql('template1', "CREATE TYPE mood AS ENUM ('sad', 'ok')");
 like(restored_content($node, $store), qr/there is more than one vault in the store/, 'a restore from the store wants to know which');
 is(restored_content($node, $store, ", vault => '" . vault($_) . "'"), $node->safe_psql($_, content_of('kv')), "and brings back that of $_")
   foreach ('postgres', 'whole');
+
+#
+# It is of one snapshot, whatever others change, empty, merge and collect meanwhile.
+#
+{
+	my $blocker = session($node);
+	my ($out, $err) = ('', '');
+
+	sql('CREATE TABLE blocker (i int)');
+	$content = sql($digest);
+	$blocker->run('BEGIN; LOCK TABLE blocker');
+	my $dump = IPC::Run::start([ 'pg_dump', '-Fc', '-f', "$files/during.dump", '-d', $node->connstr('postgres'), '--include-foreign-data=*' ],
+		'>', \$out, '2>', \$err);
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'blocker'::regclass AND NOT granted") or die "pg_dump does not wait: $err";
+	sql(q{SELECT mirror_put('kv', 'key5', 'after'); SELECT mirror_delete('kv', 'key' || n) FROM generate_series(100, 120) AS n;
+		DELETE FROM "Schéma 'x'".typed WHERE id < 50; TRUNCATE near; SELECT skyvault_flush();
+		SELECT skyvault_compact('kv', full => true); SELECT skyvault_compact('"Schéma ''x''".typed', full => true)});
+	is(sql("SELECT DISTINCT held_by ~ '^snapshot of process ' FROM skyvault_gc(sweep => true) WHERE held_by <> 'snapshot named'"), 't',
+		'during: it holds back what it has not read yet');
+	sql('SELECT skyvault_clear_cache()');
+	isnt(sql($digest), $content, 'during: others see something else');
+	$blocker->run('ROLLBACK');
+	$blocker->quit;
+	ok($dump->finish, 'during: pg_dump') or diag($err);
+	$node->safe_psql('template1', 'DROP TYPE mood');
+	sql('CREATE DATABASE during');
+	command_ok([ 'pg_restore', '-e', '-d', $node->connstr('during'), "$files/during.dump" ], 'during: pg_restore');
+	is($node->safe_psql('during', $digest), $content, 'during: all that there was when it began');
+	is($node->safe_psql('during', "SELECT * FROM differences('kv')"), '', 'during: and tables agree with their mirrors');
+}
 $node->stop;
 
 done_testing();
