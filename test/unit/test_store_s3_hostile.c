@@ -434,7 +434,7 @@ test_head(void)
 		{"HTTP/1.1 403 Forbidden\r\nDate: Tue, 01 Jan 2030 10:00:00 GMT",
 		"<Error><Code>RequestTimeTooSkewed</Code></Error>", THEN_KEEP, false},
 		{"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/8", "x", THEN_KEEP, false},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 8", NULL, THEN_KEEP, true}
+		{"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 8", NULL, THEN_KEEP, true}
 	};
 	static const ScriptAnswer too_long[] = {{"HTTP/1.1 200 OK", "123456789", THEN_KEEP, false}};
 	StoreObject object;
