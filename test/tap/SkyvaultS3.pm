@@ -189,12 +189,17 @@ sub fault_hits
 	return $self->_command(do => 'hits', rule => $rule);
 }
 
-# Waits until so many requests have had it.
+# Waits until so many requests have had it; dies when poll_query_until would give up.
 sub await_hits
 {
 	my ($self, $rule, $hits) = @_;
 
-	usleep(10_000) while $self->fault_hits($rule) < $hits;
+	foreach (1 .. 100 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if $self->fault_hits($rule) >= $hits;
+		usleep(10_000);
+	}
+	croak "rule $rule has " . $self->fault_hits($rule) . " hits, not $hits";
 }
 
 # How many clients that a fault keeps waiting have not given up.
