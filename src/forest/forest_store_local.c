@@ -130,3 +130,9 @@ forest_store_forget(ObjectStore *store, const char *const *names, int n)
 	store_mirror_forget(store, names, n);
 	store_tier_forget(store, names, n);
 }
+
+ObjectStore *
+forest_store_itself(ObjectStore *store)
+{
+	return store_tier_inner(store_mirror_inner(store));
+}

@@ -36,4 +36,7 @@ extern ObjectStore *forest_store_local(ForeignServer *server, ObjectStore *remot
  */
 extern void forest_store_forget(ObjectStore *store, const char *const *names, int n);
 
+/* The store with nothing before it, for who asks what is there.  As long there as the one it comes from. */
+extern ObjectStore *forest_store_itself(ObjectStore *store);
+
 #endif							/* FOREST_STORE_LOCAL_H */

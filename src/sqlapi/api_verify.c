@@ -16,6 +16,7 @@
 #include "foreign/foreign.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_store.h"
+#include "forest/forest_store_local.h"
 #include "forest/forest_table.h"
 #include "forest/forest_vault.h"
 #include "forest/forest_registry.h"
@@ -44,6 +45,9 @@ PG_FUNCTION_INFO_V1(skyvault_verify_vault);
 /* How often a long reading says how far it is. */
 #define NOTICE_INTERVAL_MS 10000
 
+/* So much of an object is read at once. */
+#define WINDOW_BYTES ((size_t) 1024 * 1024)
+
 typedef struct Verification
 {
 	ReturnSetInfo *result;
@@ -51,7 +55,11 @@ typedef struct Verification
 	ObjectStore *store;
 	const StoreCall *call;
 	bool		deep;
-	const char *object;			/* that is being read */
+	const char *object;			/* that is being read, */
+	uint64		object_bytes;	/* of so many, */
+	char	   *window;			/* and what was read of it last */
+	uint64		window_at;
+	size_t		window_len;
 	int			done;			/* runs */
 	int			all;
 	uint64		bytes;
@@ -101,13 +109,30 @@ progress(void *state, uint64_t bytes, SvError *err)
 	return pg_status_must_stop() ? sv_fail(err, SV_CANCELLED, "verification was cancelled") : SV_OK;
 }
 
+/* Blocks are asked for one by one, and read with many of those behind. */
 static SvStatus
 read_object(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
 	Verification *v = state;
 	StoreRange	range = {.name = v->object,.offset = offset,.len = len,.dst = dst};
 
-	return store_get(v->store, &range, 1, NULL, v->call, err);
+	if (len > WINDOW_BYTES || offset > v->object_bytes || len > v->object_bytes - offset)
+		return store_get(v->store, &range, 1, NULL, v->call, err);
+	if (offset < v->window_at || offset + len > v->window_at + v->window_len)
+	{
+		SvStatus	status;
+
+		range.len = Min(WINDOW_BYTES, v->object_bytes - offset);
+		range.dst = v->window;
+		v->window_len = 0;
+		status = store_get(v->store, &range, 1, NULL, v->call, err);
+		if (status != SV_OK)
+			return status;
+		v->window_at = offset;
+		v->window_len = range.len;
+	}
+	memcpy(dst, v->window + (offset - v->window_at), len);
+	return SV_OK;
 }
 
 /* Whether the run was removed since the registry was read. */
@@ -164,6 +189,8 @@ verify_run(Verification *v, const LsmRun *run)
 	CHECK_FOR_INTERRUPTS();
 	STOP_POINT("verify-run");
 	v->object = run->object;
+	v->object_bytes = run->file_bytes;
+	v->window_len = 0;
 	if (verify_size(v, run))
 	{
 		status = lsm_verify_run(&verify, &err);
@@ -216,9 +243,10 @@ begin(Verification *v, FunctionCallInfo fcinfo, Oid server_oid, bool deep)
 	memset(v, 0, sizeof(Verification));
 	v->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	v->server_oid = server_oid;
-	v->store = forest_store_open(server_oid);
+	v->store = forest_store_itself(forest_store_open(server_oid));
 	v->call = forest_store_call(server_oid, STORE_FOREGROUND);
 	v->deep = deep;
+	v->window = palloc(WINDOW_BYTES);
 	v->noticed_at = GetCurrentTimestamp();
 }
 

@@ -344,3 +344,9 @@ store_mirror_forget(ObjectStore *base, const char *const *names, int n)
 	for (int i = 0; i < n && store_is_mirror(base); i++)
 		mirror_files_remove(((MirrorStore *) base)->files, object_id((MirrorStore *) base, names[i]));
 }
+
+ObjectStore *
+store_mirror_inner(ObjectStore *store)
+{
+	return store_is_mirror(store) ? ((MirrorStore *) store)->front.inner : store;
+}

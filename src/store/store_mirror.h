@@ -33,6 +33,9 @@ extern SvStatus store_mirror_open(ObjectStore **store, ObjectStore *inner, const
 /* Whether a store comes from store_mirror_open. */
 extern bool store_is_mirror(const ObjectStore *store);
 
+/* The store behind the mirror; the store itself, if there is none. */
+extern ObjectStore *store_mirror_inner(ObjectStore *store);
+
 /*
  * Fetches an object of so many bytes unless it is there; *filled says whether
  * it had to be.  Errors of the inner store, and of the local disk.

@@ -239,3 +239,9 @@ store_tier_forget(ObjectStore *store, const char *const *names, int n)
 	if (store->ops == &tier_ops && n > 0)
 		drop_many((TierStore *) store, names, n, true);
 }
+
+ObjectStore *
+store_tier_inner(ObjectStore *store)
+{
+	return store->ops == &tier_ops ? ((TierStore *) store)->front.inner : store;
+}

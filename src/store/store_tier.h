@@ -37,6 +37,9 @@ extern void store_tier_retire(ObjectStore *store, const char *const *names, int 
 /* What the tier has of these objects may not be what they are: it is forgotten.  Of another store: nothing. */
 extern void store_tier_forget(ObjectStore *store, const char *const *names, int n);
 
+/* The store behind the tier; the store itself, if it is another. */
+extern ObjectStore *store_tier_inner(ObjectStore *store);
+
 /* The object's name in the tier. */
 extern CacheRunId store_tier_object(const ObjectStore *store, const char *name);
 

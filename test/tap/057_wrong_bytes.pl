@@ -45,6 +45,17 @@ fails_with($node, "SELECT skyvault_compact('kv')", 'XX001', qr/corrupted block/,
 sql("SELECT skyvault_compact('kv')");
 same_content($node, ['kv'], 'the disk cache: the next one succeeds');
 
+# Who verifies asks the store, whatever is kept near.
+is(sql($reads[0]), 10000, 'all is in the disk cache');
+sql('SELECT skyvault_clear_cache()');
+all_bytes_are_wrong();
+is(sql($reads[0]), 10000, 'and read there');
+is(sql(q{SELECT count(*) > 0 FROM skyvault_verify('kv', deep => true)}), 't', 'the disk cache: verify says what is wrong in the store');
+$s3->clear_faults;
+$s3->forget_requests;
+is(sql(q{SELECT count(*) FROM skyvault_verify('kv', deep => true)}), 0, 'the disk cache: and when it is right again');
+cmp_ok(scalar $s3->requests(method => '^GET$', target => '\.sst'), '<=', 6, 'with few requests');
+
 # ------------------------------------------------------------------------ a mirror
 my $mirrors = $node->data_dir . '/pgsql_tmp_skyvault';
 
@@ -56,6 +67,8 @@ sub files
 	return @files;
 }
 
+my $read = "SELECT count(*) FROM skyvault_scan('kept')";
+
 sql($s3->create_server('mirrored', server => { mirror => 'on' }));
 sql(q{
 	SELECT skyvault_create_table('kept', server => 'mirrored');
@@ -63,13 +76,16 @@ sql(q{
 	SELECT skyvault_flush('mirrored');
 });
 is(scalar(files()), 1, 'a mirror has the run');
+sql('SELECT skyvault_clear_cache()');
+is(sql($read), 10000, 'a mirror is read');
 all_bytes_are_wrong();
+is(sql(q{SELECT count(*) > 0 FROM skyvault_verify('kept', deep => true)}), 't', 'a mirror: verify says what is wrong in the store');
 unlink(files()) == 1 or die $!;
 $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_ls_dir('pgsql_tmp_skyvault') AS m, pg_ls_dir('pgsql_tmp_skyvault/' || m) AS d,"
 	  . " pg_ls_dir('pgsql_tmp_skyvault/' || m || '/' || d) AS f WHERE m LIKE 'mirror-%' AND f !~ '~'") or die 'no file';
 $s3->clear_faults;
-my $read = "SELECT count(*) FROM skyvault_scan('kept')";
+sql('SELECT skyvault_clear_cache()');
 fails_with($node, $read, 'XX001', qr/corrupted (?:block|tail)/, 'a mirror that was sent other bytes');
 is(scalar(files()), 0, 'a mirror: what it had is gone');
 is(sql($read), 10000, 'a mirror: and all is right when the store is');
