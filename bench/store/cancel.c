@@ -3,15 +3,18 @@
  *		How long sessions that wait at a store which never answers go on waiting
  *		when they are told to stop.
  *
- * usage: cancel SESSIONS REPEATS
+ * usage: cancel SESSIONS REPEATS POSTMASTER
  *
  * The server is that of libpq's environment; table kv1k, of as many blocks as
  * there are sessions at least, is in a store that has been stopped, and nothing but
  * its tail is cached.  Sessions wait for a block each, or all for the same one,
  * which one of them asks for.  Then one after the other is told to stop, while the
- * others wait on.  Prints lines "WORK<tab>milliseconds".
+ * others wait on; at last the server with that postmaster is stopped, while all wait.
+ * Prints lines "WORK<tab>milliseconds".
  */
+#include <errno.h>
 #include <libpq-fe.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +89,8 @@ await_waits(bool same)
 	char		sql[SQL_SIZE];
 
 	snprintf(sql, sizeof(sql), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT skyvault_get%%'"
-			 " AND state = 'active' AND wait_event IS NOT NULL AND (SELECT count(*) FROM skyvault_store_waits) = %d",
+			 " AND state = 'active' AND wait_event IS NOT NULL"
+			 " AND (SELECT count(*) FROM skyvault_store_waits WHERE caller = 'foreground') = %d",
 			 same ? 1 : nsessions);
 	while (ask(sql) != nsessions)
 		;
@@ -134,7 +138,7 @@ stop_all(const char *function, const char *sqlstate, bool same, const char *work
 	{
 		send_get(i, same, "");
 		if (same && i == 0)
-			while (ask("SELECT count(*) FROM skyvault_store_waits") != 1)
+			while (ask("SELECT count(*) FROM skyvault_store_waits WHERE caller = 'foreground'") != 1)
 				;
 	}
 	await_waits(same);
@@ -225,13 +229,33 @@ end_schedulers(int n)
 	receive(0, NULL, "", 0);
 }
 
+/* A fast stop, while all wait: until each has its error. */
+static void
+stop_server(pid_t postmaster)
+{
+	double		since;
+
+	for (int i = 0; i < nsessions; i++)
+	{
+		PQfinish(sessions[i]);
+		sessions[i] = connect_session();
+		send_get(i, false, "");
+	}
+	await_waits(false);
+	since = now_ms();
+	if (kill(postmaster, SIGINT) != 0)
+		die("could not stop the server", strerror(errno));
+	for (int i = 0; i < nsessions; i++)
+		receive(i, "57P01", "fast stop", since);
+}
+
 int
 main(int argc, char **argv)
 {
 	int			repeats;
 
-	if (argc != 3)
-		die("usage", "cancel SESSIONS REPEATS");
+	if (argc != 4)
+		die("usage", "cancel SESSIONS REPEATS POSTMASTER");
 	nsessions = atoi(argv[1]);
 	repeats = atoi(argv[2]);
 	sessions = calloc((size_t) nsessions, sizeof(PGconn *));
@@ -251,6 +275,7 @@ main(int argc, char **argv)
 	ask("SELECT skyvault_put('kv1k', 'new'::bytea, 'new'::bytea)");
 	end_schedulers(repeats);
 	stop_all("pg_terminate_backend", "57P01", false, "pg_terminate_backend");
+	stop_server((pid_t) atol(argv[3]));
 
 	for (int i = 0; i < nsessions; i++)
 		PQfinish(sessions[i]);
