@@ -35,15 +35,30 @@ begin_answer(HttpTransfer *transfer, const char *line, size_t len)
 	transfer->headers_used = 0;
 }
 
+/* Without these an answer is worth nothing: however many others a gateway adds, there is room for them. */
+static bool
+is_needed(const char *line, size_t len)
+{
+	static const char *const names[] = {"etag:", "content-length:", "content-range:"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (len > strlen(names[i]) && strncasecmp(line, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Keeps a header; those that do not fit, or are no text (which older libcurls let through), are left out. */
 static void
 keep_header(HttpTransfer *transfer, const char *line, size_t len)
 {
 	HttpRequest *request = transfer->request;
+	size_t		room = sizeof(request->headers_in) - (is_needed(line, len) ? 0 : HTTP_HEADERS_BYTES / 8);
 
 	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
 		len--;
-	if (len == 0 || transfer->headers_used + len + 2 > sizeof(request->headers_in) || memchr(line, '\0', len) != NULL)
+	if (len == 0 || transfer->headers_used + len + 2 > room || memchr(line, '\0', len) != NULL)
 		return;
 	memcpy(request->headers_in + transfer->headers_used, line, len);
 	transfer->headers_used += len;

@@ -182,6 +182,17 @@ s3_attempt_stop(S3Attempt *attempt, S3Verdict verdict, SvStatus status, const ch
 	return false;
 }
 
+/* An object that is too long, which S3 sends with its ETag; or a page of something that answers in its place. */
+static bool
+take_too_much(S3Attempt *attempt, size_t max)
+{
+	char		etag[8];
+
+	if (attempt->op->operation == STORE_GET && http_header(&attempt->http, "etag", etag, sizeof(etag)))
+		return s3_attempt_stop(attempt, S3_FAIL, SV_CORRUPT, "it has more than %zu bytes", max);
+	return s3_attempt_stop(attempt, S3_FAIL, SV_IO, "the answer is not what S3 sends: it has more than %zu bytes", max);
+}
+
 static bool
 take_answer(HttpRequest *request, const void *data, size_t len)
 {
@@ -198,7 +209,7 @@ take_answer(HttpRequest *request, const void *data, size_t len)
 		if (!good)
 			len = max - attempt->answer.len;
 		else
-			return s3_attempt_stop(attempt, S3_FAIL, SV_CORRUPT, "it has more than %zu bytes", max);
+			return take_too_much(attempt, max);
 	}
 	if (len > 0 && sv_buffer_append(&attempt->answer, data, len, NULL) != SV_OK)
 		return s3_attempt_stop(attempt, S3_FAIL, SV_NO_MEMORY, "out of memory");

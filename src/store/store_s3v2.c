@@ -44,11 +44,11 @@ task_of(const S3V2Store *store, StoreOperation operation, const char *name)
  * Reading
  * ------------------------------------------------------------------------- */
 
-/* S3 tells the ETag of each object; something else, that answers in its place, says nothing of any. */
+/* Something else that answers in the store's place says no ETag, and sends a page. */
 static SvStatus
 check_stranger(const S3V2Task *task, SvError *err)
 {
-	if (task->etag[0] != '\0')
+	if (task->is_object)
 		return SV_OK;
 	(void) sv_fail(err, SV_IO, "could not read object \"%s\": the answer is not what S3 sends", task->name);
 	sv_set_hint(err, "Check the endpoint: it seems to be no S3 server, or something answers in its place.");

@@ -24,6 +24,10 @@ on_properties(const S3ResponseProperties *properties, void *state)
 	size_t		len = strlen(etag);
 
 	task->length = properties->contentLength;
+
+	/* libs3 knows the header as "ETag" only, and there are gateways that write "Etag". */
+	task->is_object = etag[0] != '\0' ||
+		(properties->contentType != NULL && strstr(properties->contentType, "octet-stream") != NULL);
 	if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"')
 	{
 		etag++;
@@ -163,6 +167,7 @@ s3v2_task_begin(S3V2Task *task)
 
 	task->received = task->length = 0;
 	task->etag[0] = '\0';
+	task->is_object = false;
 	task->overflow = task->short_range = false;
 	task->part = 0;
 	task->part_offset = 0;
@@ -267,6 +272,8 @@ s3v2_task_fail(const S3V2Task *task, SvError *err)
 
 	if (is_missing(task))
 		return SV_NOT_FOUND;
+	if (task->overflow && task->read == NULL && !task->is_object)
+		return sv_fail(err, SV_IO, "could not read object \"%s\": the answer is not what S3 sends", task->name);
 	if (task->overflow)
 		return sv_fail(err, task->read == NULL ? SV_CORRUPT : SV_IO,
 					   task->read == NULL ? "object \"%s\" has more than %llu bytes" :

@@ -71,6 +71,7 @@ typedef struct S3V2Task
 	uint64_t	received;		/* bytes of the body */
 	uint64_t	length;			/* Content-Length; 0 also if there was none */
 	char		etag[STORE_ETAG_BYTES]; /* without its quotes */
+	bool		is_object;		/* an ETag came, or the type of what has no other */
 	S3Status	answer;			/* libs3's account of it */
 	char		detail[SV_ERROR_DETAIL_BYTES];	/* the store's own words */
 	bool		overflow;		/* more came than was asked for */

@@ -62,15 +62,19 @@ is_registered(int64 run_id)
 	return found;
 }
 
-/* What is damaged may be copies of inputs that are kept near: the next try asks the store itself. */
+/*
+ * What is damaged may be a copy of an input that is kept near: the next try asks
+ * the store itself for it.  Not for the others, which may be a hundred and sound.
+ */
 static void
-forget_inputs(const CompactPlan *plan)
+forget_damaged(const CompactPlan *plan, const SvError *err)
 {
 	for (int i = 0; i < plan->job->ninputs; i++)
 	{
 		const char *object = plan->job->inputs[i].run.object;
 
-		forest_store_forget(plan->store, &object, 1);
+		if (strstr(err->message, object) != NULL)
+			forest_store_forget(plan->store, &object, 1);
 	}
 }
 
@@ -86,10 +90,10 @@ compact_run_report(const CompactRun *run, const SvError *err)
 {
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
-	if (err->status == SV_CORRUPT)
-		forget_inputs(run->plan);
 	if (run->missing != 0 && !is_registered(run->missing))
 		ereport(ERROR, (errcode(COMPACT_TOO_LATE), errmsg("%s", COMPACT_RUN_IS_GONE)));
+	if (err->status == SV_CORRUPT)
+		forget_damaged(run->plan, err);
 	pg_status_report(ERROR, err);
 }
 

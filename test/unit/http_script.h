@@ -98,7 +98,7 @@ static inline bool
 script_answer(Script *script, int fd, int number, bool is_head)
 {
 	const ScriptAnswer *answer;
-	char		head[4096];
+	char		head[8192];
 	const char *body;
 
 	if (number >= script->nanswers && !script->last_forever)

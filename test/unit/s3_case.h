@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "store/s3_store.h"
+#include "store/store_s3v2.h"
 #include "store_calls.h"
 #include "http_script.h"
 
@@ -80,6 +81,29 @@ open_case(Case *c, const ScriptAnswer *answers, int nanswers, bool last_forever,
 		store_s3_open(&c->store, &options, &err) != SV_OK)
 	{
 		printf("Bail out! %s\n", err.message);
+		exit(1);
+	}
+}
+
+/* As open_case, by the driver for signature v2. */
+static inline void
+open_case_v2(Case *c, const ScriptAnswer *answers, int nanswers, StoreS3Options options)
+{
+	S3CredentialsOptions keys = {.access_key_id = "KEYID",.secret_access_key = SECRET};
+	StoreS3V2Options v2 = {
+		.endpoint = c->endpoint,.bucket = "bucket",.prefix = "pre/fix",
+		.io_concurrency = options.io_concurrency > 0 ? options.io_concurrency : 16,
+		.timeout_ms = options.timeout_ms,.deadline_ms = options.deadline_ms
+	};
+	SvError		err;
+
+	memset(c, 0, sizeof(*c));
+	c->left = -1;
+	c->script = script_start(answers, nanswers, true);
+	snprintf(c->endpoint, sizeof(c->endpoint), "http://127.0.0.1:%d", c->script->port);
+	if (s3_credentials_open(&v2.credentials, &keys, &err) != SV_OK || store_s3v2_open(&c->store, &v2, &err) != SV_OK)
+	{
+		printf("Bail out! %s; %s\n", err.message, err.detail);
 		exit(1);
 	}
 }

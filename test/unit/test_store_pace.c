@@ -7,7 +7,6 @@
 
 #include "s3_case.h"
 #include "store/store_backoff.h"
-#include "store/store_s3v2.h"
 
 #define MANY 12
 #define SLOW XML("503 Slow Down", "SlowDown")
@@ -68,36 +67,13 @@ test_backoff(void)
  * The drivers
  * ------------------------------------------------------------------------- */
 
-/* As open_case, by the driver for signature v2. */
-static void
-open_v2(Case *c, const ScriptAnswer *answers, int nanswers, StoreS3Options options)
-{
-	S3CredentialsOptions keys = {.access_key_id = "KEYID",.secret_access_key = SECRET};
-	StoreS3V2Options v2 = {
-		.endpoint = c->endpoint,.bucket = "bucket",.prefix = "pre/fix",
-		.io_concurrency = options.io_concurrency > 0 ? options.io_concurrency : 16,
-		.timeout_ms = options.timeout_ms,.deadline_ms = options.deadline_ms
-	};
-	SvError		err;
-
-	memset(c, 0, sizeof(*c));
-	c->left = -1;
-	c->script = script_start(answers, nanswers, true);
-	snprintf(c->endpoint, sizeof(c->endpoint), "http://127.0.0.1:%d", c->script->port);
-	if (s3_credentials_open(&v2.credentials, &keys, &err) != SV_OK || store_s3v2_open(&c->store, &v2, &err) != SV_OK)
-	{
-		printf("Bail out! %s; %s\n", err.message, err.detail);
-		exit(1);
-	}
-}
-
 static void
 open_driver(Case *c, int driver, const ScriptAnswer *answers, int nanswers, StoreS3Options options)
 {
 	if (driver == 0)
 		open_case(c, answers, nanswers, true, options);
 	else
-		open_v2(c, answers, nanswers, options);
+		open_case_v2(c, answers, nanswers, options);
 }
 
 /* One call that takes as many requests. */

@@ -272,6 +272,68 @@ test_pages_for_others(void)
 	close_case(&c);
 }
 
+/* One that no buffer for answers holds. */
+static void
+test_long_pages(void)
+{
+	static char body[70 * 1024];
+	static const ScriptAnswer page[] = {{"HTTP/1.1 200 OK\r\nContent-Type: text/html", body, THEN_KEEP, false}};
+	StoreObject object;
+	SvBuffer	content;
+	Case		c;
+
+	memset(body, 'x', sizeof(body) - 1);
+	sv_buffer_init(&content, &sv_malloc_alloc);
+	open_case(&c, page, 1, true, usual);
+	CHECK(write_text(&c, "abc") == SV_IO && strstr(c.err.message, "not what S3 sends") != NULL,
+		  "a long page is no PUT");
+	CHECK(store_remove(c.store, "a/b", NULL, &c.err) == SV_IO, "and no DELETE");
+	CHECK(store_get_small(c.store, "a/b", 1000, &content, &object, NULL, &c.err) == SV_IO, "nor a damaged object");
+	close_case(&c);
+	open_case_v2(&c, page, 1, usual);
+	CHECK(store_get_small(c.store, "a/b", 1000, &content, &object, NULL, &c.err) == SV_IO &&
+		  strstr(c.err.message, "not what S3 sends") != NULL, "by signature v2 either");
+	close_case(&c);
+	sv_buffer_free(&content);
+}
+
+/* Gateways spell headers as they like, and add many. */
+static void
+test_gateways(void)
+{
+	static const ScriptAnswer spelled[] = {
+		{"HTTP/1.1 200 OK\r\nContent-Type: binary/octet-stream\r\nEtag: \"0a\"", "abc", THEN_KEEP, false}
+	};
+	static const ScriptAnswer bare[] = {{"HTTP/1.1 200 OK\r\nContent-Type: text/html", "abc", THEN_KEEP, false}};
+	static char head[5000];
+	static const ScriptAnswer crowded[] = {{head, "abc", THEN_KEEP, false}};
+	StoreObject object;
+	SvBuffer	content;
+	size_t		len;
+	Case		c;
+
+	sv_buffer_init(&content, &sv_malloc_alloc);
+	open_case_v2(&c, spelled, 1, usual);
+	CHECK(store_get_small(c.store, "a/b", 1000, &content, &object, NULL, &c.err) == SV_OK && content.len == 3,
+		  "by signature v2 an object is one whose ETag is spelled otherwise");
+	close_case(&c);
+	sv_buffer_reset(&content);
+	open_case_v2(&c, bare, 1, usual);
+	CHECK(store_get_small(c.store, "a/b", 1000, &content, &object, NULL, &c.err) == SV_IO && content.len == 0,
+		  "but no page");
+	close_case(&c);
+	len = (size_t) snprintf(head, sizeof(head), "HTTP/1.1 200 OK");
+	for (int i = 0; i < 45; i++)
+		len += (size_t) snprintf(head + len, sizeof(head) - len, "\r\nX-Padding-%d: %080d", i, i);
+	snprintf(head + len, sizeof(head) - len, "\r\nETag: \"0a\"");
+	open_case(&c, crowded, 1, true, usual);
+	CHECK(store_get_small(c.store, "a/b", 1000, &content, &object, NULL, &c.err) == SV_OK &&
+		  strcmp(object.etag, "0a") == 0,
+		  "an ETag behind 4 kB of other headers is seen");
+	close_case(&c);
+	sv_buffer_free(&content);
+}
+
 int
 main(void)
 {
@@ -287,6 +349,8 @@ main(void)
 	test_pages_for_puts();
 	test_pages_for_parts();
 	test_pages_for_others();
+	test_long_pages();
+	test_gateways();
 	free(large);
 	return unit_done();
 }
