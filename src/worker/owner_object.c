@@ -17,6 +17,7 @@
 #include "worker/log_text.h"
 #include "worker/worker_transaction.h"
 
+/* What is read; so no more is written, or nobody could take the vault any more. */
 #define OWNER_MAX_BYTES (1024 * 1024)
 
 char *
@@ -148,6 +149,12 @@ owner_object_replace(ObjectStore *store, const ForestVault *vault, const OwnerOb
 							   log_uuid_text(&vault->uuid), owner->epoch, owner->incarnation,
 							   owner->system_identifier, owner->database, owner->taken, owner->history));
 	PG_STATUS_CHECK(sv_sealed_close(&text, &err), &err);
+	if (text.len > OWNER_MAX_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("object \"%s\" would be larger than %d bytes", owner_object_name(vault), OWNER_MAX_BYTES),
+				 errdetail("It names all snapshots of the vault."),
+				 errhint("Drop some with skyvault_drop_snapshot().")));
 	status = put(store, vault, sv_buffer_slice(&text), etag, &err);
 	if (status == SV_EXISTS)
 		return false;

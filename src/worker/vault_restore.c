@@ -310,14 +310,24 @@ find_newest(const Restore *restore, const char *name, bool leads_on)
 	return NULL;
 }
 
+/*
+ * What the name stands for.  One that was dropped, or whose scheduler died before
+ * he recorded it, may be there as well: whoever made the newest knew of no other.
+ */
+static const Found *
+find_named(const Restore *restore, const char *name)
+{
+	const Found *found = find_newest(restore, name, true);
+
+	return found != NULL ? found : find_newest(restore, name, false);
+}
+
 static void
 start_from_named(Restore *restore)
 {
 	const char *name = restore->request->from_snapshot;
-	const Found *found = find_newest(restore, name, true);
+	const Found *found = find_named(restore, name);
 
-	if (found == NULL)
-		found = find_newest(restore, name, false);
 	if (found == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -427,7 +437,9 @@ make_vault(Restore *restore)
 
 /*
  * Whether what was restored comes after it.  Of what the vault had gone back
- * behind before, only what is surely on the way to where it is now.
+ * behind before, only what is surely on the way to where it is now.  That holds
+ * for a start off the line, too: where it left the line is not known, so what
+ * leads on there, in an earlier epoch, may be beyond that point.
  */
 static bool
 leads_here(const Restore *restore, const Found *found)
@@ -440,8 +452,9 @@ leads_here(const Restore *restore, const Found *found)
 	if (found->epoch > state->epoch ||
 		(found->epoch == state->epoch && (found->number > state->number || found->id > state->id)))
 		return false;
-	return found->leads_on ||
-		(start != NULL && !start->leads_on && found->epoch == start->epoch && found->id <= start->id);
+	if (start != NULL && !start->leads_on)
+		return found->epoch == start->epoch && found->id <= start->id;
+	return found->leads_on;
 }
 
 /* What a worker needs to go on from here. */
@@ -466,14 +479,15 @@ record_position(const Restore *restore)
 		const Found *found = list_nth(restore->snapshots, i);
 		bool		leads_on = leads_here(restore, found);
 
-		if (found->name == NULL && !leads_on)
+		/* What it does not keep is an orphan. */
+		if (found->name == NULL ? !leads_on : found != find_named(restore, found->name))
 			continue;
 		(void) forest_sql("INSERT INTO skyvault.snapshot (id, vault_id, name, epoch, log_number, changelog_id, object,"
 						  " bytes, objects, created, leads_on) SELECT nextval('skyvault.snapshot_id_seq'),"
 						  " $1::integer, $2, $3::bigint, $4::bigint, $5::bigint, $6, $7::bigint,"
 						  " ARRAY(SELECT l->'run'->>'object' FROM jsonb_array_elements($8::jsonb) AS l"
 						  " WHERE l ? 'run'),"
-						  " $9::timestamptz, $10::boolean ON CONFLICT (vault_id, name) DO NOTHING",
+						  " $9::timestamptz, $10::boolean",
 						  10, forest_arg(state->vault_id), found->name, forest_arg(found->epoch),
 						  forest_arg(found->number), forest_arg(found->id), found->object,
 						  forest_arg((int64) found->bytes), restore_as_array(found->lines), found->created,

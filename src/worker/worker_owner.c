@@ -222,7 +222,7 @@ why_not_by_itself(const OwnRow *row)
 	"(SELECT coalesce(jsonb_object_agg(regexp_replace(s.object, '^.*/', ''), s.leads_on), '{}')" \
 	" FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer AND s.epoch = " epoch ")"
 
-/* If OWNER has gone: of the epochs of which there is anything, as far as the catalogue knows. */
+/* Of the epochs of which there is anything, as far as the catalogue knows. */
 static const char *
 known_history(const ForestVault *vault)
 {
@@ -248,9 +248,13 @@ known_history(const ForestVault *vault)
  * Snapshots are named, as their numbers do not tell: who went on from an earlier
  * state, and has lost the vault, may have made one before he exported what is in
  * it.  Of epochs after ours there are only such as this vault went back behind.
+ *
+ * Earlier epochs are told by the catalogue as well, not by the OWNER of before.
+ * That may be of somebody who went on from an earlier state, and knows less of
+ * them; or of before this database was restored to what that had gone back behind.
  */
 static char *
-next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *owner)
+next_history(const ForestVault *vault, const OwnRow *row)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ForestRows	rows;
@@ -259,9 +263,7 @@ next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *own
 	MemoryContextSwitchTo(context);
 	rows = forest_sql("SELECT coalesce(jsonb_agg(h ORDER BY (h->>'epoch')::bigint), '[]') FROM"
 					  " (SELECT h FROM jsonb_array_elements($5::jsonb) AS h"
-					  "  WHERE (h->>'epoch')::bigint < $2::bigint AND (h->>'epoch')::bigint IN"
-					  "   (SELECT l.epoch FROM skyvault.log_object AS l WHERE l.vault_id = $1::integer"
-					  "    UNION ALL SELECT s.epoch FROM skyvault.snapshot AS s WHERE s.vault_id = $1::integer)"
+					  "  WHERE (h->>'epoch')::bigint < $2::bigint"
 					  "  UNION ALL SELECT jsonb_build_object('epoch', e.epoch, 'last_id', e.last_id,"
 					  "   'objects', e.objects, 'snapshots', " SNAPSHOTS_OF("e.epoch") ")"
 					  "  FROM (SELECT $2::bigint, $3::bigint, $4::bigint WHERE $4::bigint > 0 OR EXISTS"
@@ -270,7 +272,7 @@ next_history(const ForestVault *vault, const OwnRow *row, const OwnerObject *own
 					  "    WHERE s.vault_id = $1::integer AND s.epoch > $2::bigint) AS e(epoch, last_id, objects))"
 					  "  AS line",
 					  5, forest_arg(vault->id), forest_arg(row->epoch), forest_arg(row->exported_id),
-					  forest_arg(row->log_objects), owner != NULL ? owner->history : known_history(vault));
+					  forest_arg(row->log_objects), known_history(vault));
 	worker_transaction_commit();
 	MemoryContextSwitchTo(context);
 	return unconstify(char *, forest_cell(&rows, 0, 0));
@@ -325,7 +327,7 @@ replace_owner(ForestVault *vault, ObjectStore *store, const OwnRow *row, const O
 		.system_identifier = own_system_identifier(),
 		.database = forest_arg(MyDatabaseId),
 		.taken = pstrdup(timestamptz_to_str(GetCurrentTimestamp())),
-		.history = next_history(vault, row, owner)
+		.history = next_history(vault, row)
 	};
 
 	announce(vault, store, row, owner, &next);

@@ -118,6 +118,68 @@ is_restored(sql($content), 'beyond it');
 		$node->safe_psql('postgres', "DROP DATABASE $name");
 	}
 }
+
+# Of the store, adopted by a database of its own, with a run of its own.
+sub adopted
+{
+	my ($arguments) = @_;
+	my $name = 'adopted_' . ++$restores;
+
+	sql("CREATE DATABASE $name");
+	$node->safe_psql($name, "CREATE EXTENSION skyvault; $server; SELECT skyvault_restore('shared'$arguments, adopt => true)");
+	$node->safe_psql($name, "SELECT skyvault_put('kv', '$name', 'v'); SELECT skyvault_flush()");
+	return $name;
+}
+
+# A snapshot was dropped and made again, and is there twice, as long as what is dropped is kept.
+{
+	sql("SELECT skyvault_adopt('shared')");
+	reload_with($node, 'skyvault.retention = 3600', 'skyvault.orphan_grace = 0');
+	write_and_export('u');
+	sql("SELECT skyvault_snapshot('again', 'shared')");
+	sql("SELECT skyvault_drop_snapshot('again', 'shared')");
+	write_and_export('w');
+	sql("SELECT skyvault_snapshot('again', 'shared')");
+	my $again = sql($content);
+	write_and_export('x');
+	is_restored($again, 'made again', ", 'again'");
+	my $name = adopted('');
+	$node->safe_psql($name, 'SELECT count(*) FROM skyvault_gc(sweep => true)');
+	is_restored($again, 'made again, adopted and swept', ", 'again'");
+	$node->safe_psql('postgres', "DROP DATABASE $name");
+}
+
+# To a snapshot that the vault went back behind: where its way left the line is not known.
+{
+	sql("SELECT skyvault_adopt('shared')");
+	foreach my $key ('y1', 'y2')
+	{
+		write_and_export($key);
+		sql("SELECT skyvault_snapshot('$key', 'shared')");
+	}
+	my $first = adopted(", 'y1'");
+	$node->safe_psql($first, "SELECT skyvault_snapshot('aside', 'shared')");
+	my $aside = $node->safe_psql($first, $content);
+	my $second = adopted(", 'y2'");
+	my $third = adopted(", 'aside'");
+	is($node->safe_psql($third, "SELECT string_agg(name || ' ' || leads_on, ', ' ORDER BY name) FROM skyvault.snapshot WHERE name IN ('y1', 'y2', 'aside')"),
+		'aside true, y1 false, y2 false', 'aside: nothing beyond the way to it is said to lead there');
+	is($node->safe_psql($third, "SELECT replace(string_agg(key, ' '), '$third', '$first') FROM (SELECT key FROM kv WHERE key <> '$first' ORDER BY key) AS k"),
+		join(' ', map { s/=v$//r } split(/ /, $aside)), 'aside: it has what was in it');
+	is_restored($aside, 'aside: once more', ", 'aside'");
+	$node->safe_psql('postgres', "DROP DATABASE $_") foreach ($first, $second, $third);
+}
+
+# OWNER is not written larger than it can be read.
+{
+	sql("INSERT INTO skyvault.snapshot (id, vault_id, name, epoch, log_number, changelog_id, object, bytes, objects, created)"
+		. " SELECT -n, vault_id, 'many ' || n, epoch, 0, 0, 'none/' || n || repeat('x', 90), 0, '{}', now() FROM skyvault.owner, generate_series(1, 20000) AS n");
+	sql("SELECT skyvault_adopt('shared'); SELECT skyvault_put('kv', 'zz', 'v')");
+	fails_with($node, 'SELECT skyvault_flush()', '54000', qr/OWNER" would be larger than 1048576 bytes.*skyvault_drop_snapshot/s, 'too many snapshots for OWNER');
+	sql("SELECT skyvault_drop_snapshot(name, 'shared') FROM skyvault.snapshot WHERE name LIKE 'many %' AND id < -2");
+	sql('SELECT skyvault_flush()');
+	is(sql('SELECT state FROM skyvault_vaults'), 'owner', 'some are dropped, and it is written again');
+}
 $node->stop;
 
 done_testing();

@@ -70,6 +70,7 @@ write_run($node, 'kv', 3, 50, 250);
 sql("TRUNCATE other, m_other; SELECT mirror_put('other', 'beyond', 'the fork')");
 sql("SELECT skyvault_compact('kv', full => true)");
 sql("SELECT skyvault_snapshot('of the origin', 'shared')");
+my $of_origin = sql(content_of('kv'));
 is(sql("SELECT count(DISTINCT log_number), max(changelog_id) > max(o.exported_id) FROM skyvault.snapshot, skyvault.owner AS o"), '1|t',
 	'the origin has two snapshots with the same number of objects of the log, the second of changes that are not there');
 is(sql("SELECT count(*) FROM skyvault_gc(vault => 'shared') WHERE held_by IS NULL"), 0, 'within skyvault.retention it deletes nothing');
@@ -196,6 +197,11 @@ my $recovered = recovered('recovered', 'fork', "skyvault.retention = 0\n");
 	is(restored_content($late, $store, '', 'other'), $late->safe_psql('postgres', content_of('other')), 'late: a restore follows it');
 	$late->stop;
 }
+
+# That one knew less of an epoch that had ended for the origin before.
+sql("SELECT skyvault_adopt('shared')");
+cmp_ok(write_and_flush($node, 'once more'), '>', 0, 'the origin takes the vault back once more');
+is(restored_content($node, $store, ", 'of the origin'"), $of_origin, 'its snapshot of an earlier epoch is there again');
 $node->stop;
 
 done_testing();
