@@ -292,8 +292,9 @@ extern SvStatus store_list(ObjectStore *store, const char *prefix, const char *a
 /*
  * Removes what puts have left that never ended, as their process has died: what no
  * listing shows.  Below a prefix that is empty or ends in '/'; what was written to
- * in the last min_age_s stays, and *left says how much that is.  A put that lives and
- * has been idle for so long fails then.  Where nothing is left, or the store has rules
+ * in the last min_age_s stays, and *left says how much that is.  What may not be
+ * removed stays as well, without a word.  A put that lives and has been idle for so long
+ * fails then.  Where nothing is left, or the store has rules
  * of its own for it (uploads to a bucket), this does nothing and asks for nothing.
  */
 extern SvStatus store_sweep(ObjectStore *store, const char *prefix, int min_age_s, int *left,

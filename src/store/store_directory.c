@@ -276,7 +276,9 @@ sweep_one(void *state, const StoreListed *file)
 		return true;
 	}
 	store_directory_set_path(sweep->store, file->name);
-	if (unlink(sweep->store->path) != 0 && !store_directory_is_missing(errno))
+	/* What we may not remove (it is another user's) is no reason to leave the rest; nor is it ours to wait for. */
+	if (unlink(sweep->store->path) != 0 && !store_directory_is_missing(errno) &&
+		sv_status_of_errno(errno) != SV_DENIED)
 		sweep->status = store_file_fail(sweep->err, errno, "remove file", sweep->store->path);
 	return sweep->status == SV_OK;
 }

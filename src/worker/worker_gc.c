@@ -94,6 +94,12 @@ postpone(const ForestVault *vault, const char *object)
 	MemoryContextSwitchTo(context);
 }
 
+static bool
+is_refusal(SvStatus status)
+{
+	return status == SV_DENIED || status == SV_INVALID;
+}
+
 /*
  * What is left of a batch that was refused, one by one: an object that may not be
  * removed, or whose name is none, keeps no others from it.  Returns how many are gone.
@@ -106,20 +112,24 @@ delete_singly(const ForestVault *vault, ObjectStore *store, const ForestRows *ro
 
 	for (int i = from; i < rows->nrows && refusals < MOST_REFUSALS; i++)
 	{
+		SvStatus	status;
 		SvError		err;
 
 		CHECK_FOR_INTERRUPTS();
-		if (store_remove(store, rows->cells[i], forest_store_call(vault->server_oid, STORE_GC), &err) == SV_OK)
+		status = store_remove(store, rows->cells[i], forest_store_call(vault->server_oid, STORE_GC), &err);
+		if (status == SV_OK)
 		{
 			forget(vault, &rows->cells[i], 1);
 			removed++;
 			refusals = 0;
 		}
-		else
+		else if (is_refusal(status))
 		{
 			postpone(vault, rows->cells[i]);
 			refusals++;
 		}
+		else
+			log_status_check(status, &err); /* a store that is away says nothing about the object */
 	}
 	return removed;
 }
@@ -148,7 +158,7 @@ delete_batch(ForestVault *vault, ObjectStore *store)
 	STOP_POINT("gc-removed");
 	if (removed > 0)
 		forget(vault, rows.cells, removed);
-	if (status == SV_DENIED || status == SV_INVALID)
+	if (is_refusal(status))
 		removed += delete_singly(vault, store, &rows, removed);
 	log_status_check(status, &err);
 	return removed;
@@ -246,14 +256,24 @@ turn(ForestVault *vault, VaultTurn *turn)
 	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) setting_gc_interval_s * 1000);
 	TimestampTz sweep_at;
 	ObjectStore *store;
-	bool		more;
+	bool		sweep_first = turn->failures % 2 == 0;
+	bool		more = false;
 
 	if (!is_used(vault))
 		return next;
 	store = vault_chore_store(vault);
+
+	/*
+	 * A sweep first, as what it finds may be deleted at once.  But one of the two may
+	 * fail for good, and must not keep the other from its turn: so they change places
+	 * with each failure.
+	 */
+	if (!sweep_first)
+		(void) collect(vault, store, &more);
 	sweep_at = sweep_if_due(vault, store);
 	next = Min(next, sweep_at);
-	(void) collect(vault, store, &more);
+	if (sweep_first)
+		(void) collect(vault, store, &more);
 	STOP_POINT("gc-turn");
 	return more ? GetCurrentTimestamp() : next;
 }

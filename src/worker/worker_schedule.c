@@ -103,6 +103,15 @@ schedule_due(const Schedule *schedule, const VaultSchedule *vault)
 	return due;
 }
 
+/* Who cannot list the vaults does not come to this either: what is overdue waits for that, too. */
+static TimestampTz
+number_due(const Schedule *schedule, const VaultSchedule *vault)
+{
+	if (vault->number_pause_s == 0)
+		return DT_NOEND;
+	return schedule->pause_s > 0 ? Max(vault->number_at, schedule->retry_at) : vault->number_at;
+}
+
 TimestampTz
 schedule_next(const Schedule *schedule)
 {
@@ -111,8 +120,7 @@ schedule_next(const Schedule *schedule)
 	for (int i = 0; i < schedule->n; i++)
 	{
 		next = Min(next, schedule_due(schedule, &schedule->vaults[i]));
-		if (schedule->vaults[i].number_pause_s > 0)
-			next = Min(next, schedule->vaults[i].number_at);
+		next = Min(next, number_due(schedule, &schedule->vaults[i]));
 	}
 	return next;
 }

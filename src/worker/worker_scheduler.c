@@ -88,14 +88,24 @@ choose_vaults(Schedule *schedule, const WorkerTask *task, ForestVault *vaults, i
 	return list_concat(healthy, troubled);
 }
 
-/* Numbers what waits for it in these vaults, which are scheduled. */
+/*
+ * Numbers what waits for it in these vaults, which are scheduled.  A vault in a
+ * pause has to wait for its end, whatever other vaults commit: each try may wait
+ * for a lock as long as it is let.
+ */
 static void
 number_pending(Schedule *schedule, const ForestVault *vaults, int n)
 {
 	for (int i = 0; i < n; i++)
-		schedule_numbered(schedule_find(schedule, vaults[i].id),
-						  worker_flush_try_number(vaults[i].id),
-						  GetCurrentTimestamp());
+	{
+		VaultSchedule *vault = schedule_find(schedule, vaults[i].id);
+		bool		done;
+
+		if (vault->number_pause_s > 0 && vault->number_at > GetCurrentTimestamp())
+			continue;
+		done = worker_flush_try_number(vaults[i].id);
+		schedule_numbered(vault, done, GetCurrentTimestamp());	/* the pause begins with the end of the try */
+	}
 }
 
 /* Flushes them, and answers. */

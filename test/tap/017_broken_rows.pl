@@ -17,6 +17,14 @@ SETTINGS
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub comes { return ok($node->poll_query_until('postgres', $_[0]), $_[1]); }
 
+# Lines of the log behind an offset.
+sub log_lines
+{
+	my ($pattern, $offset) = @_;
+
+	return grep { /$pattern/ } split(/\n/, slurp_file($node->logfile, $offset));
+}
+
 # The vault with the trouble comes first in each list.
 foreach my $name ('bad', 'good')
 {
@@ -86,6 +94,7 @@ same_content($node, [ 't_bad', 't_good' ], 'all is there, and what was repaired 
 # Changes that cannot be numbered: somebody has locked one by hand.
 {
 	my $locker = session($node);
+	my $log = -s $node->logfile;
 
 	sql('SELECT skyvault_pause()');
 	reload_with($node, 'skyvault.flush_interval = 0');
@@ -97,6 +106,24 @@ same_content($node, [ 't_bad', 't_good' ], 'all is there, and what was repaired 
 	sql('TRUNCATE t_good, m_t_good');
 	comes("SELECT count(*) = 0 FROM skyvault.changelog WHERE vault_id = $good AND id IS NULL", 'a change of the other vault is numbered');
 	is(sql("SELECT count(*) FROM skyvault.changelog WHERE vault_id = $bad AND id IS NULL"), 1, 'what is locked is not');
+
+	# It is tried again when its pause is over, which doubles, and not whenever another has something.
+	foreach my $n (1 .. 12)
+	{
+		sql('TRUNCATE t_good, m_t_good');
+		$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM skyvault.changelog WHERE vault_id = $good AND id IS NULL") or die;
+	}
+	cmp_ok(log_lines(qr/ERROR:  canceling statement due to lock timeout/, $log), '<', 12, 'it is not tried for each change of the other');
+
+	# Nor does what is overdue make the scheduler spin when it cannot even list the vaults.
+	reload_with($node, 'skyvault.retry_max_interval = 1s');
+	sql(q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no cleaning up'; END$$;}
+		  . 'CREATE TRIGGER refuse BEFORE DELETE ON skyvault.pause FOR EACH STATEMENT EXECUTE FUNCTION refuse()');
+	comes("SELECT regexp_count(pg_read_file('" . $node->logfile . "'), 'ERROR: +no cleaning up') >= 4", 'the vaults cannot be listed');
+	my @times = map { /^\S+ (\d+):(\d+):([\d.]+) / ? $1 * 3600 + $2 * 60 + $3 : die $_ } log_lines(qr/ERROR:  no cleaning up/, $log);
+	cmp_ok(($times[3] - $times[0]) % 86400, '>=', 2, 'which is tried again after a pause');
+	sql('DROP FUNCTION refuse CASCADE');
+
 	$locker->run('ROLLBACK');
 	comes("SELECT count(*) = 0 FROM skyvault.changelog WHERE vault_id = $bad AND id IS NULL", 'it is numbered when it can be');
 	is(scheduler_pid($node), $scheduler, 'by the scheduler that failed to');

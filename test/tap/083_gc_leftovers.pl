@@ -134,6 +134,47 @@ passes(4);
 is(scalar(temporary_files()), 0, 'they go on until it has gone');
 ok(-e "$here/" . (run_objects($node))[0], 'what lives is there');
 
+# ------------------------------------------------------------ what may not be removed
+my ($vault_place) = (run_objects($node))[-1] =~ m{^([^/]+/\d+)/};
+my $vault = sql('SELECT id FROM skyvault.vault');
+my $closed = "$here/$vault_place/0011223344556677";
+my ($stray, $garbage) = map { "$vault_place/8899aabbccddeeff/$_-j1.sst" } 1, 2;
+
+sub make_objects
+{
+	append_to_file("$here/$stray", 'an orphan');
+	append_to_file("$here/$garbage", 'what was removed');
+	return sql("INSERT INTO skyvault.garbage VALUES ('$garbage', $vault, '3', now() - interval '1 h')");
+}
+
+sub flush_something { return sql(q{SELECT mirror_put('kv', 'something', 'x'); SELECT skyvault_flush()}); }
+sub failed_since { return "SELECT count(*) FROM skyvault.job WHERE kind = 'gc' AND state = 'failed' AND id > $_[0]"; }
+
+passes(4);
+my $last_job = sql('SELECT max(id) FROM skyvault.job');
+mkdir($_) or die "mkdir: $!" foreach $closed, "$here/$vault_place/8899aabbccddeeff";
+append_to_file("$closed/~1.2", 'of another user');
+grow_old("$closed/~1.2");
+chmod(0555, $closed) or die "chmod: $!";
+make_objects();
+flush_something();
+passes(4);
+is(join(' ', grep { -e } "$closed/~1.2", "$here/$stray", "$here/$garbage"), "$closed/~1.2",
+	'a leftover that may not be removed keeps neither an orphan nor garbage');
+is(sql(failed_since($last_job)), '0', 'and fails nothing');
+
+# A sweep that fails for good.
+reload_with($node, 'skyvault.retry_max_interval = 1s');
+chmod(0000, $closed) or die "chmod: $!";
+flush_something();
+ok($node->poll_query_until('postgres', 'SELECT (' . failed_since($last_job) . ') > 0'), 'what cannot be listed fails a sweep');
+make_objects();
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM skyvault.garbage'), 'but no deletion of garbage');
+is(join(' ', grep { -e } "$here/$stray", "$here/$garbage"), "$here/$stray", 'which is gone');
+chmod(0555, $closed) or die "chmod: $!";
+passes(4);
+ok(!-e "$here/$stray", 'the orphan goes when there can be a sweep again');
+
 # ------------------------------------------------------------------- another place
 my ($uuid, $epoch) = (run_objects($node))[-1] =~ m{^([^/]+)/(\d+)/};
 my $orphan = "$uuid/$epoch/0123456789abcdef/1-j1.sst";
@@ -152,5 +193,6 @@ sql(q{SELECT mirror_put('kv', 'written', 'there'); SELECT skyvault_flush()});
 sql('SELECT skyvault_clear_cache()');
 same_content($node, ['kv'], 'and is written to');
 
+chmod(0755, $_) foreach $closed, $closed =~ s{^\Q$here\E}{$there}r;
 $node->stop;
 done_testing();
