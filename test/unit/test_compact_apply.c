@@ -338,9 +338,9 @@ check_case(const Case *c)
 	lsm_job_free(job);
 }
 
-/* A job without a result: nothing lives of its runs. */
+/* A job without a result: nothing lives of its runs.  One of these has two tables. */
 static void
-test_removal(void)
+check_removal(Case c, const char *expected, const char *what)
 {
 	LsmForest  *forest = spec_forest("1 w0 1-1 1:a-m 2:c-d; 2 l1 2-2 2:a-z", NULL);
 	LsmTable	tables[1] = {{3, &settings}};
@@ -348,7 +348,6 @@ test_removal(void)
 		.forest = forest,.settings = &settings,.ntables = 1,.tables = tables,
 		.expired_before = INT64_MIN,.alloc = &sv_malloc_alloc
 	};
-	Case		c = {.dropped = 1};
 	LsmApplyInput input = {
 		.forest = forest,.table_state = table_state,.state = &c,.alloc = &sv_malloc_alloc
 	};
@@ -364,45 +363,19 @@ test_removal(void)
 	CHECK(lsm_apply(&input, &verdict, &changes, &err) == SV_OK && verdict == LSM_VERDICT_OK,
 		  "are removed without a result");
 	describe(&changes, &none, text);
-	CHECK(strcmp(text, " -1 -2") == 0, "both");
+	CHECK(strcmp(text, expected) == 0, what);
 	lsm_changes_free(&changes);
 	lsm_job_free(job);
 	lsm_forest_free(forest);
 }
 
-/*
- * A table of such runs is locked: by who may be removing the run that is of nothing
- * else.  The other one has a table whose lock was had.
- */
 static void
-test_removal_locked(void)
+test_removal(void)
 {
-	LsmForest  *forest = spec_forest("1 w0 1-1 1:a-m 2:c-d; 2 l1 2-2 2:a-z", NULL);
-	LsmTable	tables[1] = {{3, &settings}};
-	LsmQuestion question = {
-		.forest = forest,.settings = &settings,.ntables = 1,.tables = tables,
-		.expired_before = INT64_MIN,.alloc = &sv_malloc_alloc
-	};
-	Case		c = {.locked = 2};
-	LsmApplyInput input = {
-		.forest = forest,.table_state = table_state,.state = &c,.alloc = &sv_malloc_alloc
-	};
-	LsmResult	none = {0};
-	LsmChanges	changes;
-	LsmVerdict	verdict;
-	LsmJob	   *job;
-	char		text[TEXT_BYTES];
-	SvError		err;
+	check_removal((Case) {.dropped = 1}, " -1 -2", "both");
 
-	CHECK(lsm_choose(&question, &job, &err) == SV_OK && job->nmerges == 0, "runs of which nothing lives");
-	input.job = job;
-	CHECK(lsm_apply(&input, &verdict, &changes, &err) == SV_OK && verdict == LSM_VERDICT_OK,
-		  "are removed as far as they may be");
-	describe(&changes, &none, text);
-	CHECK(strcmp(text, " -1 left 2") == 0, "what is of a locked table only stays");
-	lsm_changes_free(&changes);
-	lsm_job_free(job);
-	lsm_forest_free(forest);
+	/* Locked by who may be removing the run that is of nothing else; the other has a table whose lock was had. */
+	check_removal((Case) {.locked = 2}, " -1 left 2", "but what is of a locked table only");
 }
 
 int
@@ -411,6 +384,5 @@ main(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		check_case(&cases[i]);
 	test_removal();
-	test_removal_locked();
 	return unit_done();
 }
