@@ -110,4 +110,7 @@ fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_pr
 		return;
 	table = forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
 	ExplainPropertyText("Insert Mode", table->strict_insert ? "strict" : "replace", es);
+	if (rinfo->ri_BatchSize > 1 && fdw_private == NIL &&
+		((ModifyTable *) mtstate->ps.plan)->onConflictAction == ONCONFLICT_NONE)
+		ExplainPropertyInteger("Batch Size", NULL, rinfo->ri_BatchSize, es);
 }

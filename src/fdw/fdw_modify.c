@@ -21,7 +21,7 @@
 #include "utils/rel.h"
 #include "worker/worker_pressure.h"
 
-/* Rows of one batch: of what core collects for an INSERT, and of what we hold back in a COPY. */
+/* Rows of one batch of what we hold back in a COPY. */
 #define BATCH_ROWS 1000
 #define BATCH_BYTES (4 * 1024 * 1024)
 
@@ -142,18 +142,28 @@ fdw_modify_end(EState *estate, ResultRelInfo *rinfo)
 
 /* ---- insert ---- */
 
+/* Whether core may hand over the rows of an INSERT many at a time, as far as the table tells. */
+static bool
+table_takes_batches(const ForestTable *table, ResultRelInfo *rinfo)
+{
+	TriggerDesc *triggers = rinfo->ri_TrigDesc;
+
+	return !table->strict_insert && rinfo->ri_projectReturning == NULL && rinfo->ri_WithCheckOptions == NIL &&
+		(triggers == NULL || !(triggers->trig_insert_before_row || triggers->trig_insert_after_row));
+}
+
+/* EXPLAIN asks too: then there is no state, and the statement's part is left out. */
 int
 fdw_modify_batch_size(ResultRelInfo *rinfo)
 {
 	FdwModify  *state = rinfo->ri_FdwState;
-	TriggerDesc *triggers = rinfo->ri_TrigDesc;
+	const ForestTable *table = state != NULL ? &state->table :
+		forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
 
-	if (state == NULL || state->one_by_one || state->table.strict_insert || state->do_nothing ||
-		state->mtstate->mt_transition_capture != NULL ||
-		rinfo->ri_projectReturning != NULL || rinfo->ri_WithCheckOptions != NIL ||
-		(triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row)))
+	if (!table_takes_batches(table, rinfo) ||
+		(state != NULL && (state->one_by_one || state->do_nothing || state->mtstate->mt_transition_capture != NULL)))
 		return 1;
-	return BATCH_ROWS;
+	return table->batch_size;
 }
 
 /* Holds the row back, or writes it with those held back before it. */

@@ -14,6 +14,7 @@
 #include "datatype/timestamp.h"
 #include "fdw/fdw_server_options.h"
 #include "forest/forest_storage.h"
+#include "forest/forest_table.h"
 #include "server/pg_thresholds.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -24,6 +25,7 @@ static void check_boolean(const char *name, const char *value);
 static void check_key(const char *name, const char *value);
 static void check_ttl(const char *name, const char *value);
 static void check_insert(const char *name, const char *value);
+static void check_batch_size(const char *name, const char *value);
 static void check_storage(const char *name, const char *value);
 static void check_threshold(const char *name, const char *value);
 
@@ -47,12 +49,14 @@ static const FdwOption options_known[] = {
 	{"mirror", ForeignServerRelationId, check_boolean},
 	{"shared", ForeignServerRelationId, check_boolean},
 	{"io_concurrency", ForeignServerRelationId, fdw_check_io_concurrency},
+	{"batch_size", ForeignServerRelationId, check_batch_size},
 	{"access_key_id", UserMappingRelationId, fdw_check_secret},
 	{"secret_access_key", UserMappingRelationId, fdw_check_secret},
 	{"session_token", UserMappingRelationId, fdw_check_secret},
 	{"key", ForeignTableRelationId, check_key},
 	{"ttl", ForeignTableRelationId, check_ttl},
 	{"insert", ForeignTableRelationId, check_insert},
+	{"batch_size", ForeignTableRelationId, check_batch_size},
 	{"compression_level", ForeignTableRelationId, check_storage},
 	{"dictionary", ForeignTableRelationId, check_storage},
 	{"filter_bits", ForeignTableRelationId, check_storage},
@@ -162,6 +166,15 @@ check_insert(const char *name, const char *value)
 {
 	if (strcmp(value, "replace") != 0 && strcmp(value, "strict") != 0)
 		fdw_options_bad_value(name, value, "The value is \"replace\" or \"strict\".");
+}
+
+static void
+check_batch_size(const char *name, const char *value)
+{
+	int			ignored;
+
+	if (!forest_parse_batch_size(value, &ignored))
+		fdw_options_bad_value(name, value, "The value is a number of rows from 1 to 100000.");
 }
 
 static const FdwOption *

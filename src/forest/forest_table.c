@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -36,6 +37,9 @@
 #include "utils/timestamp.h"
 
 #define HANDLER_SYMBOL "skyvault_fdw_handler"
+
+#define DEFAULT_BATCH_SIZE 1000
+#define MAX_BATCH_SIZE 100000
 
 typedef struct TableEntry
 {
@@ -188,6 +192,23 @@ forest_is_skyvault_relation(Oid relid)
 	return forest_is_skyvault_server(GetForeignTable(relid)->serverid);
 }
 
+bool
+forest_parse_batch_size(const char *value, int *n)
+{
+	return parse_int(value, n, 0, NULL) && *n >= 1 && *n <= MAX_BATCH_SIZE;
+}
+
+static int
+read_batch_size(ForeignTable *foreign)
+{
+	const char *value = forest_option(foreign->options, "batch_size");
+	int			n;
+
+	if (value == NULL)
+		value = forest_option(GetForeignServer(foreign->serverid)->options, "batch_size");
+	return value != NULL && forest_parse_batch_size(value, &n) ? n : DEFAULT_BATCH_SIZE;
+}
+
 static void
 read_options(ForestTable *table)
 {
@@ -196,6 +217,7 @@ read_options(ForestTable *table)
 	const char *ttl = forest_option(foreign->options, "ttl");
 
 	table->server_oid = foreign->serverid;
+	table->batch_size = read_batch_size(foreign);
 	table->strict_insert = insert != NULL && strcmp(insert, "strict") == 0;
 	table->has_ttl = ttl != NULL;
 	if (ttl != NULL)

@@ -28,6 +28,7 @@ typedef struct ForestTable
 	int32		stored_signature;	/* of the keys of its entries, if it has an identity */
 	int32		key_signature;	/* of the key columns as they are declared now */
 	bool		strict_insert;	/* option insert 'strict' */
+	int			batch_size;		/* option batch_size of the table, or else of the server: rows of one INSERT batch */
 	bool		has_ttl;
 	Interval	ttl;			/* option ttl, if has_ttl */
 } ForestTable;
@@ -65,6 +66,9 @@ extern bool forest_is_skyvault_relation(Oid relid);
 
 /* Whether the server is one of this wrapper, by whatever name the wrapper goes. */
 extern bool forest_is_skyvault_server(Oid server_oid);
+
+/* Sets *n if the value of option "batch_size" is a number from 1 to 100,000. */
+extern bool forest_parse_batch_size(const char *value, int *n);
 
 /* The option's value in a list of DefElems, or NULL. */
 extern const char *forest_option(List *options, const char *name);
