@@ -9,11 +9,11 @@
 #include "access/stratnum.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "fdw/fdw_cost.h"
 #include "fdw/fdw_quals.h"
 #include "forest/forest_read.h"
 #include "forest/forest_table.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
@@ -25,12 +25,6 @@
 #include "utils/rel.h"
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
-
-/* Finding the place of a key, or of a range's begin, in the delta and the runs. */
-#define LOOKUP_COST (8 * cpu_operator_cost)
-
-/* Merging and decoding a row, on top of what every row costs. */
-#define ROW_COST (2 * cpu_operator_cost)
 
 /*
  * Assumed at least: counts of fresh rows come late, and a plan made for an
@@ -111,10 +105,10 @@ estimate_cost(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal, doub
 			  Cost *startup, Cost *total)
 {
 	double		selected = estimate_selected(root, rel, usable, nequal);
-	Cost		per_row = cpu_tuple_cost + ROW_COST + rel->baserestrictcost.per_tuple;
+	Cost		per_row = cpu_tuple_cost + FDW_ROW_COST + rel->baserestrictcost.per_tuple;
 
 	*startup = rel->baserestrictcost.startup + rel->reltarget->cost.startup;
-	*total = *startup + estimate_lookups(root, usable) * LOOKUP_COST +
+	*total = *startup + estimate_lookups(root, usable) * FDW_LOOKUP_COST +
 		selected * per_row + rows * rel->reltarget->cost.per_tuple;
 }
 

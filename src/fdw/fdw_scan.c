@@ -16,9 +16,9 @@
 
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "fdw/fdw_lookup.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_targets.h"
-#include "forest/forest_batch.h"
 #include "forest/forest_table.h"
 #include "forest/forest_write.h"
 #include "forest/row_shape.h"
@@ -27,20 +27,16 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Keys of one forest_batch_get; fewer when their values turn out to be large. */
-#define BATCH_KEYS 1000
+/* Values of one lookup, about. */
 #define BATCH_BYTES (16 * 1024 * 1024)
 
 typedef struct FdwScan
 {
 	ForestTable table;			/* a copy: a cursor outlives the statement */
 	Snapshot	snapshot;
-	const RowShape *shape;
+	FdwRows		rows;
 	bool		locks;
 	bool		is_target;		/* of the UPDATE or DELETE that it feeds */
-	bool		needs_nothing;	/* no column is looked at */
-	Bitmapset  *needed;			/* attribute numbers, NULL: all */
-	RowMapReader *map;			/* NULL: the table is no map */
 	int			nconditions;
 	FdwKeyCondition *conditions;
 
@@ -81,19 +77,6 @@ begin_conditions(ForeignScanState *node, ForeignScan *plan, FdwScan *scan)
 	}
 }
 
-static void
-begin_columns(ForeignScan *plan, FdwScan *scan)
-{
-	List	   *needed = list_nth(plan->fdw_private, FDW_SCAN_NEEDED);
-	ListCell   *cell;
-
-	scan->needs_nothing = needed == NIL;
-	if (list_member_int(needed, 0))
-		return;
-	foreach(cell, needed)
-		scan->needed = bms_add_member(scan->needed, lfirst_int(cell));
-}
-
 static bool
 scan_locks(ForeignScanState *node, ForeignScan *plan)
 {
@@ -132,15 +115,14 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	scan->is_target = ExecRelationIsTargetRelation(node->ss.ps.state, plan->scan.scanrelid);
 	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
 	scan->snapshot = estate->es_snapshot;
-	scan->shape = row_shape(node->ss.ss_currentRelation);
 	begin_conditions(node, plan, scan);
-	begin_columns(plan, scan);
-	scan->map = row_map_reader(scan->shape, scan->needed);
+	fdw_rows_init(&scan->rows, row_shape(node->ss.ss_currentRelation),
+				  list_nth(plan->fdw_private, FDW_SCAN_NEEDED));
 	scan->targets_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan targets",
 												  ALLOCSET_DEFAULT_SIZES);
 	scan->read_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan",
 											   ALLOCSET_DEFAULT_SIZES);
-	scan->batch_size = BATCH_KEYS;
+	scan->batch_size = FDW_BATCH_KEYS;
 }
 
 static void
@@ -193,32 +175,6 @@ build_targets(ForeignScanState *node, FdwScan *scan)
 }
 
 static void
-adapt_batch_size(FdwScan *scan)
-{
-	size_t		bytes = 0;
-
-	for (int i = 0; i < scan->batch_count; i++)
-		if (scan->batch[i].found)
-			bytes += scan->batch[i].value.len;
-	if (bytes > BATCH_BYTES)
-		scan->batch_size = Max(1, scan->batch_count / (int) Min(bytes / BATCH_BYTES + 1, INT_MAX));
-}
-
-/* Its memory ends with the context. */
-static const ForestValue *
-read_keys(FdwScan *scan, const SvSlice *keys, int n)
-{
-	const ForestTable *table = &scan->table;
-	ForestValue *value;
-
-	if (n > 1)
-		return forest_batch_get(forest_batch_begin(), &table, true, keys, n, scan->snapshot);
-	value = palloc(sizeof(ForestValue));
-	forest_get(table, keys[0], scan->snapshot, value);
-	return value;
-}
-
-static void
 read_batch(FdwScan *scan)
 {
 	int			n = Min(scan->targets.n - scan->next_target, scan->batch_size);
@@ -227,14 +183,14 @@ read_batch(FdwScan *scan)
 
 	MemoryContextReset(scan->read_context);
 	old = MemoryContextSwitchTo(scan->read_context);
-	scan->batch = read_keys(scan, keys, n);
+	scan->batch = fdw_lookup_keys(&scan->table, keys, n, scan->snapshot);
 	MemoryContextSwitchTo(old);
 
 	scan->batch_first = scan->next_target;
 	scan->batch_count = n;
 	scan->batch_next = 0;
 	scan->next_target += n;
-	adapt_batch_size(scan);
+	scan->batch_size = fdw_lookup_limit(scan->batch, n, BATCH_BYTES, scan->batch_size);
 }
 
 static bool
@@ -298,13 +254,8 @@ store_row(ForeignScanState *node, FdwScan *scan, SvSlice key, const ForestValue 
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
-	if (scan->needs_nothing)
-		memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	else if (scan->map != NULL)
-		row_decode_map(scan->map, key, value->value, slot->tts_values, slot->tts_isnull);
-	else
-		row_decode(scan->shape, key, value->value, scan->needed,
-				   slot->tts_values, slot->tts_isnull);
+	fdw_rows_decode(&scan->rows, key, value->value, slot->tts_tupleDescriptor->natts,
+					slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 }
 

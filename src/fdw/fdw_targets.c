@@ -107,6 +107,12 @@ convert_value(Oid column_type, Oid type, Datum *value)
 	return FIT_INSIDE;
 }
 
+bool
+fdw_targets_convert(Oid column_type, Oid type, Datum *value)
+{
+	return convert_value(column_type, type, value) == FIT_INSIDE;
+}
+
 static void
 add_array(TargetBuild *build, int key, Datum array_datum, ColumnValues *out)
 {

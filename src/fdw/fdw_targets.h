@@ -48,4 +48,10 @@ typedef struct FdwTargets
 extern void fdw_targets_build(Relation relation, const FdwKeyCondition *conditions,
 							  int nconditions, ExprContext *econtext, FdwTargets *targets);
 
+/*
+ * Makes of a value with which a key column is compared one of the column's type,
+ * both base types: other ones are integers.  False: no value of the column is equal.
+ */
+extern bool fdw_targets_convert(Oid column_type, Oid type, Datum *value);
+
 #endif							/* FDW_TARGETS_H */
