@@ -172,8 +172,13 @@ fdw_modify_check_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo,
 	bool		was_routed = rinfo->ri_RootResultRelInfo != NULL &&
 		!(rinfo->ri_TrigDesc != NULL && rinfo->ri_TrigDesc->trig_insert_before_row);
 
-	/* Messages and constraints may mention tableoid. */
+	/* Messages, policies and constraints may mention tableoid. */
 	slot->tts_tableOid = RelationGetRelid(state->relation);
+
+	/* Policies of a partitioned parent, which core tests for partitions that are heaps only. */
+	if (rinfo->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(state->mtstate->operation == CMD_UPDATE ? WCO_RLS_UPDATE_CHECK :
+							 WCO_RLS_INSERT_CHECK, rinfo, slot, estate);
 	if (RelationGetDescr(state->relation)->constr != NULL)
 		ExecConstraints(rinfo, slot, estate);
 

@@ -51,7 +51,7 @@ extern Snapshot fdw_modify_snapshot(EState *estate);
 /* Notes what the statement did to the key. */
 extern void fdw_modify_remember(FdwModify *state, SvSlice key, FdwTouch touch);
 
-/* NOT NULL, CHECK and the partition's bounds, which the executor leaves to us. */
+/* Policies WITH CHECK, NOT NULL, CHECK and the partition's bounds, which the executor leaves to us. */
 extern void fdw_modify_check_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo,
 								 TupleTableSlot *slot, bool is_insert);
 
