@@ -96,6 +96,8 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 
 	explain_key_condition(plan, es);
 	ExplainPropertyText("Lookup", lookup_name(node, plan), es);
+	if (list_nth_int(list_nth(plan->fdw_private, FDW_SCAN_MANNER), FDW_MANNER_BACKWARD))
+		ExplainPropertyText("Scan Direction", "Backward", es);
 	if (es->verbose)
 		explain_identity(RelationGetRelid(node->ss.ss_currentRelation), es);
 }

@@ -6,14 +6,13 @@
 
 #include "fdw/fdw_plan.h"
 
-#include "access/stratnum.h"
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "fdw/fdw_cost.h"
+#include "fdw/fdw_order.h"
 #include "fdw/fdw_quals.h"
 #include "forest/forest_read.h"
 #include "forest/forest_table.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
@@ -112,52 +111,23 @@ estimate_cost(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal, doub
 		selected * per_row + rows * rel->reltarget->cost.per_tuple;
 }
 
-/*
- * Every scan returns rows in the byte order of their keys.  So the pathkeys
- * are the key columns as far as bytes and operator class agree, without those
- * that are constant anyway.
- */
-static List *
-scan_pathkeys(PlannerInfo *root, RelOptInfo *rel, Relation relation)
-{
-	FdwRel	   *info = rel->fdw_private;
-	List	   *result = NIL;
-
-	for (int i = 0; i < info->nkeys && info->columns[i].ordered; i++)
-	{
-		FdwKeyColumn *column = &info->columns[i];
-		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation),
-													column->attno - 1);
-		Oid			less = get_opfamily_member(column->opfamily, column->opcintype,
-											   column->opcintype, BTLessStrategyNumber);
-		Var		   *var = makeVar(rel->relid, column->attno, attribute->atttypid,
-								  attribute->atttypmod, attribute->attcollation, 0);
-		List	   *pathkeys;
-
-		if (!OidIsValid(less))
-			break;
-		pathkeys = compat_build_expression_pathkey(root, (Expr *) var, less, rel->relids);
-		if (pathkeys == NIL)
-			break;
-		if (!linitial_node(PathKey, pathkeys)->pk_eclass->ec_has_const)
-			result = list_append_unique_ptr(result, linitial(pathkeys));
-	}
-	return truncate_useless_pathkeys(root, rel, result);
-}
-
 static void
-add_plain_path(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+add_plain_paths(PlannerInfo *root, RelOptInfo *rel)
 {
 	FdwRel	   *info = rel->fdw_private;
-	Relation	relation = table_open(relid, NoLock);
-	List	   *pathkeys = scan_pathkeys(root, rel, relation);
 	Cost		startup;
 	Cost		total;
+	ListCell   *cell;
 
-	table_close(relation, NoLock);
 	estimate_cost(root, rel, info->usable, info->nequal, rel->rows, &startup, &total);
-	add_path(rel, (Path *) compat_create_foreignscan_path(root, rel, rel->rows, startup, total,
-														  pathkeys, rel->lateral_relids));
+	foreach(cell, fdw_order_choices(root, rel, info->columns, info->nkeys))
+	{
+		FdwOrder   *order = lfirst(cell);
+
+		add_path(rel, (Path *) compat_create_foreignscan_path(root, rel, rel->rows, startup, total,
+															  order->pathkeys, rel->lateral_relids,
+															  list_make1_int(order->backward)));
+	}
 }
 
 /* Adds to the list of relid sets those outer relations that the clause takes its operand from. */
@@ -244,7 +214,7 @@ add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 		rows = Min(rows, estimate_lookups(root, usable));
 	estimate_cost(root, rel, usable, nequal, rows, &startup, &total);
 	add_path(rel, (Path *) compat_create_foreignscan_path(root, rel, rows, startup, total,
-														  NIL, outer));
+														  NIL, outer, list_make1_int(false)));
 }
 
 void
@@ -252,7 +222,7 @@ fdw_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	ListCell   *cell;
 
-	add_plain_path(root, rel, relid);
+	add_plain_paths(root, rel);
 	foreach(cell, possible_outers(root, rel))
 		add_parameterized_path(root, rel, lfirst(cell));
 }
@@ -299,6 +269,26 @@ needed_columns(RelOptInfo *rel, List *clauses)
 	return needed;
 }
 
+/*
+ * How many rows the query wants of the scan, if that is known: 0 if not.  A guess,
+ * by which the scan reads less at first; it may be asked for more.
+ */
+static int
+wanted_rows(PlannerInfo *root, ForeignPath *path, List *local)
+{
+	if (root->limit_tuples <= 0 || root->limit_tuples > INT_MAX || local != NIL ||
+		bms_membership(root->all_baserels) != BMS_SINGLETON ||
+		!pathkeys_contained_in(root->query_pathkeys, path->path.pathkeys))
+		return 0;
+	return (int) root->limit_tuples;
+}
+
+static List *
+scan_manner(PlannerInfo *root, ForeignPath *path, List *local)
+{
+	return list_make2_int(linitial_int(path->fdw_private), wanted_rows(root, path, local));
+}
+
 ForeignScan *
 fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List *tlist,
 			  List *scan_clauses, Plan *outer_plan)
@@ -308,29 +298,31 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 	List	   *usable = fdw_quals_usable(root, rel, info->columns, info->nkeys, scan_clauses,
 										  &nequal);
 	List	   *used = NIL;
-	List	   *operands = NIL;
-	List	   *keys = NIL;
-	List	   *kinds = NIL;
+	List	   *certain = NIL;
+	List	   *operands;
+	List	   *keys;
+	List	   *kinds;
+	List	   *tested;
 	List	   *local;
-	List	   *recheck;
 	ListCell   *cell;
 
 	foreach(cell, usable)
-	{
-		FdwKeyClause *clause = lfirst(cell);
-
-		used = lappend(used, clause->rinfo);
-		operands = lappend(operands, clause->operand);
-		keys = lappend_int(keys, clause->key);
-		kinds = lappend_int(kinds, clause->kind);
-	}
-	local = extract_actual_clauses(list_difference_ptr(scan_clauses, used), false);
-	recheck = extract_actual_clauses(used, false);
+		used = lappend(used, ((FdwKeyClause *) lfirst(cell))->rinfo);
+	foreach(cell, usable)
+		if (!((FdwKeyClause *) lfirst(cell))->lossy)
+			certain = lappend(certain, ((FdwKeyClause *) lfirst(cell))->rinfo);
+	foreach(cell, scan_clauses)
+		if (fdw_quals_is_certain(rel, info->columns, info->nkeys, lfirst(cell)))
+			certain = lappend(certain, lfirst(cell));
+	fdw_quals_split(usable, &operands, &keys, &kinds);
+	local = extract_actual_clauses(list_difference_ptr(scan_clauses, certain), false);
+	tested = extract_actual_clauses(used, false);
 
 	return make_foreignscan(tlist, local, rel->relid, operands,
-							list_make4(needed_columns(rel, list_concat_copy(local, recheck)),
-									   keys, kinds, list_make1_int(scan_lock(root, rel))),
-							NIL, recheck, outer_plan);
+							list_make5(needed_columns(rel, list_concat_copy(local, tested)), keys, kinds,
+									   list_make1_int(scan_lock(root, rel)),
+									   scan_manner(root, path, local)),
+							NIL, tested, outer_plan);
 }
 
 bool

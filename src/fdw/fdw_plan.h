@@ -31,7 +31,14 @@ enum FdwScanPrivate
 	FDW_SCAN_NEEDED,			/* attribute numbers to decode; 0 is all of them */
 	FDW_SCAN_KEYS,				/* of each operand in fdw_exprs, the index of its key column */
 	FDW_SCAN_KINDS,				/* and the FdwKeyKind */
-	FDW_SCAN_LOCK				/* one FdwScanLock */
+	FDW_SCAN_LOCK,				/* one FdwScanLock */
+	FDW_SCAN_MANNER				/* see below */
+};
+
+enum FdwScanManner
+{
+	FDW_MANNER_BACKWARD,		/* 1: against the order of keys */
+	FDW_MANNER_WANTED			/* how many rows will be asked for, as far as the planner knows; 0: all */
 };
 
 extern void fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);

@@ -12,13 +12,16 @@
 
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "fdw/fdw_pattern.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 #include "server/pg_compat.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/rel.h"
@@ -34,11 +37,15 @@ fdw_quals_key_columns(Relation relation, int *nkeys)
 	for (int i = 0; i < *nkeys; i++)
 	{
 		FdwKeyColumn *column = &columns[i];
+		Form_pg_attribute attribute;
 		Oid			opclass;
 
 		column->attno = row_shape_key_attribute(shape, i);
-		column->type = getBaseType(TupleDescAttr(RelationGetDescr(relation),
-												 column->attno - 1)->atttypid);
+		attribute = TupleDescAttr(RelationGetDescr(relation), column->attno - 1);
+		column->atttype = attribute->atttypid;
+		column->atttypmod = attribute->atttypmod;
+		column->attcollation = attribute->attcollation;
+		column->type = getBaseType(attribute->atttypid);
 		column->ordered = row_shape_key_is_ordered(shape, i);
 		opclass = GetDefaultOpClass(column->type, BTREE_AM_OID);
 		if (!OidIsValid(opclass))
@@ -185,6 +192,140 @@ match_any(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int n
 	return make_key_clause(key, FDW_KEY_ANY, operand);
 }
 
+/*
+ * LIKE and ^@.  Bytes decide, whatever the collation orders by.  A pattern that is
+ * not known yet may be any.
+ */
+static FdwKeyClause *
+match_prefix(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+			 FdwKeyKind kind, Oid type, List *args, Oid collation)
+{
+	Expr	   *operand = lsecond(args);
+	int			key = find_column(linitial(args), rel->relid, columns, nkeys);
+	FdwKeyClause *clause;
+	bool		exact = false;
+
+	if (key < 0 || !is_scan_constant(root, rel, (Node *) operand) ||
+		(columns[key].type == VARCHAROID ? TEXTOID : columns[key].type) != type ||
+		(OidIsValid(collation) && !get_collation_isdeterministic(collation)))
+		return NULL;
+	clause = make_key_clause(key, kind, operand);
+	if (kind == FDW_KEY_LIKE)
+	{
+		if (IsA(operand, Const) && !((Const *) operand)->constisnull)
+			(void) fdw_pattern_prefix(((Const *) operand)->constvalue, &exact);
+		clause->lossy = !exact;
+	}
+	return clause;
+}
+
+static FdwKeyClause *
+match_operator(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+			   OpExpr *op)
+{
+	switch (op->opno)
+	{
+		case OID_TEXT_LIKE_OP:
+			return match_prefix(root, rel, columns, nkeys, FDW_KEY_LIKE, TEXTOID, op->args,
+								op->inputcollid);
+		case OID_BYTEA_LIKE_OP:
+			return match_prefix(root, rel, columns, nkeys, FDW_KEY_LIKE, BYTEAOID, op->args,
+								op->inputcollid);
+		case TextPrefixOperator:
+			return match_prefix(root, rel, columns, nkeys, FDW_KEY_STARTS, TEXTOID, op->args,
+								op->inputcollid);
+		default:
+			return match_comparison(root, rel, columns, nkeys, op);
+	}
+}
+
+static FdwKeyClause *
+match_function(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+			   FuncExpr *function)
+{
+	if (function->funcid != F_STARTS_WITH)
+		return NULL;
+	return match_prefix(root, rel, columns, nkeys, FDW_KEY_STARTS, TEXTOID, function->args,
+						function->inputcollid);
+}
+
+/* How many columns of a row are key columns from `key` on that bytes compare by one strategy. */
+static int
+match_row_columns(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+				  const RowCompareExpr *row, bool commuted, int key, int *strategy)
+{
+	List	   *column_side = commuted ? row->rargs : row->largs;
+	List	   *operand_side = commuted ? row->largs : row->rargs;
+	int			n = 0;
+
+	while (n < list_length(column_side) && key + n < nkeys)
+	{
+		Oid			opno = list_nth_oid(row->opnos, n);
+		int			found;
+
+		if (commuted)
+			opno = get_commutator(opno);
+		if (!OidIsValid(opno) ||
+			!fdw_quals_is_column(list_nth(column_side, n), rel->relid, &columns[key + n]) ||
+			!is_scan_constant(root, rel, list_nth(operand_side, n)))
+			break;
+		found = byte_strategy(&columns[key + n], opno, list_nth_oid(row->inputcollids, n));
+		if (found == 0 || found == BTEqualStrategyNumber || (n > 0 && found != *strategy))
+			break;
+		*strategy = found;
+		n++;
+	}
+	return n;
+}
+
+/* A row of which only the first columns count is not below, or not above, theirs. */
+static FdwKeyKind
+loosen(FdwKeyKind kind)
+{
+	return kind == FDW_KEY_ABOVE ? FDW_KEY_FROM : kind == FDW_KEY_BELOW ? FDW_KEY_UPTO : kind;
+}
+
+static FdwKeyClause *
+match_row(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+		  RowCompareExpr *row)
+{
+	int			key = find_column(linitial(row->largs), rel->relid, columns, nkeys);
+	bool		commuted = key < 0;
+	List	   *operands = commuted ? row->largs : row->rargs;
+	int			strategy = 0;
+	int			n;
+	FdwKeyClause *clause;
+
+	if (commuted)
+		key = find_column(linitial(row->rargs), rel->relid, columns, nkeys);
+	if (key < 0)
+		return NULL;
+	n = match_row_columns(root, rel, columns, nkeys, row, commuted, key, &strategy);
+	if (n == 0)
+		return NULL;
+	clause = make_key_clause(key, kind_of_strategy(strategy), linitial(operands));
+	for (int i = 1; i < n; i++)
+		clause->more = lappend(clause->more, list_nth(operands, i));
+	if (n < list_length(operands))
+	{
+		clause->kind = loosen(clause->kind);
+		clause->lossy = true;
+	}
+	return clause;
+}
+
+/* IS NULL of a key column: equal to what nothing is equal to. */
+static FdwKeyClause *
+match_null(RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys, NullTest *test)
+{
+	int			key = find_column(test->arg, rel->relid, columns, nkeys);
+
+	if (key < 0 || test->argisrow || test->nulltesttype != IS_NULL)
+		return NULL;
+	return make_key_clause(key, FDW_KEY_EQUAL,
+						   (Expr *) makeNullConst(columns[key].type, -1, InvalidOid));
+}
+
 /* A boolean column alone, negated, or with IS TRUE or IS FALSE: a key is never null. */
 static FdwKeyClause *
 match_boolean(RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys, Expr *expr)
@@ -212,6 +353,27 @@ match_boolean(RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys, Expr *exp
 	return make_key_clause(key, FDW_KEY_EQUAL, (Expr *) makeBoolConst(value, false));
 }
 
+static FdwKeyClause *
+match_clause(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+			 Expr *clause)
+{
+	switch (nodeTag(clause))
+	{
+		case T_OpExpr:
+			return match_operator(root, rel, columns, nkeys, (OpExpr *) clause);
+		case T_ScalarArrayOpExpr:
+			return match_any(root, rel, columns, nkeys, (ScalarArrayOpExpr *) clause);
+		case T_RowCompareExpr:
+			return match_row(root, rel, columns, nkeys, (RowCompareExpr *) clause);
+		case T_FuncExpr:
+			return match_function(root, rel, columns, nkeys, (FuncExpr *) clause);
+		case T_NullTest:
+			return match_null(rel, columns, nkeys, (NullTest *) clause);
+		default:
+			return match_boolean(rel, columns, nkeys, clause);
+	}
+}
+
 FdwKeyClause *
 fdw_quals_match(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
 				RestrictInfo *rinfo)
@@ -222,12 +384,7 @@ fdw_quals_match(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns,
 	if (rinfo->pseudoconstant || !restriction_is_securely_promotable(rinfo, rel))
 		return NULL;
 
-	if (IsA(rinfo->clause, OpExpr))
-		result = match_comparison(root, rel, columns, nkeys, (OpExpr *) rinfo->clause);
-	else if (IsA(rinfo->clause, ScalarArrayOpExpr))
-		result = match_any(root, rel, columns, nkeys, (ScalarArrayOpExpr *) rinfo->clause);
-	else
-		result = match_boolean(rel, columns, nkeys, rinfo->clause);
+	result = match_clause(root, rel, columns, nkeys, rinfo->clause);
 	if (result != NULL)
 		result->rinfo = rinfo;
 	return result;
@@ -280,4 +437,36 @@ fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns
 			usable = lappend(usable, clause);
 	}
 	return usable;
+}
+
+bool
+fdw_quals_is_certain(RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys, const RestrictInfo *rinfo)
+{
+	const NullTest *test = (const NullTest *) rinfo->clause;
+
+	return IsA(test, NullTest) && test->nulltesttype == IS_NOT_NULL && !test->argisrow &&
+		find_column(test->arg, rel->relid, columns, nkeys) >= 0;
+}
+
+void
+fdw_quals_split(List *usable, List **operands, List **keys, List **kinds)
+{
+	ListCell   *cell;
+
+	*operands = *keys = *kinds = NIL;
+	foreach(cell, usable)
+	{
+		const FdwKeyClause *clause = lfirst(cell);
+		ListCell   *more;
+
+		*operands = lappend(*operands, clause->operand);
+		*keys = lappend_int(*keys, clause->key);
+		*kinds = lappend_int(*kinds, clause->kind);
+		foreach(more, clause->more)
+		{
+			*operands = lappend(*operands, lfirst(more));
+			*keys = lappend_int(*keys, clause->key + foreach_current_index(more) + 1);
+			*kinds = lappend_int(*kinds, FDW_KEY_AND_NEXT);
+		}
+	}
 }

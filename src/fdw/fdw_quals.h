@@ -5,8 +5,9 @@
  * A clause is a key clause if it compares a key column with something that
  * has no columns of the same relation, by an operator of the column type's
  * default btree operator class, and if comparing the encoded bytes gives
- * exactly the operator's answer.  Key clauses are taken out of the scan's
- * local conditions.
+ * exactly the operator's answer.  So is a comparison of a row that begins with
+ * key columns, and LIKE and ^@.  Key clauses are taken out of the scan's local
+ * conditions, unless they are lossy: those select keys that meet them, and others.
  */
 #ifndef FDW_QUALS_H
 #define FDW_QUALS_H
@@ -24,12 +25,18 @@ typedef enum FdwKeyKind
 	FDW_KEY_ABOVE,				/* column > operand */
 	FDW_KEY_FROM,				/* column >= operand */
 	FDW_KEY_BELOW,				/* column < operand */
-	FDW_KEY_UPTO				/* column <= operand */
+	FDW_KEY_UPTO,				/* column <= operand */
+	FDW_KEY_STARTS,				/* column ^@ operand */
+	FDW_KEY_LIKE,				/* column LIKE operand */
+	FDW_KEY_AND_NEXT			/* no clause: another column of the row that the bound before is about */
 } FdwKeyKind;
 
 typedef struct FdwKeyColumn
 {
 	AttrNumber	attno;
+	Oid			atttype;		/* the column's, and the others of its attributes */
+	int32		atttypmod;
+	Oid			attcollation;
 	Oid			type;			/* no domain */
 	Oid			opfamily;		/* InvalidOid: has no btree order */
 	Oid			opcintype;
@@ -41,6 +48,8 @@ typedef struct FdwKeyClause
 	int			key;			/* index of the key column */
 	FdwKeyKind	kind;
 	Expr	   *operand;
+	List	   *more;			/* of a row, the operands of the key columns behind it */
+	bool		lossy;			/* the condition has to be tested as well */
 	RestrictInfo *rinfo;
 } FdwKeyClause;
 
@@ -69,5 +78,12 @@ extern FdwKeyClause *fdw_quals_match(PlannerInfo *root, RelOptInfo *rel,
 extern List *fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel,
 							  const FdwKeyColumn *columns, int nkeys,
 							  List *rinfos, int *nequal);
+
+/* Whether a clause says of a key column that it is not null, which needs no test. */
+extern bool fdw_quals_is_certain(RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+								 const RestrictInfo *rinfo);
+
+/* What a plan has of the usable clauses: each operand, the index of its key column, its kind. */
+extern void fdw_quals_split(List *usable, List **operands, List **keys, List **kinds);
 
 #endif							/* FDW_QUALS_H */

@@ -1,7 +1,7 @@
 /*
  * fdw_scan.c
  *		Executing scans: whole keys in batches, key ranges one after the other,
- *		always in key order.
+ *		always in key order, or against it.
  *
  * A scan reads under the statement's snapshot.  One that locks rows (for
  * SELECT ... FOR UPDATE, and for UPDATE and DELETE whose row triggers have to
@@ -37,6 +37,7 @@ typedef struct FdwScan
 	FdwRows		rows;
 	bool		locks;
 	bool		is_target;		/* of the UPDATE or DELETE that it feeds */
+	bool		backward;
 	int			nconditions;
 	FdwKeyCondition *conditions;
 
@@ -48,6 +49,7 @@ typedef struct FdwScan
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
 	const ForestValue *batch;
+	int			batch_most;
 	int			batch_size;		/* for the next batch */
 	int			batch_first;	/* target of batch[0] */
 	int			batch_count;
@@ -98,6 +100,18 @@ scan_locks(ForeignScanState *node, ForeignScan *plan)
 	return false;
 }
 
+/* A scan that is not asked for all rows begins with as many keys as it is asked for. */
+static void
+begin_manner(ForeignScan *plan, FdwScan *scan)
+{
+	List	   *manner = list_nth(plan->fdw_private, FDW_SCAN_MANNER);
+	int			wanted = list_nth_int(manner, FDW_MANNER_WANTED);
+
+	scan->backward = list_nth_int(manner, FDW_MANNER_BACKWARD) != 0;
+	scan->batch_most = FDW_BATCH_KEYS;
+	scan->batch_size = wanted > 0 ? Min(wanted, FDW_BATCH_KEYS) : FDW_BATCH_KEYS;
+}
+
 void
 fdw_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -122,7 +136,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 												  ALLOCSET_DEFAULT_SIZES);
 	scan->read_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan",
 											   ALLOCSET_DEFAULT_SIZES);
-	scan->batch_size = FDW_BATCH_KEYS;
+	begin_manner(plan, scan);
 }
 
 static void
@@ -168,7 +182,7 @@ build_targets(ForeignScanState *node, FdwScan *scan)
 	MemoryContextReset(scan->targets_context);
 	old = MemoryContextSwitchTo(scan->targets_context);
 	fdw_targets_build(node->ss.ss_currentRelation, scan->conditions, scan->nconditions,
-					  node->ss.ps.ps_ExprContext, &scan->targets);
+					  scan->backward, node->ss.ps.ps_ExprContext, &scan->targets);
 	MemoryContextSwitchTo(old);
 	scan->next_target = 0;
 	scan->targets_ready = true;
@@ -190,7 +204,8 @@ read_batch(FdwScan *scan)
 	scan->batch_count = n;
 	scan->batch_next = 0;
 	scan->next_target += n;
-	scan->batch_size = fdw_lookup_limit(scan->batch, n, BATCH_BYTES, scan->batch_size);
+	scan->batch_most = fdw_lookup_limit(scan->batch, n, BATCH_BYTES, scan->batch_most);
+	scan->batch_size = Min(scan->batch_size * 2, scan->batch_most);
 }
 
 static bool
@@ -223,7 +238,7 @@ open_range(FdwScan *scan, const FdwRange *range)
 	old = MemoryContextSwitchTo(scan->read_context);
 	scan->range_scan = forest_scan_begin(&scan->table, scan->snapshot,
 										 range->has_low ? &range->low : NULL,
-										 range->has_high ? &range->high : NULL, false);
+										 range->has_high ? &range->high : NULL, scan->backward);
 	MemoryContextSwitchTo(old);
 }
 

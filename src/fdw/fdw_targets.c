@@ -4,7 +4,7 @@
  *
  * Let the equalities be on the first p key columns.  Each combination of
  * their values, encoded, is a whole key, or a prefix P of keys.  A prefix is
- * the range [P, successor of P), or, with bounds on the column after it, the
+ * the range [P, successor of P), or, with bounds on the columns after it, the
  * part of that range which the bounds cut out.
  */
 #include "postgres.h"
@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "fdw/fdw_pattern.h"
 #include "forest/forest_write.h"
 #include "forest/key_sort.h"
 #include "lib/stringinfo.h"
@@ -246,30 +247,42 @@ reduce_high(FdwRange *range, SvSlice high)
 
 /* ---- ranges ---- */
 
+/*
+ * A bound of the columns after the prefix: of one, or of a row's, of which the first
+ * counts most.
+ */
+typedef struct Bound
+{
+	FdwKeyKind	kind;
+	ValueFit	fit;			/* of one column; if not inside, there is no value */
+	int			n;
+	Datum	   *values;
+} Bound;
+
 /* What comes after all keys with the bound's column values; false: nothing does. */
 static bool
-after_bound(const TargetBuild *build, SvSlice bytes, SvSlice *after)
+after_bound(const TargetBuild *build, const Bound *bound, SvSlice bytes, SvSlice *after)
 {
-	if (build->nequal + 1 < build->nkeys)
+	if (build->nequal + bound->n < build->nkeys)
 		return prefix_successor(bytes, after);
 	*after = next_key(bytes);
 	return true;
 }
 
-/* Cuts the range by one bound of the column after the prefix; false if nothing is left. */
+/* Cuts the range by one bound; false if nothing is left. */
 static bool
-apply_bound(TargetBuild *build, FdwKeyKind kind, ValueFit fit, Datum value, FdwRange *range)
+apply_bound(TargetBuild *build, const Bound *bound, FdwRange *range)
 {
-	bool		is_low = kind == FDW_KEY_ABOVE || kind == FDW_KEY_FROM;
+	bool		is_low = bound->kind == FDW_KEY_ABOVE || bound->kind == FDW_KEY_FROM;
 	SvSlice		bytes;
 	SvSlice		after;
 
-	if (fit != FIT_INSIDE)
-		return is_low == (fit == FIT_BELOW_ALL);
+	if (bound->fit != FIT_INSIDE)
+		return is_low == (bound->fit == FIT_BELOW_ALL);
 
-	build->values[build->nequal] = value;
-	bytes = encode(build, build->nequal + 1);
-	switch (kind)
+	memcpy(&build->values[build->nequal], bound->values, sizeof(Datum) * bound->n);
+	bytes = encode(build, build->nequal + bound->n);
+	switch (bound->kind)
 	{
 		case FDW_KEY_FROM:
 			raise_low(range, bytes);
@@ -278,28 +291,21 @@ apply_bound(TargetBuild *build, FdwKeyKind kind, ValueFit fit, Datum value, FdwR
 			reduce_high(range, bytes);
 			break;
 		case FDW_KEY_ABOVE:
-			if (!after_bound(build, bytes, &after))
+			if (!after_bound(build, bound, bytes, &after))
 				return false;
 			raise_low(range, after);
 			break;
 		default:
-			if (after_bound(build, bytes, &after))
+			if (after_bound(build, bound, bytes, &after))
 				reduce_high(range, after);
 			break;
 	}
 	return true;
 }
 
-typedef struct BoundValue
-{
-	FdwKeyKind	kind;
-	ValueFit	fit;
-	Datum		value;
-} BoundValue;
-
 /* The range of the combination at hand; false if it is empty. */
 static bool
-make_range(TargetBuild *build, const BoundValue *bounds, int nbounds, FdwRange *range)
+make_range(TargetBuild *build, const Bound *bounds, int nbounds, FdwRange *range)
 {
 	SvSlice		prefix = encode(build, build->nequal);
 	SvSlice		successor;
@@ -310,7 +316,7 @@ make_range(TargetBuild *build, const BoundValue *bounds, int nbounds, FdwRange *
 	if (prefix_successor(prefix, &successor))
 		reduce_high(range, successor);
 	for (int i = 0; i < nbounds; i++)
-		if (!apply_bound(build, bounds[i].kind, bounds[i].fit, bounds[i].value, range))
+		if (!apply_bound(build, &bounds[i], range))
 			return false;
 	return !range->has_low || !range->has_high ||
 		sv_slice_compare(range->low, range->high) < 0;
@@ -404,7 +410,7 @@ choose_combination(TargetBuild *build, int c)
 }
 
 static void
-make_targets(TargetBuild *build, const BoundValue *bounds, int nbounds, FdwTargets *targets)
+make_targets(TargetBuild *build, const Bound *bounds, int nbounds, FdwTargets *targets)
 {
 	int			total = count_combinations(build, targets);
 
@@ -436,12 +442,136 @@ make_targets(TargetBuild *build, const BoundValue *bounds, int nbounds, FdwTarge
 		sort_ranges(targets);
 }
 
+/* ---- conditions ---- */
+
+/*
+ * The bound ends with the column before this one, which is null, or of no value of
+ * its type.  (1, NULL) is below (2, 0), and neither below nor above (1, 0); a value
+ * below all of its type is below whatever the column has.
+ */
+static void
+end_bound(Bound *bound, bool isnull, ValueFit fit)
+{
+	bool		is_low = bound->kind == FDW_KEY_ABOVE || bound->kind == FDW_KEY_FROM;
+
+	if (is_low)
+		bound->kind = !isnull && fit == FIT_BELOW_ALL ? FDW_KEY_FROM : FDW_KEY_ABOVE;
+	else
+		bound->kind = !isnull && fit == FIT_ABOVE_ALL ? FDW_KEY_UPTO : FDW_KEY_BELOW;
+}
+
+/* Evaluates a bound of n operands; false if it is never met. */
+static bool
+read_bound(TargetBuild *build, const FdwKeyCondition *conditions, int n, ExprContext *econtext,
+		   Bound *bound)
+{
+	bound->kind = conditions[0].kind;
+	bound->fit = FIT_INSIDE;
+	bound->values = palloc(sizeof(Datum) * n);
+	for (bound->n = 0; bound->n < n; bound->n++)
+	{
+		const FdwKeyCondition *condition = &conditions[bound->n];
+		bool		isnull;
+		Datum		value = ExecEvalExprSwitchContext(condition->operand, econtext, &isnull);
+		ValueFit	fit = FIT_INSIDE;
+
+		if (!isnull)
+			fit = convert_value(key_type(build, condition->key), condition->type, &value);
+		if (bound->n == 0 && isnull)
+			return false;
+		if (isnull || fit != FIT_INSIDE)
+		{
+			if (bound->n == 0)
+				bound->fit = fit;
+			else
+				end_bound(bound, isnull, fit);
+			break;
+		}
+		bound->values[bound->n] = value;
+	}
+	return true;
+}
+
+/* Makes two bounds, or one, or none, of LIKE or ^@; false if it is never met. */
+static bool
+read_prefix(const FdwKeyCondition *condition, ExprContext *econtext, Bound *bounds, int *nbounds)
+{
+	bool		isnull;
+	Datum		prefix = ExecEvalExprSwitchContext(condition->operand, econtext, &isnull);
+	Datum		after;
+
+	if (isnull)
+		return false;
+	if (condition->kind == FDW_KEY_LIKE)
+		prefix = fdw_pattern_prefix(prefix, NULL);
+	bounds[*nbounds] = (Bound) {.kind = FDW_KEY_FROM,.n = 1,.values = palloc(sizeof(Datum))};
+	bounds[(*nbounds)++].values[0] = prefix;
+	if (!fdw_pattern_after(prefix, &after))
+		return true;
+	bounds[*nbounds] = (Bound) {.kind = FDW_KEY_BELOW,.n = 1,.values = palloc(sizeof(Datum))};
+	bounds[(*nbounds)++].values[0] = after;
+	return true;
+}
+
+/* Evaluates all; false if they are never met together. */
+static bool
+read_conditions(TargetBuild *build, const FdwKeyCondition *conditions, int nconditions,
+				ExprContext *econtext, Bound *bounds, int *nbounds)
+{
+	int			i = 0;
+
+	while (i < nconditions)
+	{
+		const FdwKeyCondition *condition = &conditions[i];
+		int			n = 1;
+
+		if (fdw_key_kind_is_equality(condition->kind))
+			equality_values(build, condition, econtext, &build->columns[build->nequal++]);
+		else if (condition->kind == FDW_KEY_STARTS || condition->kind == FDW_KEY_LIKE)
+		{
+			if (!read_prefix(condition, econtext, bounds, nbounds))
+				return false;
+		}
+		else
+		{
+			while (i + n < nconditions && conditions[i + n].kind == FDW_KEY_AND_NEXT)
+				n++;
+			if (!read_bound(build, condition, n, econtext, &bounds[(*nbounds)++]))
+				return false;
+		}
+		i += n;
+	}
+	return true;
+}
+
+static void
+turn_round(FdwTargets *targets)
+{
+	for (int i = 0, j = targets->n - 1; i < j; i++, j--)
+	{
+		if (targets->are_points)
+		{
+			SvSlice		point = targets->points[i];
+
+			targets->points[i] = targets->points[j];
+			targets->points[j] = point;
+		}
+		else
+		{
+			FdwRange	range = targets->ranges[i];
+
+			targets->ranges[i] = targets->ranges[j];
+			targets->ranges[j] = range;
+		}
+	}
+}
+
 void
 fdw_targets_build(Relation relation, const FdwKeyCondition *conditions, int nconditions,
-				  ExprContext *econtext, FdwTargets *targets)
+				  bool backward, ExprContext *econtext, FdwTargets *targets)
 {
 	TargetBuild build = {.shape = row_shape(relation),.desc = RelationGetDescr(relation)};
-	BoundValue *bounds = palloc(sizeof(BoundValue) * Max(nconditions, 1));
+	Bound	   *bounds = palloc(sizeof(Bound) * Max(2 * nconditions, 1));
 	int			nbounds = 0;
 
 	build.nkeys = row_shape_key_count(build.shape);
@@ -451,24 +581,9 @@ fdw_targets_build(Relation relation, const FdwKeyCondition *conditions, int ncon
 	initStringInfo(&build.encoded);
 	memset(targets, 0, sizeof(FdwTargets));
 
-	for (int i = 0; i < nconditions; i++)
-	{
-		const FdwKeyCondition *condition = &conditions[i];
-		BoundValue *bound = &bounds[nbounds];
-		bool		isnull;
-
-		if (fdw_key_kind_is_equality(condition->kind))
-		{
-			equality_values(&build, condition, econtext, &build.columns[build.nequal++]);
-			continue;
-		}
-		bound->kind = condition->kind;
-		bound->value = ExecEvalExprSwitchContext(condition->operand, econtext, &isnull);
-		if (isnull)
-			return;
-		bound->fit = convert_value(key_type(&build, condition->key), condition->type,
-								   &bound->value);
-		nbounds++;
-	}
+	if (!read_conditions(&build, conditions, nconditions, econtext, bounds, &nbounds))
+		return;
 	make_targets(&build, bounds, nbounds, targets);
+	if (backward)
+		turn_round(targets);
 }

@@ -29,7 +29,7 @@ typedef struct FdwRange
 	SvSlice		high;
 } FdwRange;
 
-/* What to read, ascending and without repetition. */
+/* What to read, without repetition: ascending, or descending if backward. */
 typedef struct FdwTargets
 {
 	bool		are_points;		/* whole keys, else ranges */
@@ -42,11 +42,12 @@ typedef struct FdwTargets
 /*
  * Evaluates the operands, in the expression context's per-tuple memory, and
  * makes the targets, in CurrentMemoryContext.  The conditions are those of
- * fdw_quals_usable, in its order.  Without any, the target is one range
- * without bounds.
+ * fdw_quals_usable, in its order, as fdw_quals_split splits them.  Without any,
+ * the target is one range without bounds.
  */
 extern void fdw_targets_build(Relation relation, const FdwKeyCondition *conditions,
-							  int nconditions, ExprContext *econtext, FdwTargets *targets);
+							  int nconditions, bool backward, ExprContext *econtext,
+							  FdwTargets *targets);
 
 /*
  * Makes of a value with which a key column is compared one of the column's type,

@@ -109,16 +109,16 @@ extern int	no_such_variable
 
 /* Needs optimizer/pathnode.h where it is used: a scan of one foreign table. */
 #if PG_VERSION_NUM >= 180000
-#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \
+#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
 	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, pathkeys, outer, \
-							NULL, NIL, NIL)
+							NULL, NIL, private)
 #elif PG_VERSION_NUM >= 170000
-#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \
+#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, \
-							NULL, NIL, NIL)
+							NULL, NIL, private)
 #else
-#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, NULL, NIL)
+#define compat_create_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, NULL, private)
 #endif
 
 /* Needs optimizer/paths.h where it is used. */
@@ -128,6 +128,13 @@ extern int	no_such_variable
 #else
 #define compat_build_expression_pathkey(root, expr, opno, relids) \
 	build_expression_pathkey(root, expr, NULL, opno, relids, false)
+#endif
+
+/* Of a PathKey: equal for pathkeys of one direction. */
+#if PG_VERSION_NUM >= 180000
+#define compat_pathkey_direction(pathkey) ((int) (pathkey)->pk_cmptype)
+#else
+#define compat_pathkey_direction(pathkey) ((pathkey)->pk_strategy)
 #endif
 
 /* Needs utils/selfuncs.h where it is used. */
