@@ -6,6 +6,7 @@
 
 #include "fdw/fdw_handler.h"
 
+#include "fdw/fdw_analyze.h"
 #include "fdw/fdw_explain.h"
 #include "fdw/fdw_modify.h"
 #include "fdw/fdw_options.h"
@@ -45,6 +46,8 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ExecForeignUpdate = fdw_update_row;
 	routine->ExecForeignDelete = fdw_delete_row;
 	routine->ExecForeignTruncate = fdw_modify_truncate;
+
+	routine->AnalyzeForeignTable = fdw_analyze_table;
 
 	routine->ExplainForeignScan = fdw_explain_scan;
 	routine->ExplainForeignModify = fdw_explain_modify;

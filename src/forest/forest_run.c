@@ -436,6 +436,46 @@ wal_bound(int32 table_id, const SvSlice *bound, bool is_high)
 	return sv_slice(data, LSM_WALKEY_PREFIX_BYTES + key_bytes);
 }
 
+bool
+forest_run_blocks(const RunScan *scan, const LsmRun *run, const LsmPart *part, uint32 *first, uint32 *last)
+{
+	uint32		begin = 0;
+	uint32		end = scan->tail->index.count;
+
+	if (run->tier == LSM_WAL)
+	{
+		SvSlice		low = wal_bound(part->table_id, NULL, false);
+		SvSlice		high = wal_bound(part->table_id, NULL, true);
+
+		/* The block before the first low key of the table may hold its first keys. */
+		begin = sst_tail_blocks_up_to(scan->tail, low);
+		begin = begin > 0 ? begin - 1 : 0;
+		end = sst_tail_blocks_below(scan->tail, high);
+		pfree(unconstify(uint8 *, low.data));
+		pfree(unconstify(uint8 *, high.data));
+	}
+	*first = begin;
+	*last = end - 1;
+	return begin < end;
+}
+
+uint32
+forest_run_pick(RunScan *scan, const uint32 *blocks, uint32 n, SvBuffer *raw, RunPicked *picked)
+{
+	OpenScan   *open = (OpenScan *) scan;
+	ForestFetch fetch = {.server_oid = open->store.server_oid};
+	RunFetcher	fetcher;
+	uint32		done;
+	SvError		err;
+
+	CHECK_FOR_INTERRUPTS();
+	fetch.store = open->store.store = forest_store_open(open->store.server_oid);
+	fetcher = forest_fetcher(&fetch);
+	if (run_scan_pick(scan, &fetcher, blocks, n, raw, picked, &done, &err) != SV_OK)
+		run_fail(open->store.server_oid, open->store.object, &err);
+	return done;
+}
+
 static void
 open_run(ForestRunIterator *iterator, const LsmSourceRun *source)
 {

@@ -16,7 +16,7 @@
 #include "postgres.h"
 
 #include "base/sv_scratch.h"
-#include "cache/run_reader.h"
+#include "cache/run_pick.h"
 #include "lsm/lsm_forest.h"
 #include "lsm/lsm_merge.h"
 
@@ -87,5 +87,12 @@ extern RunScan *forest_run_open(Oid server_oid, const LsmRun *run);
  */
 extern void forest_run_warm_from(RunScan *scan, uint32 first, uint32 last);
 extern uint32 forest_run_warm(RunScan *scan, uint32 block);
+
+/* The blocks that hold what the run has of the part's table, both inclusive; false: there are none. */
+extern bool forest_run_blocks(const RunScan *scan, const LsmRun *run, const LsmPart *part, uint32 *first,
+							  uint32 *last);
+
+/* See run_scan_pick; how many of the blocks were. */
+extern uint32 forest_run_pick(RunScan *scan, const uint32 *blocks, uint32 n, SvBuffer *raw, RunPicked *picked);
 
 #endif							/* FOREST_RUN_H */
