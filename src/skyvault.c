@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "forest/forest_alter.h"
 #include "forest/forest_arena.h"
 #include "forest/forest_fetch.h"
 #include "forest/forest_filter.h"
@@ -116,6 +117,7 @@ _PG_init(void)
 
 	forest_xact_install(after_commit);
 	forest_truncate_install_hook();
+	forest_alter_install_hook();
 	forest_filter_install_hook();
 	forest_fetch_install_hook();
 	worker_ddl_install();

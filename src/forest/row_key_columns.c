@@ -8,6 +8,7 @@
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "forest/row_key_columns.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
@@ -45,7 +46,7 @@ key_column_of_name(Relation rel, const char *name)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" named in option \"%s\" of foreign table \"%s\" does not exist",
 						name, KEY_OPTION, RelationGetRelationName(rel)),
-				 errhint("If the column was renamed, use ALTER FOREIGN TABLE ... OPTIONS (SET key ...).")));
+				 errhint("Use ALTER FOREIGN TABLE ... OPTIONS (SET key ...).")));
 	if (TupleDescAttr(desc, attno - 1)->attgenerated != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -83,23 +84,59 @@ columns_of_option(Relation rel, const char *option)
 	return attnos;
 }
 
-List *
-row_key_columns(Relation rel)
+const char *
+row_key_option(Oid relid)
 {
-	ForeignTable *table = GetForeignTable(RelationGetRelid(rel));
 	ListCell   *cell;
 
-	foreach(cell, table->options)
+	foreach(cell, GetForeignTable(relid)->options)
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);
 
 		if (strcmp(option->defname, KEY_OPTION) == 0)
-			return columns_of_option(rel, defGetString(option));
+			return defGetString(option);
 	}
+	return NULL;
+}
+
+List *
+row_key_columns(Relation rel)
+{
+	const char *option = row_key_option(RelationGetRelid(rel));
+
+	if (option != NULL)
+		return columns_of_option(rel, option);
 	if (find_column(RelationGetDescr(rel), DEFAULT_KEY_COLUMN) == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("foreign table \"%s\" has no key", RelationGetRelationName(rel)),
 				 errhint("Set the table option \"%s\" to the list of key columns.", KEY_OPTION)));
 	return list_make1_int(key_column_of_name(rel, DEFAULT_KEY_COLUMN));
+}
+
+const char *
+row_key_option_rename(const char *option, const char *old_name, const char *new_name)
+{
+	StringInfoData renamed;
+	List	   *names;
+	bool		found = false;
+	ListCell   *cell;
+
+	if (option == NULL)
+		return strcmp(old_name, DEFAULT_KEY_COLUMN) == 0 ? quote_identifier(new_name) : NULL;
+	if (!SplitIdentifierString(pstrdup(option), ',', &names))
+		return NULL;
+	initStringInfo(&renamed);
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+
+		if (strcmp(name, old_name) == 0)
+		{
+			name = new_name;
+			found = true;
+		}
+		appendStringInfo(&renamed, "%s%s", renamed.len > 0 ? ", " : "", quote_identifier(name));
+	}
+	return found ? renamed.data : NULL;
 }

@@ -18,4 +18,13 @@
  */
 extern List *row_key_columns(Relation rel);
 
+/* The table option `key`, or NULL. */
+extern const char *row_key_option(Oid relid);
+
+/*
+ * The option (NULL: as if it named the column "key") with another name for a
+ * column; NULL if it does not name it.
+ */
+extern const char *row_key_option_rename(const char *option, const char *old_name, const char *new_name);
+
 #endif							/* ROW_KEY_COLUMNS_H */

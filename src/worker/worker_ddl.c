@@ -19,6 +19,7 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "forest/forest_alter.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_filter.h"
 #include "forest/forest_pending.h"
@@ -299,7 +300,7 @@ note_effect(Effect effect, const char *gid)
 }
 
 static void
-call_next(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+call_hook(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		  ProcessUtilityContext context, ParamListInfo params,
 		  QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
@@ -309,6 +310,26 @@ call_next(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params,
 								query_env, dest, qc);
+}
+
+static void
+call_next(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+		  ProcessUtilityContext context, ParamListInfo params,
+		  QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	List	   *outer = forest_alter_begin();
+
+	PG_TRY();
+	{
+		call_hook(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
+	}
+	PG_CATCH();
+	{
+		forest_alter_abort(outer);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	forest_alter_end(outer);
 }
 
 static void

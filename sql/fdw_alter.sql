@@ -1,0 +1,150 @@
+--
+-- ALTER FOREIGN TABLE, of tables that have rows and of such that have none
+--
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS skyvault;
+RESET client_min_messages;
+CREATE SCHEMA fdw_alter;
+SET search_path = fdw_alter, public;
+
+CREATE FOREIGN TABLE t (id int NOT NULL, "B b" text COLLATE "C", v varchar(10), n int, x jsonb)
+	SERVER skyvault OPTIONS (key 'id, "B b"');
+INSERT INTO t VALUES (1, 'b', 'one', 10, '{"a": 1}'), (2, 'b', 'two', 20, NULL);
+
+-- ---------------------------------------------------------------- columns that come
+ALTER FOREIGN TABLE t ADD COLUMN plain text;
+ALTER FOREIGN TABLE t ADD COLUMN with_default int DEFAULT 7;
+ALTER FOREIGN TABLE t ADD COLUMN not_null int DEFAULT 7 NOT NULL;
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE t ADD COLUMN generated int GENERATED ALWAYS AS (n * 2) STORED;
+SELECT * FROM t ORDER BY id;
+UPDATE t SET with_default = DEFAULT;
+ALTER FOREIGN TABLE t ALTER with_default SET NOT NULL, ALTER with_default SET DEFAULT 8;
+INSERT INTO t (id, "B b") VALUES (3, 'c');
+SELECT * FROM t ORDER BY id;
+
+-- ---------------------------------------------------------------- and go
+ALTER FOREIGN TABLE t DROP COLUMN plain, DROP COLUMN generated;
+ALTER FOREIGN TABLE t ADD COLUMN plain int;
+SELECT id, plain FROM t ORDER BY id;
+ALTER FOREIGN TABLE t DROP COLUMN "B b";
+\echo :LAST_ERROR_SQLSTATE
+CREATE DOMAIN d AS int;
+CREATE FOREIGN TABLE of_domain (id d, v int) SERVER skyvault OPTIONS (key 'id');
+DROP DOMAIN d CASCADE;
+
+-- ---------------------------------------------------------------- types: what is stored stays as it is
+ALTER FOREIGN TABLE t ALTER v TYPE varchar(20);
+ALTER FOREIGN TABLE t ALTER v TYPE text;
+SELECT id, v FROM t ORDER BY id;
+ALTER FOREIGN TABLE t ALTER v TYPE varchar(5);
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE t ALTER v TYPE bytea;
+ALTER FOREIGN TABLE t ALTER n TYPE bigint;
+ALTER FOREIGN TABLE t ALTER x TYPE json;
+ALTER FOREIGN TABLE t ALTER id TYPE bigint;
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE t ALTER "B b" TYPE varchar;
+ALTER FOREIGN TABLE t ALTER "B b" TYPE text COLLATE "POSIX";
+SELECT * FROM t WHERE id = 1 AND "B b" = 'b';
+ALTER FOREIGN TABLE t ALTER n TYPE d;
+ALTER DOMAIN d ADD CHECK (VALUE > 15);
+ALTER FOREIGN TABLE t ALTER n TYPE int;
+ALTER FOREIGN TABLE t ALTER n TYPE d;
+SELECT id, n FROM t ORDER BY id;
+-- through a parent
+CREATE TABLE parent (id int, v int) PARTITION BY RANGE (id);
+CREATE FOREIGN TABLE child PARTITION OF parent DEFAULT SERVER skyvault OPTIONS (key 'id');
+INSERT INTO parent VALUES (1, 1);
+ALTER TABLE parent ALTER v TYPE bigint;
+ALTER TABLE parent ADD COLUMN w int DEFAULT 3;
+ALTER TABLE parent RENAME id TO "New Id";
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'child'::regclass;
+SELECT * FROM parent WHERE "New Id" = 1;
+
+-- ---------------------------------------------------------------- the key
+ALTER FOREIGN TABLE t OPTIONS (SET key '"B b", id');
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE t OPTIONS (SET key 'id');
+ALTER FOREIGN TABLE t OPTIONS (SET key 'nothing');
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE t OPTIONS (DROP key);
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE t OPTIONS (SET key 'id,"B b"');
+ALTER FOREIGN TABLE t RENAME "B b" TO "C ""c""";
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 't'::regclass;
+ALTER TABLE t RENAME id TO nummer;
+ALTER TABLE t RENAME v TO wert;
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 't'::regclass;
+SELECT nummer, "C ""c""", wert FROM t WHERE nummer = 1 AND "C ""c""" = 'b';
+BEGIN;
+SAVEPOINT s;
+ALTER TABLE t RENAME nummer TO id;
+ROLLBACK TO s;
+ALTER TABLE t RENAME wert TO v;
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 't'::regclass;
+ROLLBACK;
+-- the default key
+CREATE FOREIGN TABLE kv (key text, value text) SERVER skyvault;
+INSERT INTO kv VALUES ('a', 'b');
+ALTER FOREIGN TABLE kv RENAME key TO "Key";
+SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'kv'::regclass;
+SELECT * FROM kv WHERE "Key" = 'a';
+SELECT skyvault_get('kv', 'a');
+
+-- ---------------------------------------------------------------- in runs, deleted, and truncated
+SELECT skyvault_flush() >= 0 AS flushed;
+ALTER FOREIGN TABLE t ALTER nummer TYPE bigint;
+DELETE FROM t;
+ALTER FOREIGN TABLE t ALTER nummer TYPE bigint;
+BEGIN;
+TRUNCATE t;
+ALTER FOREIGN TABLE t ALTER nummer TYPE bigint, ALTER wert TYPE bytea, OPTIONS (SET key 'nummer'), ADD COLUMN nn int NOT NULL;
+INSERT INTO t (nummer, wert, with_default, nn) VALUES (5000000000, '\x00', 1, 1);
+ROLLBACK;
+TRUNCATE t;
+ALTER FOREIGN TABLE t ALTER nummer TYPE bigint, ALTER wert TYPE bytea, OPTIONS (SET key 'nummer'), ADD COLUMN nn int NOT NULL;
+ALTER FOREIGN TABLE t DROP COLUMN "C ""c""";
+INSERT INTO t (nummer, wert, with_default, nn) VALUES (5000000000, '\x00', 1, 1);
+SELECT * FROM t WHERE nummer = 5000000000;
+SELECT skyvault_flush() >= 0 AS flushed;
+SELECT * FROM t WHERE nummer = 5000000000;
+ALTER FOREIGN TABLE t ALTER nummer TYPE int;
+\echo :LAST_ERROR_SQLSTATE
+
+-- ---------------------------------------------------------------- what changes nothing that is stored
+CREATE SCHEMA "Fdw alter 2";
+CREATE ROLE regress_fdw_alter;
+ALTER FOREIGN TABLE t RENAME TO "T";
+ALTER FOREIGN TABLE "T" SET SCHEMA "Fdw alter 2";
+ALTER FOREIGN TABLE "Fdw alter 2"."T" OWNER TO regress_fdw_alter;
+ALTER FOREIGN TABLE "Fdw alter 2"."T" ALTER wert SET STATISTICS 10, ALTER wert SET STORAGE EXTERNAL, ALTER nn DROP NOT NULL,
+	ADD CONSTRAINT positive CHECK (nn > 0), OPTIONS (ADD ttl '1 day');
+INSERT INTO "Fdw alter 2"."T" (nummer, nn, with_default) VALUES (6, -1, 1);
+SELECT nummer, nn FROM "Fdw alter 2"."T" ORDER BY nummer;
+\d "Fdw alter 2"."T"
+
+-- ---------------------------------------------------------------- DROP
+CREATE SERVER fdw_alter_server FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:fdw_alter');
+CREATE FOREIGN TABLE dropped (key text, value text) SERVER fdw_alter_server;
+INSERT INTO dropped VALUES ('a', 'b');
+CREATE VIEW on_dropped AS SELECT * FROM dropped;
+SELECT id AS dropped FROM skyvault."table" WHERE relid = 'dropped'::regclass \gset
+DROP FOREIGN TABLE dropped;
+\echo :LAST_ERROR_SQLSTATE
+DROP SERVER fdw_alter_server;
+\echo :LAST_ERROR_SQLSTATE
+SET client_min_messages = warning;
+BEGIN;
+DROP SERVER fdw_alter_server CASCADE;
+ROLLBACK;
+SELECT * FROM on_dropped;
+DROP SERVER fdw_alter_server CASCADE;
+SELECT count(*) FROM skyvault."table" WHERE id = :dropped;
+SELECT count(*) FROM skyvault.delta WHERE table_id = :dropped;
+
+SET client_min_messages = warning;
+DROP SCHEMA "Fdw alter 2" CASCADE;
+DROP SCHEMA fdw_alter CASCADE;
+DROP ROLE regress_fdw_alter;
+SELECT count(*) FROM skyvault."table" WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = relid);
