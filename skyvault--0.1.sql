@@ -728,6 +728,36 @@ CREATE VIEW skyvault_store_waits AS SELECT * FROM skyvault_store_waiters();
 COMMENT ON VIEW skyvault_store_waits IS 'who waits for a store now: which operation of which server, since when';
 GRANT SELECT ON skyvault_stat_store, skyvault_store_waits TO pg_monitor;
 
+CREATE FUNCTION skyvault_loads(OUT pid integer, OUT datid oid, OUT relid oid, OUT command text, OUT phase text,
+							   OUT rows_read bigint, OUT bytes_read bigint, OUT rows_written bigint,
+							   OUT bytes_written bigint, OUT rows_total bigint, OUT bytes_total bigint,
+							   OUT workers integer) RETURNS SETOF record
+	LANGUAGE C VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_loads() IS 'the bulk loads that are under way; of other users'' no more than that they are';
+
+-- Half of a load is reading its input, half is writing it.
+CREATE VIEW skyvault_progress_load AS
+	SELECT l.pid, l.datid, d.datname, l.relid, l.command, l.phase, l.rows_read, l.bytes_read, l.rows_written,
+		l.bytes_written, l.rows_total, l.bytes_total,
+		round((50::float8 * CASE WHEN l.phase IN ('sorting', 'writing', 'publishing') THEN 1::float8
+						 WHEN l.bytes_total > 0 THEN least(l.bytes_read::float8 / l.bytes_total::float8, 1)
+						 WHEN l.rows_total > 0 THEN least(l.rows_read::float8 / l.rows_total::float8, 1) END
+			   + 50::float8 * CASE WHEN l.phase = 'publishing' THEN 1::float8
+						   WHEN l.rows_read = 0 THEN 0
+						   WHEN l.phase IN ('sorting', 'writing')
+							   THEN least(l.rows_written::float8 / l.rows_read::float8, 1)
+						   WHEN l.bytes_total > 0
+							   THEN least(l.rows_written::float8 / l.rows_read::float8
+										  * l.bytes_read::float8 / l.bytes_total::float8, 1)
+						   WHEN l.rows_total > 0
+							   THEN least(l.rows_written::float8 / l.rows_total::float8, 1) END)::numeric, 1) AS percent,
+		l.workers
+	FROM skyvault_loads() AS l LEFT JOIN pg_catalog.pg_database AS d ON d.oid = l.datid;
+COMMENT ON VIEW skyvault_progress_load
+	IS 'how far the bulk loads are that are under way now, in any database; details of other users'' for members of pg_read_all_stats';
+GRANT SELECT ON skyvault_progress_load TO PUBLIC;
+
 CREATE FUNCTION skyvault_stat_delta_filter(OUT state text, OUT generations integer, OUT bits_set double precision,
 										   OUT checks bigint, OUT negatives bigint)
 	LANGUAGE C VOLATILE PARALLEL RESTRICTED

@@ -16,6 +16,7 @@
 #include "forest/forest_traffic.h"
 #include "forest/forest_truncate.h"
 #include "forest/forest_xact.h"
+#include "forest/load_progress.h"
 #include "miscadmin.h"
 #include "server/pg_cache.h"
 #include "server/pg_compat.h"
@@ -53,6 +54,7 @@ shmem_request(void)
 	forest_filter_request();
 	forest_traffic_shmem_request();
 	forest_pending_shmem_request();
+	load_progress_shmem_request();
 	worker_shmem_request();
 	worker_request_shmem_request();
 #ifdef SKYVAULT_STOP_POINTS
@@ -75,6 +77,7 @@ shmem_startup(void)
 	forest_filter_startup();
 	forest_traffic_shmem_startup();
 	forest_pending_shmem_startup();
+	load_progress_shmem_startup();
 	worker_shmem_startup();
 	worker_request_shmem_startup();
 #ifdef SKYVAULT_STOP_POINTS

@@ -23,7 +23,7 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 
-/* That of workers (worker_process.c). */
+/* That of workers (pg_worker.c). */
 #define SEARCH_PATH "pg_catalog, pg_temp"
 
 static Oid

@@ -19,6 +19,7 @@
 #include "forest/forest_catalog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "server/pg_worker.h"
 #include "server/stop_point.h"
 #include "storage/ipc.h"
 #include "utils/backend_status.h"
@@ -32,7 +33,6 @@
 #include "worker/compact_warm.h"
 #include "worker/worker_owner.h"
 #include "worker/worker_pool.h"
-#include "worker/worker_process.h"
 #include "worker/worker_slot.h"
 #include "worker/worker_transaction.h"
 
@@ -137,7 +137,7 @@ work(void)
 	{
 		CompactPlan *plan;
 
-		(void) worker_process_interrupts();
+		(void) pg_worker_interrupts();
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		plan = compact_plan_next();
@@ -164,11 +164,11 @@ skyvault_compactor_main(Datum arg)
 	uint64		place = DatumGetUInt64(arg);
 	Oid			dboid;
 
-	worker_process_signals();
+	pg_worker_signals();
 	dboid = worker_pool_attach((uint32) place, (uint32) (place >> 32));
 	if (!OidIsValid(dboid))
 		proc_exit(0);
-	worker_process_connect(dboid);
+	pg_worker_connect(dboid);
 	work();
 	proc_exit(0);
 }

@@ -18,12 +18,12 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "server/pg_worker.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
-#include "worker/worker_process.h"
 #include "worker/worker_slot.h"
 
 #define LAUNCHER_RESTART_S 5
@@ -51,7 +51,7 @@ void
 worker_launcher_register(void)
 {
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
-		worker_process_register("skyvault_launcher_main", "skyvault launcher", LAUNCHER_RESTART_S);
+		pg_worker_register("skyvault_launcher_main", "skyvault launcher", LAUNCHER_RESTART_S);
 }
 
 static bool
@@ -125,7 +125,7 @@ static bool
 start_scheduler(Start *start, Oid dboid)
 {
 	start->dboid = dboid;
-	return worker_process_start("skyvault_scheduler_main", "skyvault scheduler", dboid, ObjectIdGetDatum(dboid),
+	return pg_worker_start("skyvault_scheduler_main", "skyvault scheduler", dboid, ObjectIdGetDatum(dboid),
 								&start->handle);
 }
 
@@ -194,7 +194,7 @@ skyvault_launcher_main(Datum arg)
 {
 	MemoryContext cycle_context;
 
-	worker_process_signals();
+	pg_worker_signals();
 	worker_slot_attach_launcher();
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
@@ -206,7 +206,7 @@ skyvault_launcher_main(Datum arg)
 		TimestampTz wake_at;
 
 		ResetLatch(MyLatch);
-		(void) worker_process_interrupts();
+		(void) pg_worker_interrupts();
 
 		MemoryContextSwitchTo(cycle_context);
 		MemoryContextReset(cycle_context);

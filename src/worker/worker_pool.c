@@ -10,9 +10,9 @@
 
 #include "miscadmin.h"
 #include "server/pg_settings.h"
+#include "server/pg_worker.h"
 #include "storage/ipc.h"
 #include "worker/worker_chore.h"
-#include "worker/worker_process.h"
 #include "worker/worker_slot.h"
 
 /* Processes that this scheduler has started and that may not have got to their place. */
@@ -130,7 +130,7 @@ static bool
 start_process(int index, uint32 turn)
 {
 	handles[index].turn = turn;
-	return worker_process_start("skyvault_compactor_main", "skyvault compaction", MyDatabaseId,
+	return pg_worker_start("skyvault_compactor_main", "skyvault compaction", MyDatabaseId,
 								UInt64GetDatum(((uint64) turn << 32) | (uint32) index), &handles[index].handle);
 }
 

@@ -18,12 +18,12 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "server/pg_worker.h"
 #include "worker/worker_chore.h"
 #include "worker/worker_filter.h"
 #include "worker/worker_flush.h"
 #include "worker/worker_prepared.h"
 #include "worker/worker_pressure.h"
-#include "worker/worker_process.h"
 #include "worker/worker_request.h"
 #include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
@@ -215,7 +215,7 @@ run_schedule(void)
 		bool		reloaded;
 
 		ResetLatch(MyLatch);
-		reloaded = worker_process_interrupts();
+		reloaded = pg_worker_interrupts();
 
 		worker_slot_read_task(&task);
 		if (!extension_exists())
@@ -255,10 +255,10 @@ skyvault_scheduler_main(Datum arg)
 {
 	Oid			dboid = DatumGetObjectId(arg);
 
-	worker_process_signals();
+	pg_worker_signals();
 	if (!worker_slot_attach(dboid))
 		proc_exit(0);
-	worker_process_connect(dboid);
+	pg_worker_connect(dboid);
 	worker_request_attach();
 	pgstat_report_activity(STATE_IDLE, NULL);
 

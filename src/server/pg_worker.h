@@ -1,9 +1,9 @@
 /*
- * worker_process.h
+ * pg_worker.h
  *		What the background workers have in common.
  */
-#ifndef WORKER_PROCESS_H
-#define WORKER_PROCESS_H
+#ifndef PG_WORKER_H
+#define PG_WORKER_H
 
 #include "postgres.h"
 
@@ -19,17 +19,17 @@
  * room.  *handle, which is the caller's, is NULL or of an earlier start, and is
  * freed; it is NULL after a failure.
  */
-extern void worker_process_register(const char *function, const char *type, int restart_s);
-extern bool worker_process_start(const char *function, const char *type, Oid dboid, Datum arg,
+extern void pg_worker_register(const char *function, const char *type, int restart_s);
+extern bool pg_worker_start(const char *function, const char *type, Oid dboid, Datum arg,
 								 BackgroundWorkerHandle **handle);
 
 /* Signal handlers, for the beginning of main; signals are still blocked. */
-extern void worker_process_signals(void);
+extern void pg_worker_signals(void);
 
 /* Unblocks signals and connects; what ALTER DATABASE or ALTER ROLE have set for people does not count. */
-extern void worker_process_connect(Oid dboid);
+extern void pg_worker_connect(Oid dboid);
 
 /* Absorbs interrupts, and a new configuration: whether there was one. */
-extern bool worker_process_interrupts(void);
+extern bool pg_worker_interrupts(void);
 
-#endif							/* WORKER_PROCESS_H */
+#endif							/* PG_WORKER_H */

@@ -1,17 +1,19 @@
 /*
- * worker_process.c
- *		See worker_process.h.
+ * pg_worker.c
+ *		See pg_worker.h.
  */
 #include "postgres.h"
 
-#include "worker/worker_process.h"
+#include "server/pg_worker.h"
 
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "worker/worker_slot.h"
+
+/* That the postmaster loads for a worker. */
+#define LIBRARY "skyvault"
 
 static BackgroundWorker
 describe(const char *function, const char *type, int restart_s)
@@ -22,7 +24,7 @@ describe(const char *function, const char *type, int restart_s)
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = restart_s;
-	strlcpy(worker.bgw_library_name, SKYVAULT_NAME, sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_library_name, LIBRARY, sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
 	strlcpy(worker.bgw_name, type, BGW_MAXLEN);
 	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
@@ -30,7 +32,7 @@ describe(const char *function, const char *type, int restart_s)
 }
 
 void
-worker_process_register(const char *function, const char *type, int restart_s)
+pg_worker_register(const char *function, const char *type, int restart_s)
 {
 	BackgroundWorker worker = describe(function, type, restart_s);
 
@@ -38,7 +40,7 @@ worker_process_register(const char *function, const char *type, int restart_s)
 }
 
 bool
-worker_process_start(const char *function, const char *type, Oid dboid, Datum arg,
+pg_worker_start(const char *function, const char *type, Oid dboid, Datum arg,
 					 BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker = describe(function, type, BGW_NEVER_RESTART);
@@ -59,7 +61,7 @@ worker_process_start(const char *function, const char *type, Oid dboid, Datum ar
 }
 
 void
-worker_process_signals(void)
+pg_worker_signals(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -85,7 +87,7 @@ override_settings(void)
 }
 
 void
-worker_process_connect(Oid dboid)
+pg_worker_connect(Oid dboid)
 {
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
@@ -93,7 +95,7 @@ worker_process_connect(Oid dboid)
 }
 
 bool
-worker_process_interrupts(void)
+pg_worker_interrupts(void)
 {
 	CHECK_FOR_INTERRUPTS();
 	if (!ConfigReloadPending)
