@@ -9,9 +9,9 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "fdw/fdw_cost.h"
+#include "fdw/fdw_estimate.h"
 #include "fdw/fdw_order.h"
 #include "fdw/fdw_quals.h"
-#include "forest/forest_read.h"
 #include "forest/forest_table.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -25,18 +25,14 @@
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
 
-/*
- * Assumed at least: counts of fresh rows come late, and a plan made for an
- * empty table is bad for any other.
- */
-#define LEAST_ENTRIES 1000
-
 typedef struct FdwRel
 {
 	int			nkeys;
 	FdwKeyColumn *columns;
 	List	   *usable;			/* FdwKeyClauses among the relation's own restrictions */
 	int			nequal;			/* leading key columns with an equality among them */
+	double		share;			/* of the table's rows in the key ranges of `usable`; -1: by its clauses' selectivity */
+	FdwBlockCosts blocks;
 } FdwRel;
 
 /* ---- sizes ---- */
@@ -58,22 +54,47 @@ estimate_lookups(PlannerInfo *root, List *usable)
 	return clamp_row_est(lookups);
 }
 
+static List *
+rinfos_of(List *usable)
+{
+	List	   *rinfos = NIL;
+	ListCell   *cell;
+
+	foreach(cell, usable)
+		rinfos = lappend(rinfos, ((FdwKeyClause *) lfirst(cell))->rinfo);
+	return rinfos;
+}
+
 /* Rows that the key clauses select. */
 static double
 estimate_selected(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal)
 {
 	FdwRel	   *info = rel->fdw_private;
-	List	   *rinfos = NIL;
-	double		selected;
-	ListCell   *cell;
 
-	foreach(cell, usable)
-		rinfos = lappend(rinfos, ((FdwKeyClause *) lfirst(cell))->rinfo);
-	selected = clamp_row_est(rel->tuples *
-							 clauselist_selectivity(root, rinfos, rel->relid, JOIN_INNER, NULL));
 	if (nequal == info->nkeys)
-		selected = Min(clamp_row_est(rel->tuples), estimate_lookups(root, usable));
-	return selected;
+		return Min(clamp_row_est(rel->tuples), estimate_lookups(root, usable));
+	if (usable == info->usable && info->share >= 0)
+		return clamp_row_est(rel->tuples * info->share);
+	return clamp_row_est(rel->tuples *
+						 clauselist_selectivity(root, rinfos_of(usable), rel->relid, JOIN_INNER, NULL));
+}
+
+/* Rows that meet all restrictions. */
+static void
+estimate_rows(PlannerInfo *root, RelOptInfo *rel)
+{
+	FdwRel	   *info = rel->fdw_private;
+
+	set_baserel_size_estimates(root, rel);
+	if (info->nequal == info->nkeys)
+		rel->rows = Min(rel->rows, estimate_selected(root, rel, info->usable, info->nequal));
+	else if (info->share >= 0)
+	{
+		List	   *others = list_difference_ptr(rel->baserestrictinfo, rinfos_of(info->usable));
+
+		rel->rows = clamp_row_est(rel->tuples * info->share *
+								  clauselist_selectivity(root, others, 0, JOIN_INNER, NULL));
+	}
 }
 
 void
@@ -81,20 +102,21 @@ fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	FdwRel	   *info = palloc0(sizeof(FdwRel));
 	Relation	relation = table_open(relid, NoLock);
+	const ForestTable *table = forest_table_for_read(relid);
+	ForestEstimate estimate = {0};
 
 	rel->fdw_private = info;
 	info->columns = fdw_quals_key_columns(relation, &info->nkeys);
-	table_close(relation, NoLock);
-
-	rel->tuples = LEAST_ENTRIES;
 	if (ActiveSnapshotSet())
-		rel->tuples = Max(rel->tuples, forest_estimate_entries(forest_table_for_read(relid),
-															   GetActiveSnapshot()));
+		forest_estimate(table, GetActiveSnapshot(), &estimate);
+	fdw_estimate_rel(rel, relation, &estimate);
+	fdw_cost_blocks(table, &estimate, &info->blocks);
 	info->usable = fdw_quals_usable(root, rel, info->columns, info->nkeys,
 									rel->baserestrictinfo, &info->nequal);
-	set_baserel_size_estimates(root, rel);
-	if (info->nequal == info->nkeys)
-		rel->rows = Min(rel->rows, estimate_selected(root, rel, info->usable, info->nequal));
+	info->share = info->nequal == info->nkeys ? -1 :
+		fdw_estimate_share(root, rel, relation, table, info->usable);
+	table_close(relation, NoLock);
+	estimate_rows(root, rel);
 }
 
 /* ---- paths ---- */
@@ -103,12 +125,19 @@ static void
 estimate_cost(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal, double rows,
 			  Cost *startup, Cost *total)
 {
+	FdwRel	   *info = rel->fdw_private;
 	double		selected = estimate_selected(root, rel, usable, nequal);
 	Cost		per_row = cpu_tuple_cost + FDW_ROW_COST + rel->baserestrictcost.per_tuple;
 
+	double		lookups = estimate_lookups(root, usable);
+
 	*startup = rel->baserestrictcost.startup + rel->reltarget->cost.startup;
-	*total = *startup + estimate_lookups(root, usable) * FDW_LOOKUP_COST +
-		selected * per_row + rows * rel->reltarget->cost.per_tuple;
+	*total = *startup + lookups * FDW_LOOKUP_COST + selected * per_row +
+		rows * rel->reltarget->cost.per_tuple;
+	if (nequal == info->nkeys)
+		*total += fdw_cost_requests_of_lookups(&info->blocks, lookups, true);
+	else
+		*total += fdw_cost_requests_of_scan(&info->blocks, lookups, selected);
 }
 
 static void

@@ -437,16 +437,3 @@ delta_delete_table(int32 table_id, Snapshot snapshot)
 	delta_index_close(&index);
 	table_close(heap, RowExclusiveLock);
 }
-
-double
-delta_estimate_rows(void)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(catalog_oid(CATALOG_DELTA)));
-	double		rows;
-
-	if (!HeapTupleIsValid(tuple))
-		return 0;
-	rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
-	ReleaseSysCache(tuple);
-	return Max(rows, 0);
-}

@@ -87,7 +87,4 @@ extern void delta_deleter_end(DeltaDeleter *deleter);
 /* Deletes all rows of a table that the snapshot sees; the caller has the table lock in AccessExclusive. */
 extern void delta_delete_table(int32 table_id, Snapshot snapshot);
 
-/* Live rows of all tables, as the statistics have it. */
-extern double delta_estimate_rows(void);
-
 #endif							/* FOREST_DELTA_H */

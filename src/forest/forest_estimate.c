@@ -13,6 +13,8 @@
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_forest.h"
 #include "optimizer/plancat.h"
+#include "pgstat.h"
+#include "server/pg_compat.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -49,17 +51,32 @@ share_by_values(HeapTuple statistics, int32 table_id, double rows)
 	return share;
 }
 
+/*
+ * Rows of all tables.  By its pages alone the delta would seem to have what flushes have
+ * taken out since the last VACUUM, which is most of it; by the counters alone it would
+ * seem empty after a crash.
+ */
+static double
+live_delta_rows(Relation delta, BlockNumber *pages)
+{
+	PgStat_StatTabEntry *counted = pgstat_fetch_stat_tabentry(RelationGetRelid(delta));
+	double		visible;
+	double		rows;
+
+	estimate_rel_size(delta, NULL, pages, &rows, &visible);
+	return counted != NULL ? Min(rows, compat_live_tuples(counted)) : rows;
+}
+
 static void
 estimate_delta(int32 table_id, ForestEstimate *estimate)
 {
 	Relation	delta = catalog_open(CATALOG_DELTA, AccessShareLock);
 	BlockNumber pages;
 	double		rows;
-	double		visible;
 	double		share = 1;
 	HeapTuple	statistics;
 
-	estimate_rel_size(delta, NULL, &pages, &rows, &visible);
+	rows = live_delta_rows(delta, &pages);
 	statistics = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(RelationGetRelid(delta)),
 								 Int16GetDatum(Anum_delta_table_id), BoolGetDatum(false));
 	if (HeapTupleIsValid(statistics))

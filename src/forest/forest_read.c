@@ -32,12 +32,6 @@ value_not_found(ForestValue *out)
 	out->expires_at = DT_NOEND;
 }
 
-static MemoryContext
-scratch_context(void)
-{
-	return AllocSetContextCreate(CurrentMemoryContext, "skyvault lookup", ALLOCSET_SMALL_SIZES);
-}
-
 void
 forest_get(const ForestTable *table, SvSlice key, Snapshot snapshot, ForestValue *out)
 {
@@ -168,26 +162,4 @@ forest_scan_end(ForestScan *scan)
 	if (scan->delta != NULL)
 		delta_scan_end(scan->delta);
 	MemoryContextDelete(scan->context);
-}
-
-double
-forest_estimate_entries(const ForestTable *table, Snapshot snapshot)
-{
-	MemoryContext scratch = scratch_context();
-	MemoryContext old = MemoryContextSwitchTo(scratch);
-	double		entries = 0;
-
-	if (table->table_id != 0)
-	{
-		const LsmForest *forest = forest_of_snapshot(table->vault_id, snapshot);
-		int			n;
-		const LsmSourceRun *runs = lsm_forest_sources(forest, table->table_id, &n);
-
-		for (int i = 0; i < n; i++)
-			entries += (double) runs[i].part->entries - 2.0 * runs[i].part->tombstones;
-		entries = Max(entries, 0) + delta_estimate_rows();
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(scratch);
-	return entries;
 }

@@ -57,7 +57,4 @@ extern ForestScan *forest_scan_begin(const ForestTable *table, Snapshot snapshot
 extern bool forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value);
 extern void forest_scan_end(ForestScan *scan);
 
-/* Entries in the table, from the registry's counts and the delta's statistics: for the planner, no I/O. */
-extern double forest_estimate_entries(const ForestTable *table, Snapshot snapshot);
-
 #endif							/* FOREST_READ_H */

@@ -45,6 +45,13 @@ CppConcat(pg_finfo_, funcname) (void) \
 extern int	no_such_variable
 #endif
 
+/* Needs pgstat.h where it is used. */
+#if PG_VERSION_NUM >= 160000
+#define compat_live_tuples(entry) ((entry)->live_tuples)
+#else
+#define compat_live_tuples(entry) ((entry)->n_live_tuples)
+#endif
+
 /* Stands before "static" and the type. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

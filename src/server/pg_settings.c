@@ -33,6 +33,7 @@ int			setting_store_timeout_ms = 30000;
 int			setting_store_connect_timeout_ms = 5000;
 int			setting_store_retries = 6;
 int			setting_hedge_percent = 0;
+double		setting_request_cost = 200;
 double		setting_price_get = 0.0004;
 double		setting_price_put = 0.005;
 double		setting_price_transfer = 0;
@@ -196,6 +197,11 @@ pg_settings_define(void)
 		check_configured(&sizes[i]);
 		define_integer(&sizes[i], PGC_POSTMASTER);
 	}
+	DefineCustomRealVariable("skyvault.request_cost",
+							 "The planner's estimate of what a request to a remote store costs.",
+							 "It is measured as seq_page_cost is.",
+							 &setting_request_cost, setting_request_cost, 0, 1e9,
+							 PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	DefineCustomStringVariable("skyvault.disk_cache_path",
 							   "Directory of the disk cache.",
 							   "Relative to the data directory; of this server alone.",

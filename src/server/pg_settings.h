@@ -71,6 +71,9 @@ extern double setting_price_get;
 extern double setting_price_put;
 extern double setting_price_transfer;
 
+/* skyvault.request_cost: what the planner takes a request to a remote store to cost */
+extern double setting_request_cost;
+
 /* skyvault.export_interval: of the changelog to the store; 0: only when asked to */
 extern int	setting_export_interval_s;
 
