@@ -6,6 +6,7 @@
 
 #include "fdw/fdw_explain.h"
 
+#include "fdw/fdw_bulk_plan.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_quals.h"
 #include "foreign/foreign.h"
@@ -13,6 +14,7 @@
 #include "forest/row_shape.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/clauses.h"
+#include "server/pg_settings.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -107,12 +109,17 @@ fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_pr
 				   int subplan_index, ExplainState *es)
 {
 	const ForestTable *table;
+	const char *obstacle;
 
 	if (!es->verbose || mtstate->operation != CMD_INSERT)
 		return;
 	table = forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
+	obstacle = fdw_bulk_obstacle(mtstate, rinfo, fdw_private != NIL);
+	if (obstacle == NULL && setting_bulk_threshold_kb < 0)
+		obstacle = "skyvault.bulk_threshold";
 	ExplainPropertyText("Insert Mode", table->strict_insert ? "strict" : "replace", es);
 	if (rinfo->ri_BatchSize > 1 && fdw_private == NIL &&
 		((ModifyTable *) mtstate->ps.plan)->onConflictAction == ONCONFLICT_NONE)
 		ExplainPropertyInteger("Batch Size", NULL, rinfo->ri_BatchSize, es);
+	ExplainPropertyText("Bulk Load", obstacle == NULL ? "possible" : psprintf("not possible: %s", obstacle), es);
 }

@@ -7,23 +7,18 @@
 #include "fdw/fdw_modify.h"
 
 #include "access/sysattr.h"
-#include "access/transam.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "fdw/fdw_bulk.h"
+#include "fdw/fdw_bulk_plan.h"
 #include "fdw/fdw_modify_state.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/appendinfo.h"
-#include "utils/lsyscache.h"
+#include "server/pg_compat.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "worker/worker_pressure.h"
-
-/* Rows of one batch of what we hold back in a COPY. */
-#define BATCH_ROWS 1000
-#define BATCH_BYTES (4 * 1024 * 1024)
 
 /* ---- plan ---- */
 
@@ -51,33 +46,11 @@ fdw_modify_add_targets(PlannerInfo *root, Index rti, RangeTblEntry *rte, Relatio
 						 rti, "wholerow");
 }
 
-static bool
-is_volatile_function(Oid function, void *context)
-{
-	return function >= FirstNormalObjectId && func_volatile(function) == PROVOLATILE_VOLATILE;
-}
-
-static bool
-calls_volatile_function(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_volatile_function, context))
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, calls_volatile_function, context, 0);
-	return expression_tree_walker(node, calls_volatile_function, context);
-}
-
-/*
- * A volatile function of the statement may read the table and expect the rows
- * inserted before; Postgres's own (random(), nextval()) do not.  The private
- * list is not empty if rows must go to the table one by one.
- */
+/* The private list is not empty if a function of the statement may look at what it has inserted. */
 List *
 fdw_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rti, int subplan_index)
 {
-	if (plan->operation == CMD_INSERT && calls_volatile_function((Node *) root->parse, NULL))
+	if (plan->operation == CMD_INSERT && fdw_bulk_calls_volatile((Node *) root->parse))
 		return list_make1(makeInteger(1));
 	return NIL;
 }
@@ -86,11 +59,13 @@ fdw_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rti, int subplan_ind
 
 /* The statement has locked no key yet: the time to wait for flushes, if they are behind. */
 static FdwModify *
-begin(ModifyTableState *mtstate, ResultRelInfo *rinfo)
+begin(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile)
 {
 	FdwModify  *state = fdw_modify_state_create(mtstate, rinfo);
 
 	worker_pressure_admit(state->table.vault_id, state->table.server_oid);
+	state->one_by_one = calls_volatile;
+	state->bulk = fdw_bulk_begin(state, rinfo, calls_volatile);
 	return state;
 }
 
@@ -100,8 +75,7 @@ fdw_modify_begin(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_priv
 {
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	rinfo->ri_FdwState = begin(mtstate, rinfo);
-	((FdwModify *) rinfo->ri_FdwState)->one_by_one = fdw_private != NIL;
+	rinfo->ri_FdwState = begin(mtstate, rinfo, fdw_private != NIL);
 }
 
 /* A partition that an UPDATE changes may also get rows that the same UPDATE moves into it. */
@@ -109,35 +83,16 @@ void
 fdw_modify_begin_insert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	if (rinfo->ri_FdwState == NULL)
-		rinfo->ri_FdwState = begin(mtstate, rinfo);
-}
-
-static void
-write_buffer(FdwModify *state)
-{
-	int			n = state->buffered;
-
-	if (n == 0)
-		return;
-	state->buffered = 0;
-	state->buffered_bytes = 0;
-	forest_write(&state->table, state->buffer, n);
-	MemoryContextReset(state->buffer_context);
-	state->buffer = NULL;
+		rinfo->ri_FdwState = begin(mtstate, rinfo, false);
 }
 
 void
 fdw_modify_end(EState *estate, ResultRelInfo *rinfo)
 {
 	FdwModify  *state = rinfo->ri_FdwState;
-	MemoryContext old;
 
-	if (state == NULL)
-		return;
-	MemoryContextReset(state->row_context);
-	old = MemoryContextSwitchTo(state->row_context);
-	write_buffer(state);
-	MemoryContextSwitchTo(old);
+	if (state != NULL)
+		fdw_bulk_end(state);
 }
 
 /* ---- insert ---- */
@@ -160,28 +115,13 @@ fdw_modify_batch_size(ResultRelInfo *rinfo)
 	const ForestTable *table = state != NULL ? &state->table :
 		forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
 
+	/* What we hold back ourselves need not be copied before. */
+	if (state != NULL && state->bulk != NULL && !state->from_copy)
+		return 1;
 	if (!table_takes_batches(table, rinfo) ||
 		(state != NULL && (state->one_by_one || state->do_nothing || state->mtstate->mt_transition_capture != NULL)))
 		return 1;
 	return table->batch_size;
-}
-
-/* Holds the row back, or writes it with those held back before it. */
-static void
-buffer_row(FdwModify *state, TupleTableSlot *slot)
-{
-	MemoryContext old = MemoryContextSwitchTo(state->buffer_context);
-	ForestWrite *put;
-
-	if (state->buffer == NULL)
-		state->buffer = palloc(sizeof(ForestWrite) * BATCH_ROWS);
-	put = &state->buffer[state->buffered];
-	*put = fdw_modify_put(state, slot);
-	state->buffered++;
-	state->buffered_bytes += put->key.len + put->value.len;
-	MemoryContextSwitchTo(old);
-	if (state->buffered == BATCH_ROWS || state->buffered_bytes >= BATCH_BYTES)
-		write_buffer(state);
 }
 
 /* Locks the row's key; false if there is a row that ON CONFLICT DO NOTHING gives way to. */
@@ -198,15 +138,25 @@ claim_key(FdwModify *state, EState *estate, SvSlice key, TupleTableSlot *slot)
 	return false;
 }
 
+/*
+ * From 16 on, COPY hands over rows one by one, where batches could be had, only
+ * if its WHERE may look at the rows before.
+ */
+static bool
+handed_over_alone(const FdwModify *state, const ResultRelInfo *rinfo)
+{
+	return COMPAT_COPY_HAS_BATCHES && state->from_copy && rinfo->ri_BatchSize > 1;
+}
+
 static bool
 insert_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlot *slot)
 {
 	ForestWrite put;
 
 	fdw_modify_check_row(state, estate, rinfo, slot, true);
-	if (state->buffers)
+	if (state->bulk != NULL && !handed_over_alone(state, rinfo))
 	{
-		buffer_row(state, slot);
+		fdw_bulk_add(state, slot);
 		return true;
 	}
 	put = fdw_modify_put(state, slot);
@@ -248,9 +198,13 @@ fdw_modify_insert_batch(EState *estate, ResultRelInfo *rinfo, TupleTableSlot **s
 	for (int i = 0; i < *nslots; i++)
 	{
 		fdw_modify_check_row(state, estate, rinfo, slots[i], true);
-		puts[i] = fdw_modify_put(state, slots[i]);
+		if (state->bulk != NULL)
+			fdw_bulk_add(state, slots[i]);
+		else
+			puts[i] = fdw_modify_put(state, slots[i]);
 	}
-	forest_write(&state->table, puts, *nslots);
+	if (state->bulk == NULL)
+		forest_write(&state->table, puts, *nslots);
 	MemoryContextSwitchTo(old);
 	return slots;
 }

@@ -10,8 +10,6 @@
 #include "executor/executor.h"
 #include "forest/row_shape.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -47,35 +45,6 @@ plan_may_repeat(const Plan *plan)
 	return false;
 }
 
-/* Whether filling in defaults could look at rows that COPY has taken in already. */
-static bool
-has_volatile_default(Relation relation)
-{
-	TupleConstr *constraints = RelationGetDescr(relation)->constr;
-
-	if (constraints == NULL)
-		return false;
-	for (int i = 0; i < constraints->num_defval; i++)
-		if (contain_volatile_functions_not_nextval(stringToNode(constraints->defval[i].adbin)))
-			return true;
-	return false;
-}
-
-/*
- * Before 16, COPY hands over one row at a time.  Rows may be held back if
- * nobody can notice.
- */
-static bool
-may_buffer(FdwModify *state, ResultRelInfo *rinfo)
-{
-	ResultRelInfo *root = state->mtstate->rootResultRelInfo;
-
-	return state->from_copy && !state->table.strict_insert && !state->do_nothing &&
-		rinfo->ri_TrigDesc == NULL && (root == NULL || root->ri_TrigDesc == NULL) &&
-		state->mtstate->mt_transition_capture == NULL &&
-		!has_volatile_default(rinfo->ri_RelationDesc);
-}
-
 FdwModify *
 fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
@@ -97,11 +66,8 @@ fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 	state->do_nothing = plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING;
 	state->may_repeat = plan != NULL && plan->operation != CMD_INSERT &&
 		plan_may_repeat(outerPlan(plan));
-	state->buffers = may_buffer(state, rinfo);
 	state->row_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault row",
 											   ALLOCSET_DEFAULT_SIZES);
-	state->buffer_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault rows",
-												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(old);
 	return state;
 }

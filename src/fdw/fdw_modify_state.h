@@ -12,6 +12,8 @@
 #include "forest/forest_write.h"
 #include "nodes/execnodes.h"
 
+typedef struct FdwBulk FdwBulk;
+
 typedef struct FdwModify
 {
 	ForestTable table;
@@ -20,17 +22,11 @@ typedef struct FdwModify
 	TimestampTz expires_at;		/* of every row written */
 	bool		from_copy;		/* called by COPY, not by a plan */
 	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
-	bool		one_by_one;		/* a function of the statement may look at what it has inserted */
+	bool		one_by_one;		/* rows are not to be handed over many at a time */
 	bool		may_repeat;		/* the plan may bring up a row more than once */
 	FdwTouched *touched;		/* NULL: nothing to remember so far */
 	MemoryContext row_context;	/* of one call; reset by the next */
-
-	/* Rows of a COPY that are not written yet. */
-	bool		buffers;
-	MemoryContext buffer_context;
-	ForestWrite *buffer;
-	int			buffered;
-	size_t		buffered_bytes;
+	FdwBulk    *bulk;			/* of rows that are held back, or NULL: none are */
 } FdwModify;
 
 /* Makes the state for the result relation, and the table's identity if it has none. */

@@ -222,4 +222,11 @@ extern int	no_such_variable
 #define compat_new_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
+/* Whether COPY hands rows to a wrapper in batches where it can. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_COPY_HAS_BATCHES true
+#else
+#define COMPAT_COPY_HAS_BATCHES false
+#endif
+
 #endif							/* PG_COMPAT_H */

@@ -44,6 +44,7 @@ int			setting_gc_interval_s = 60;
 int			setting_sweep_interval_s = 24 * 3600;
 int			setting_orphan_grace_s = 24 * 3600;
 bool		setting_takeover_on_promotion = true;
+int			setting_bulk_threshold_kb = 8 * 1024;
 
 /* Defaults are what the variables hold. */
 
@@ -137,6 +138,13 @@ static const RealSetting reals[] = {
 	{"skyvault.price_transfer", "Dollars for a GB received.", NULL, &setting_price_transfer, 0, 1000},
 };
 
+/* Those that each session may set. */
+static const IntegerSetting of_session[] = {
+	{"skyvault.bulk_threshold", "Size of a statement's rows beyond which INSERT and COPY load in bulk.",
+		"Zero loads all in bulk that can be, -1 nothing.",
+	&setting_bulk_threshold_kb, -1, 1024 * 1024, GUC_UNIT_KB},
+};
+
 /* Sizes that are fixed at server start; of shared memory, but for that of the disk cache. */
 static const IntegerSetting sizes[] = {
 	{"skyvault.cache_size", "Shared memory for decompressed blocks of runs.", NULL,
@@ -188,6 +196,8 @@ pg_settings_define(void)
 {
 	for (int i = 0; i < lengthof(integers); i++)
 		define_integer(&integers[i], PGC_SIGHUP);
+	for (int i = 0; i < lengthof(of_session); i++)
+		define_integer(&of_session[i], PGC_USERSET);
 	for (int i = 0; i < lengthof(reals); i++)
 		DefineCustomRealVariable(reals[i].name, reals[i].short_desc, reals[i].long_desc, reals[i].variable,
 								 *reals[i].variable, reals[i].min, reals[i].max,

@@ -93,6 +93,9 @@ extern int	setting_orphan_grace_s;
 /* skyvault.takeover_on_promotion */
 extern bool setting_takeover_on_promotion;
 
+/* skyvault.bulk_threshold: rows of a statement beyond which it loads in bulk; -1: never */
+extern int	setting_bulk_threshold_kb;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

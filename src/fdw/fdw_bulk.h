@@ -1,0 +1,31 @@
+/*
+ * fdw_bulk.h
+ *		The rows of an INSERT or COPY that are held back (fdw_bulk_plan.h).
+ *
+ * Up to skyvault.bulk_threshold they wait in memory, and go to the delta in one
+ * batch if the statement ends there.  The table of a statement that has more
+ * gets a bulk load (forest_load.h), which is published at the end.
+ * The partitions of one statement share the threshold.
+ */
+#ifndef FDW_BULK_H
+#define FDW_BULK_H
+
+#include "postgres.h"
+
+#include "fdw/fdw_modify_state.h"
+#include "nodes/execnodes.h"
+
+/*
+ * NULL if rows of the statement are to be written as they come, and EXPLAIN's
+ * reason in *obstacle (NULL: nothing hinders it, but bulk loads are off).
+ * Lives in the executor state's memory.
+ */
+extern FdwBulk *fdw_bulk_begin(FdwModify *state, ResultRelInfo *rinfo, bool calls_volatile);
+
+/* Takes the row over. */
+extern void fdw_bulk_add(FdwModify *state, TupleTableSlot *slot);
+
+/* The end of the statement: writes what is held back, or publishes the load. */
+extern void fdw_bulk_end(FdwModify *state);
+
+#endif							/* FDW_BULK_H */
