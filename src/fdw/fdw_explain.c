@@ -6,7 +6,9 @@
 
 #include "fdw/fdw_explain.h"
 
+#include "executor/executor.h"
 #include "fdw/fdw_bulk_plan.h"
+#include "fdw/fdw_count.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_quals.h"
 #include "foreign/foreign.h"
@@ -27,6 +29,8 @@ lookup_name(ForeignScanState *node, ForeignScan *plan)
 	bool		several = false;
 	ListCell   *cell;
 
+	if (fdw_count_is(node))
+		return "count";
 	if (kinds == NIL)
 		return "full scan";
 	foreach(cell, kinds)
@@ -91,17 +95,27 @@ explain_identity(Oid relid, ExplainState *es)
 		ExplainPropertyInteger("Table Id", NULL, table->table_id, es);
 }
 
+static Oid
+scanned_relid(ForeignScanState *node)
+{
+	if (fdw_count_is(node))
+		return exec_rt_fetch(fdw_count_relation(node), node->ss.ps.state)->relid;
+	return RelationGetRelid(node->ss.ss_currentRelation);
+}
+
 void
 fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 
+	if (fdw_count_is(node))
+		ExplainPropertyText("Counted", get_rel_name(scanned_relid(node)), es);
 	explain_key_condition(plan, es);
 	ExplainPropertyText("Lookup", lookup_name(node, plan), es);
 	if (list_nth_int(list_nth(plan->fdw_private, FDW_SCAN_MANNER), FDW_MANNER_BACKWARD))
 		ExplainPropertyText("Scan Direction", "Backward", es);
 	if (es->verbose)
-		explain_identity(RelationGetRelid(node->ss.ss_currentRelation), es);
+		explain_identity(scanned_relid(node), es);
 }
 
 void

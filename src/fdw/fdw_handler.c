@@ -13,6 +13,7 @@
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_scan.h"
 #include "fdw/fdw_update.h"
+#include "fdw/fdw_upper.h"
 #include "foreign/fdwapi.h"
 
 PG_FUNCTION_INFO_V1(skyvault_fdw_handler);
@@ -25,6 +26,7 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 
 	routine->GetForeignRelSize = fdw_plan_rel_size;
 	routine->GetForeignPaths = fdw_plan_paths;
+	routine->GetForeignUpperPaths = fdw_upper_paths;
 	routine->GetForeignPlan = fdw_plan_scan;
 	routine->IsForeignScanParallelSafe = fdw_plan_is_parallel_safe;
 

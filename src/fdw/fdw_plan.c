@@ -12,6 +12,7 @@
 #include "fdw/fdw_estimate.h"
 #include "fdw/fdw_order.h"
 #include "fdw/fdw_quals.h"
+#include "fdw/fdw_upper.h"
 #include "forest/forest_table.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -315,7 +316,7 @@ wanted_rows(PlannerInfo *root, ForeignPath *path, List *local)
 static List *
 scan_manner(PlannerInfo *root, ForeignPath *path, List *local)
 {
-	return list_make2_int(linitial_int(path->fdw_private), wanted_rows(root, path, local));
+	return list_make3_int(linitial_int(path->fdw_private), wanted_rows(root, path, local), 0);
 }
 
 ForeignScan *
@@ -324,8 +325,7 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 {
 	FdwRel	   *info = rel->fdw_private;
 	int			nequal;
-	List	   *usable = fdw_quals_usable(root, rel, info->columns, info->nkeys, scan_clauses,
-										  &nequal);
+	List	   *usable;
 	List	   *used = NIL;
 	List	   *certain = NIL;
 	List	   *operands;
@@ -335,6 +335,9 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 	List	   *local;
 	ListCell   *cell;
 
+	if (IS_UPPER_REL(rel))
+		return fdw_upper_plan(root, path, tlist, outer_plan);
+	usable = fdw_quals_usable(root, rel, info->columns, info->nkeys, scan_clauses, &nequal);
 	foreach(cell, usable)
 		used = lappend(used, ((FdwKeyClause *) lfirst(cell))->rinfo);
 	foreach(cell, usable)

@@ -38,7 +38,8 @@ enum FdwScanPrivate
 enum FdwScanManner
 {
 	FDW_MANNER_BACKWARD,		/* 1: against the order of keys */
-	FDW_MANNER_WANTED			/* how many rows will be asked for, as far as the planner knows; 0: all */
+	FDW_MANNER_WANTED,			/* how many rows will be asked for, as far as the planner knows; 0: all */
+	FDW_MANNER_COUNTS			/* of a scan that counts (fdw_count.h): columns of the row that have the count */
 };
 
 extern void fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);

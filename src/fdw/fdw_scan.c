@@ -16,6 +16,7 @@
 
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "fdw/fdw_count.h"
 #include "fdw/fdw_lookup.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_targets.h"
@@ -23,7 +24,6 @@
 #include "forest/forest_write.h"
 #include "forest/row_shape.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -57,27 +57,6 @@ typedef struct FdwScan
 } FdwScan;
 
 /* ---- begin and end ---- */
-
-static void
-begin_conditions(ForeignScanState *node, ForeignScan *plan, FdwScan *scan)
-{
-	List	   *keys = list_nth(plan->fdw_private, FDW_SCAN_KEYS);
-	List	   *kinds = list_nth(plan->fdw_private, FDW_SCAN_KINDS);
-	ListCell   *cell;
-
-	scan->nconditions = list_length(plan->fdw_exprs);
-	scan->conditions = palloc0(sizeof(FdwKeyCondition) * Max(scan->nconditions, 1));
-	foreach(cell, plan->fdw_exprs)
-	{
-		int			i = foreach_current_index(cell);
-		FdwKeyCondition *condition = &scan->conditions[i];
-
-		condition->key = list_nth_int(keys, i);
-		condition->kind = (FdwKeyKind) list_nth_int(kinds, i);
-		condition->type = exprType(lfirst(cell));
-		condition->operand = ExecInitExpr(lfirst(cell), &node->ss.ps);
-	}
-}
 
 static bool
 scan_locks(ForeignScanState *node, ForeignScan *plan)
@@ -117,19 +96,25 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EState	   *estate = node->ss.ps.state;
-	Oid			relid = RelationGetRelid(node->ss.ss_currentRelation);
+	Oid			relid;
 	FdwScan    *scan;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
+	if (fdw_count_is(node))
+	{
+		fdw_count_begin(node);
+		return;
+	}
 
 	scan = palloc0(sizeof(FdwScan));
 	node->fdw_state = scan;
+	relid = RelationGetRelid(node->ss.ss_currentRelation);
 	scan->locks = scan_locks(node, plan);
 	scan->is_target = ExecRelationIsTargetRelation(node->ss.ps.state, plan->scan.scanrelid);
 	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
 	scan->snapshot = estate->es_snapshot;
-	begin_conditions(node, plan, scan);
+	scan->conditions = fdw_conditions_init(node, &scan->nconditions);
 	fdw_rows_init(&scan->rows, row_shape(node->ss.ss_currentRelation),
 				  list_nth(plan->fdw_private, FDW_SCAN_NEEDED));
 	scan->targets_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan targets",
@@ -155,6 +140,11 @@ fdw_scan_rescan(ForeignScanState *node)
 {
 	FdwScan    *scan = node->fdw_state;
 
+	if (fdw_count_is(node))
+	{
+		fdw_count_rescan(node);
+		return;
+	}
 	if (scan == NULL)
 		return;
 	stop_reading(scan);
@@ -168,7 +158,7 @@ fdw_scan_end(ForeignScanState *node)
 {
 	FdwScan    *scan = node->fdw_state;
 
-	if (scan != NULL)
+	if (scan != NULL && !fdw_count_is(node))
 		stop_reading(scan);
 }
 
@@ -321,6 +311,8 @@ fdw_scan_iterate(ForeignScanState *node)
 	SvSlice		key;
 	ForestValue value;
 
+	if (fdw_count_is(node))
+		return fdw_count_iterate(node);
 	if (!scan->targets_ready)
 		build_targets(node, scan);
 	for (;;)

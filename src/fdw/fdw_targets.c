@@ -14,10 +14,12 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fdw/fdw_pattern.h"
+#include "fdw/fdw_plan.h"
 #include "forest/forest_write.h"
 #include "forest/key_sort.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -443,6 +445,30 @@ make_targets(TargetBuild *build, const Bound *bounds, int nbounds, FdwTargets *t
 }
 
 /* ---- conditions ---- */
+
+FdwKeyCondition *
+fdw_conditions_init(ForeignScanState *node, int *n)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *keys = list_nth(plan->fdw_private, FDW_SCAN_KEYS);
+	List	   *kinds = list_nth(plan->fdw_private, FDW_SCAN_KINDS);
+	FdwKeyCondition *conditions;
+	ListCell   *cell;
+
+	*n = list_length(plan->fdw_exprs);
+	conditions = palloc0(sizeof(FdwKeyCondition) * Max(*n, 1));
+	foreach(cell, plan->fdw_exprs)
+	{
+		int			i = foreach_current_index(cell);
+		FdwKeyCondition *condition = &conditions[i];
+
+		condition->key = list_nth_int(keys, i);
+		condition->kind = (FdwKeyKind) list_nth_int(kinds, i);
+		condition->type = exprType(lfirst(cell));
+		condition->operand = ExecInitExpr(lfirst(cell), &node->ss.ps);
+	}
+	return conditions;
+}
 
 /*
  * The bound ends with the column before this one, which is null, or of no value of

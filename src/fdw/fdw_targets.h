@@ -39,6 +39,9 @@ typedef struct FdwTargets
 	FdwRange   *ranges;
 } FdwTargets;
 
+/* The scan's key conditions, palloc'd, of the lists in its plan (fdw_plan.h); *n: how many. */
+extern FdwKeyCondition *fdw_conditions_init(ForeignScanState *node, int *n);
+
 /*
  * Evaluates the operands, in the expression context's per-tuple memory, and
  * makes the targets, in CurrentMemoryContext.  The conditions are those of

@@ -128,6 +128,25 @@ extern int	no_such_variable
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer, NULL, private)
 #endif
 
+/* Needs optimizer/pathnode.h where it is used: what is made of one table's rows. */
+#if PG_VERSION_NUM >= 180000
+#define compat_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, NULL, NIL, private)
+#elif PG_VERSION_NUM >= 170000
+#define compat_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, NIL, private)
+#else
+#define compat_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, private)
+#endif
+
+/* Of a ForeignScan: the relations, no joins, that it is about. */
+#if PG_VERSION_NUM >= 160000
+#define compat_scan_relids(plan) ((plan)->fs_base_relids)
+#else
+#define compat_scan_relids(plan) ((plan)->fs_relids)
+#endif
+
 /* Needs optimizer/paths.h where it is used. */
 #if PG_VERSION_NUM >= 160000
 #define compat_build_expression_pathkey(root, expr, opno, relids) \
