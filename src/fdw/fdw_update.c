@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "fdw/fdw_modify_state.h"
+#include "fdw/fdw_move.h"
 #include "forest/row_shape.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -205,6 +206,37 @@ move_row(FdwModify *state, EState *estate, const TargetRow *target, ForestWrite 
 	fdw_modify_remember(state, target->key, FDW_TOUCHED_ROW);
 }
 
+/*
+ * The triggers before the deletion may have changed the row; as the key is
+ * ours, nobody else can have.
+ */
+static bool
+changed_by_triggers(FdwModify *state, EState *estate, ResultRelInfo *rinfo, const TargetRow *target)
+{
+	ForestValue value;
+
+	return rinfo->ri_TrigDesc != NULL && rinfo->ri_TrigDesc->trig_delete_before_row && !target->was_overwritten &&
+		forest_lock_key(&state->table, target->key, fdw_modify_snapshot(estate), &value) == FOREST_CHANGED_BY_SELF;
+}
+
+/* Out of this partition; true if the executor is to return the row. */
+static bool
+move_out(FdwModify *state, EState *estate, ResultRelInfo *rinfo, const TargetRow *target, TupleTableSlot *slot)
+{
+	HeapTuple	old = heap_form_tuple(RelationGetDescr(state->relation), target->row.values, target->row.isnull);
+	ForestWrite tombstone = {.key = target->key,.is_delete = true};
+	ResultRelInfo *to;
+
+	old->t_tableOid = RelationGetRelid(state->relation);
+	to = fdw_move_begin(state, estate, rinfo, old, slot);
+	if (to == NULL || (changed_by_triggers(state, estate, rinfo, target) && !changed_by_command(estate)))
+		return false;
+	if (!target->was_overwritten)
+		forest_write(&state->table, &tombstone, 1);
+	fdw_modify_remember(state, target->key, FDW_TOUCHED_ROW);
+	return fdw_move_finish(state, estate, rinfo, to, old, slot);
+}
+
 static bool
 update_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlot *slot,
 		   TupleTableSlot *plan_slot)
@@ -216,6 +248,8 @@ update_row(FdwModify *state, EState *estate, ResultRelInfo *rinfo, TupleTableSlo
 	if (!lock_target(state, estate, rinfo, &target, slot))
 		return false;
 
+	if (fdw_move_is_needed(state, estate, rinfo, slot))
+		return move_out(state, estate, rinfo, &target, slot);
 	fdw_modify_check_row(state, estate, rinfo, slot, false);
 	put = fdw_modify_put(state, slot);
 	if (!sv_slice_equal(put.key, target.key))

@@ -234,6 +234,25 @@ extern int	no_such_variable
 #define compat_create_wait_event_set(nevents) CreateWaitEventSet(TopMemoryContext, nevents)
 #endif
 
+/* Needs commands/trigger.h where it is used: triggers of a foreign table. */
+#if PG_VERSION_NUM >= 180000
+#define compat_exec_br_delete_triggers(estate, epqstate, rinfo, tuple) \
+	ExecBRDeleteTriggers(estate, epqstate, rinfo, NULL, tuple, NULL, NULL, NULL, false)
+#elif PG_VERSION_NUM >= 160000
+#define compat_exec_br_delete_triggers(estate, epqstate, rinfo, tuple) \
+	ExecBRDeleteTriggers(estate, epqstate, rinfo, NULL, tuple, NULL, NULL, NULL)
+#else
+#define compat_exec_br_delete_triggers(estate, epqstate, rinfo, tuple) \
+	ExecBRDeleteTriggers(estate, epqstate, rinfo, NULL, tuple, NULL)
+#endif
+
+/* Needs executor/executor.h where it is used: of a partition that rows were routed to. */
+#if PG_VERSION_NUM >= 160000
+#define compat_root_to_child_map(rinfo, estate) ExecGetRootToChildMap(rinfo, estate)
+#else
+#define compat_root_to_child_map(rinfo, estate) ((rinfo)->ri_RootToPartitionMap)
+#endif
+
 /* Needs utils/wait_event.h where it is used. */
 #if PG_VERSION_NUM >= 170000
 #define compat_new_wait_event(name) WaitEventExtensionNew(name)
