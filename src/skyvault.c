@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "fdw/fdw_join.h"
 #include "fmgr.h"
 #include "forest/forest_alter.h"
 #include "forest/forest_arena.h"
@@ -123,6 +124,7 @@ _PG_init(void)
 	forest_alter_install_hook();
 	forest_filter_install_hook();
 	forest_fetch_install_hook();
+	fdw_join_install();
 	worker_ddl_install();
 	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
 	worker_launcher_register();

@@ -19,7 +19,7 @@
 #include "optimizer/cost.h"
 
 /* Finding the place of a key, or of a range's begin, in the delta and the runs. */
-#define FDW_LOOKUP_COST (20 * cpu_operator_cost)
+#define FDW_LOOKUP_COST (40 * cpu_operator_cost)
 
 /* Merging and decoding a row, on top of what every row costs. */
 #define FDW_ROW_COST (2 * cpu_operator_cost)

@@ -120,6 +120,21 @@ fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	estimate_rows(root, rel);
 }
 
+const FdwKeyColumn *
+fdw_plan_key_columns(const RelOptInfo *rel, int *nkeys)
+{
+	const FdwRel *info = rel->fdw_private;
+
+	*nkeys = info->nkeys;
+	return info->columns;
+}
+
+const FdwBlockCosts *
+fdw_plan_block_costs(const RelOptInfo *rel)
+{
+	return &((const FdwRel *) rel->fdw_private)->blocks;
+}
+
 /* ---- paths ---- */
 
 static void

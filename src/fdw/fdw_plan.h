@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "fdw/fdw_cost.h"
+#include "fdw/fdw_quals.h"
 #include "foreign/fdwapi.h"
 
 /* Which rows a scan locks before it returns them. */
@@ -48,5 +50,9 @@ extern ForeignScan *fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								  ForeignPath *path, List *tlist, List *scan_clauses,
 								  Plan *outer_plan);
 extern bool fdw_plan_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+
+/* Of a relation whose size has been estimated: its key columns, and what its blocks cost. */
+extern const FdwKeyColumn *fdw_plan_key_columns(const RelOptInfo *rel, int *nkeys);
+extern const FdwBlockCosts *fdw_plan_block_costs(const RelOptInfo *rel);
 
 #endif							/* FDW_PLAN_H */

@@ -147,6 +147,13 @@ extern int	no_such_variable
 #define compat_scan_relids(plan) ((plan)->fs_relids)
 #endif
 
+/* What counts the nodes below that are disabled: before 18 they are in the costs. */
+#if PG_VERSION_NUM >= 180000
+#define compat_path_add_disabled_nodes(path, below) ((path)->disabled_nodes = (below)->disabled_nodes)
+#else
+#define compat_path_add_disabled_nodes(path, below) ((void) (below))
+#endif
+
 /* Needs optimizer/paths.h where it is used. */
 #if PG_VERSION_NUM >= 160000
 #define compat_build_expression_pathkey(root, expr, opno, relids) \

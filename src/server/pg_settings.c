@@ -45,6 +45,7 @@ int			setting_sweep_interval_s = 24 * 3600;
 int			setting_orphan_grace_s = 24 * 3600;
 bool		setting_takeover_on_promotion = true;
 int			setting_bulk_threshold_kb = 8 * 1024;
+bool		setting_enable_batched_join = true;
 
 /* Defaults are what the variables hold. */
 
@@ -222,6 +223,11 @@ pg_settings_define(void)
 							 "A backup that was restored with archive recovery counts as promoted.",
 							 &setting_takeover_on_promotion, setting_takeover_on_promotion,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("skyvault.enable_batched_join",
+							 "Whether the planner may join by looking up many keys at once.",
+							 NULL,
+							 &setting_enable_batched_join, setting_enable_batched_join,
+							 PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	pg_thresholds_define();
 	MarkGUCPrefixReserved("skyvault");
 }

@@ -96,6 +96,9 @@ extern bool setting_takeover_on_promotion;
 /* skyvault.bulk_threshold: rows of a statement beyond which it loads in bulk; -1: never */
 extern int	setting_bulk_threshold_kb;
 
+/* skyvault.enable_batched_join */
+extern bool setting_enable_batched_join;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

@@ -1,0 +1,54 @@
+/*
+ * fdw_join_batch.h
+ *		The outer rows of a batched join that are joined at once, and what their
+ *		keys led to.
+ */
+#ifndef FDW_JOIN_BATCH_H
+#define FDW_JOIN_BATCH_H
+
+#include "postgres.h"
+
+#include "base/sv_slice.h"
+#include "fdw/fdw_lookup.h"
+#include "lib/stringinfo.h"
+
+typedef struct FdwJoinBatch
+{
+	MemoryContext context;		/* what rows refer to, and answers; reset with each batch */
+	TupleDesc	desc;			/* its first ncolumns are those of the outer rows */
+	int			ncolumns;
+	int			nreferences;	/* columns that are passed by reference */
+	int		   *references;
+
+	int			room;			/* rows for which there is room */
+	Datum	   *values;			/* of all rows, ncolumns each */
+	bool	   *isnull;
+	SvSlice    *keys;
+	int		   *key_of;			/* of each row, the index of its key; -1: it has none */
+	int		   *key_end;		/* of each key, in key_bytes */
+	StringInfoData key_bytes;
+
+	int			nrows;
+	int			nkeys;
+	Size		bytes;			/* of rows, about */
+	const ForestValue *answers; /* by key */
+} FdwJoinBatch;
+
+/* Empty, in CurrentMemoryContext. */
+extern void fdw_join_batch_init(FdwJoinBatch *batch, TupleDesc desc, int ncolumns);
+
+/* Empties it, with room for so many rows. */
+extern void fdw_join_batch_reset(FdwJoinBatch *batch, int rows);
+
+/*
+ * Adds a row, which it copies.  Its key, if it has one, is what has been appended
+ * to key_bytes since the last.
+ */
+extern void fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull,
+							   bool has_key);
+
+/* Looks up the keys of all rows. */
+extern void fdw_join_batch_look_up(FdwJoinBatch *batch, const ForestTable *table,
+								   Snapshot snapshot);
+
+#endif							/* FDW_JOIN_BATCH_H */
