@@ -35,6 +35,11 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = fdw_scan_rescan;
 	routine->EndForeignScan = fdw_scan_end;
 
+	routine->EstimateDSMForeignScan = fdw_scan_shared_bytes;
+	routine->InitializeDSMForeignScan = fdw_scan_share;
+	routine->ReInitializeDSMForeignScan = fdw_scan_share_again;
+	routine->InitializeWorkerForeignScan = fdw_scan_join;
+
 	routine->IsForeignRelUpdatable = fdw_modify_operations;
 	routine->AddForeignUpdateTargets = fdw_modify_add_targets;
 	routine->PlanForeignModify = fdw_modify_plan;

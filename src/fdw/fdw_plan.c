@@ -11,6 +11,7 @@
 #include "fdw/fdw_cost.h"
 #include "fdw/fdw_estimate.h"
 #include "fdw/fdw_order.h"
+#include "fdw/fdw_parallel.h"
 #include "fdw/fdw_quals.h"
 #include "fdw/fdw_upper.h"
 #include "forest/forest_table.h"
@@ -175,6 +176,31 @@ add_plain_paths(PlannerInfo *root, RelOptInfo *rel)
 	}
 }
 
+/* For several processes: slices of the key ranges, in no order. */
+static void
+add_shared_path(PlannerInfo *root, RelOptInfo *rel)
+{
+	FdwRel	   *info = rel->fdw_private;
+	ForeignPath *path;
+	Cost		startup;
+	Cost		total;
+	double		divisor;
+	int			workers;
+
+	if (!rel->consider_parallel || rel->lateral_relids != NULL || info->nequal == info->nkeys ||
+		root->parse->commandType != CMD_SELECT || root->rowMarks != NIL)
+		return;
+	workers = fdw_parallel_workers(root, rel, estimate_selected(root, rel, info->usable, info->nequal), &divisor);
+	if (workers <= 0)
+		return;
+	estimate_cost(root, rel, info->usable, info->nequal, rel->rows, &startup, &total);
+	path = compat_create_foreignscan_path(root, rel, clamp_row_est(rel->rows / divisor), startup,
+										  startup + (total - startup) / divisor, NIL, NULL, list_make1_int(false));
+	path->path.parallel_aware = true;
+	path->path.parallel_workers = workers;
+	add_partial_path(rel, (Path *) path);
+}
+
 /* Adds to the list of relid sets those outer relations that the clause takes its operand from. */
 static List *
 add_required_outer(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo, List *outers)
@@ -268,6 +294,7 @@ fdw_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	ListCell   *cell;
 
 	add_plain_paths(root, rel);
+	add_shared_path(root, rel);
 	foreach(cell, possible_outers(root, rel))
 		add_parameterized_path(root, rel, lfirst(cell));
 }

@@ -18,6 +18,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw_count.h"
 #include "fdw/fdw_lookup.h"
+#include "fdw/fdw_parallel.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_targets.h"
 #include "forest/forest_table.h"
@@ -45,6 +46,10 @@ typedef struct FdwScan
 	bool		targets_ready;
 	FdwTargets	targets;
 	int			next_target;
+
+	FdwParallel *parallel;		/* NULL: not shared with other processes */
+	FdwSlice	slice;			/* the last one taken; next_target is in it */
+	int			slices;			/* how many were */
 
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
@@ -135,6 +140,14 @@ stop_reading(FdwScan *scan)
 	MemoryContextReset(scan->read_context);
 }
 
+/* All targets are to be read, or none until a slice is taken. */
+static void
+begin_targets(FdwScan *scan)
+{
+	scan->next_target = scan->parallel == NULL ? 0 : scan->targets.n;
+	scan->slices = 0;
+}
+
 void
 fdw_scan_rescan(ForeignScanState *node)
 {
@@ -148,7 +161,7 @@ fdw_scan_rescan(ForeignScanState *node)
 	if (scan == NULL)
 		return;
 	stop_reading(scan);
-	scan->next_target = 0;
+	begin_targets(scan);
 	if (node->ss.ps.chgParam != NULL)
 		scan->targets_ready = false;
 }
@@ -174,8 +187,20 @@ build_targets(ForeignScanState *node, FdwScan *scan)
 	fdw_targets_build(node->ss.ss_currentRelation, scan->conditions, scan->nconditions,
 					  scan->backward, node->ss.ps.ps_ExprContext, &scan->targets);
 	MemoryContextSwitchTo(old);
-	scan->next_target = 0;
 	scan->targets_ready = true;
+	begin_targets(scan);
+}
+
+/* False: there is none, or the scan is not shared. */
+static bool
+take_slice(FdwScan *scan)
+{
+	if (scan->parallel == NULL || !fdw_parallel_take(scan->parallel, &scan->slice))
+		return false;
+	scan->slices++;
+	scan->next_target = scan->targets.are_points ? 0 :
+		fdw_parallel_first_range(&scan->slice, &scan->targets);
+	return true;
 }
 
 static void
@@ -213,8 +238,9 @@ next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 			*value = scan->batch[i];
 			return true;
 		}
-		if (scan->next_target >= scan->targets.n)
-			return false;
+		while (scan->next_target >= scan->targets.n)
+			if (!take_slice(scan))
+				return false;
 		read_batch(scan);
 	}
 }
@@ -232,9 +258,27 @@ open_range(FdwScan *scan, const FdwRange *range)
 	MemoryContextSwitchTo(old);
 }
 
+/* The same of a slice's part of a range. */
+static void
+open_part(FdwScan *scan, const FdwRange *range)
+{
+	uint64		slice_bytes = scan->parallel->bytes / scan->parallel->nslices;
+	ForestScanPart part = {.bytes = scan->parallel->bytes,.went = (scan->slices - 1) * slice_bytes};
+	MemoryContext old;
+
+	MemoryContextReset(scan->read_context);
+	old = MemoryContextSwitchTo(scan->read_context);
+	scan->range_scan = forest_scan_begin_part(&scan->table, scan->snapshot,
+											  range->has_low ? &range->low : NULL,
+											  range->has_high ? &range->high : NULL, &part);
+	MemoryContextSwitchTo(old);
+}
+
 static bool
 next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
 {
+	FdwRange	range;
+
 	for (;;)
 	{
 		if (scan->range_scan != NULL)
@@ -244,9 +288,16 @@ next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
 			forest_scan_end(scan->range_scan);
 			scan->range_scan = NULL;
 		}
-		if (scan->next_target >= scan->targets.n)
-			return false;
-		open_range(scan, &scan->targets.ranges[scan->next_target++]);
+		while (scan->next_target >= scan->targets.n)
+			if (!take_slice(scan))
+				return false;
+		range = scan->targets.ranges[scan->next_target++];
+		if (scan->parallel == NULL)
+			open_range(scan, &range);
+		else if (fdw_parallel_clip(&scan->slice, &range))
+			open_part(scan, &range);
+		else
+			scan->next_target = scan->targets.n;	/* this one and those behind are of other slices */
 	}
 }
 
@@ -330,4 +381,40 @@ fdw_scan_iterate(ForeignScanState *node)
 		ResetExprContext(node->ss.ps.ps_ExprContext);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* ---- several processes ---- */
+
+Size
+fdw_scan_shared_bytes(ForeignScanState *node, ParallelContext *pcxt)
+{
+	return fdw_parallel_bytes();
+}
+
+/* Operands that are results of other plans are there: Gather has seen to them. */
+void
+fdw_scan_share(ForeignScanState *node, ParallelContext *pcxt, void *shared)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	scan->parallel = shared;
+	build_targets(node, scan);
+	fdw_parallel_begin(scan->parallel, &scan->table, scan->snapshot, &scan->targets, pcxt->nworkers + 1);
+}
+
+void
+fdw_scan_share_again(ForeignScanState *node, ParallelContext *pcxt, void *shared)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	stop_reading(scan);
+	fdw_scan_share(node, pcxt, shared);
+}
+
+void
+fdw_scan_join(ForeignScanState *node, shm_toc *toc, void *shared)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	scan->parallel = shared;
 }

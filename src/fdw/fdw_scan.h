@@ -7,11 +7,18 @@
 
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "nodes/execnodes.h"
 
 extern void fdw_scan_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *fdw_scan_iterate(ForeignScanState *node);
 extern void fdw_scan_rescan(ForeignScanState *node);
 extern void fdw_scan_end(ForeignScanState *node);
+
+/* For a scan that several processes do together: fdw_parallel.h. */
+extern Size fdw_scan_shared_bytes(ForeignScanState *node, ParallelContext *pcxt);
+extern void fdw_scan_share(ForeignScanState *node, ParallelContext *pcxt, void *shared);
+extern void fdw_scan_share_again(ForeignScanState *node, ParallelContext *pcxt, void *shared);
+extern void fdw_scan_join(ForeignScanState *node, shm_toc *toc, void *shared);
 
 #endif							/* FDW_SCAN_H */

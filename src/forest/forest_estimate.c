@@ -57,26 +57,30 @@ share_by_values(HeapTuple statistics, int32 table_id, double rows)
  * seem empty after a crash.
  */
 static double
-live_delta_rows(Relation delta, BlockNumber *pages)
+live_delta_rows(Relation delta, double *bytes)
 {
 	PgStat_StatTabEntry *counted = pgstat_fetch_stat_tabentry(RelationGetRelid(delta));
+	BlockNumber pages;
 	double		visible;
 	double		rows;
+	double		live;
 
-	estimate_rel_size(delta, NULL, pages, &rows, &visible);
-	return counted != NULL ? Min(rows, compat_live_tuples(counted)) : rows;
+	estimate_rel_size(delta, NULL, &pages, &rows, &visible);
+	live = counted != NULL ? Min(rows, compat_live_tuples(counted)) : rows;
+	*bytes = rows > 0 ? (double) pages * BLCKSZ * live / rows : 0;
+	return live;
 }
 
 static void
 estimate_delta(int32 table_id, ForestEstimate *estimate)
 {
 	Relation	delta = catalog_open(CATALOG_DELTA, AccessShareLock);
-	BlockNumber pages;
+	double		bytes;
 	double		rows;
 	double		share = 1;
 	HeapTuple	statistics;
 
-	rows = live_delta_rows(delta, &pages);
+	rows = live_delta_rows(delta, &bytes);
 	statistics = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(RelationGetRelid(delta)),
 								 Int16GetDatum(Anum_delta_table_id), BoolGetDatum(false));
 	if (HeapTupleIsValid(statistics))
@@ -86,7 +90,7 @@ estimate_delta(int32 table_id, ForestEstimate *estimate)
 	}
 	table_close(delta, AccessShareLock);
 	estimate->delta_rows = rows * share;
-	estimate->delta_bytes = (double) pages * BLCKSZ * share;
+	estimate->delta_bytes = bytes * share;
 }
 
 /* ---- runs ---- */

@@ -86,7 +86,7 @@ delta_source_next(void *state, SstEntry *entry, SvError *err)
 
 static void
 open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
-			 const SvSlice *low, const SvSlice *high, bool backward)
+			 const SvSlice *low, const SvSlice *high, bool backward, const ForestScanPart *part)
 {
 	const LsmForest *forest = forest_of_snapshot(table->vault_id, snapshot);
 	const LsmFloor *floor = lsm_forest_floor(forest, table->table_id);
@@ -100,14 +100,19 @@ open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 								   floor != NULL && floor->is_own, snapshot);
 	sources[n++] = (LsmSource) {.next = delta_source_next,.state = scan->delta};
 	for (int i = 0; i < ngroups; i++)
-		sources[n++] = forest_run_source(forest_run_iterate(table->server_oid, &groups[i],
-															low, high, backward));
+	{
+		ForestRunIterator *iterator = forest_run_iterate(table->server_oid, &groups[i], low, high, backward);
+
+		if (part != NULL)
+			forest_run_iterate_part(iterator, part->bytes, part->went);
+		sources[n++] = forest_run_source(iterator);
+	}
 	PG_STATUS_CHECK(lsm_merge_open(&scan->merge, sources, n, backward, &scan->alloc, &err), &err);
 }
 
-ForestScan *
-forest_scan_begin(const ForestTable *table, Snapshot snapshot,
-				  const SvSlice *low, const SvSlice *high, bool backward)
+static ForestScan *
+begin_scan(const ForestTable *table, Snapshot snapshot, const SvSlice *low, const SvSlice *high,
+		   bool backward, const ForestScanPart *part)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault scan",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -119,9 +124,23 @@ forest_scan_begin(const ForestTable *table, Snapshot snapshot,
 	scan->now = forest_now();
 	forest_table_check_key(table);
 	if (table->table_id != 0 && (low == NULL || high == NULL || sv_slice_compare(*low, *high) < 0))
-		open_sources(scan, table, snapshot, low, high, backward);
+		open_sources(scan, table, snapshot, low, high, backward, part);
 	MemoryContextSwitchTo(old);
 	return scan;
+}
+
+ForestScan *
+forest_scan_begin(const ForestTable *table, Snapshot snapshot,
+				  const SvSlice *low, const SvSlice *high, bool backward)
+{
+	return begin_scan(table, snapshot, low, high, backward, NULL);
+}
+
+ForestScan *
+forest_scan_begin_part(const ForestTable *table, Snapshot snapshot,
+					   const SvSlice *low, const SvSlice *high, const ForestScanPart *part)
+{
+	return begin_scan(table, snapshot, low, high, false, part);
 }
 
 bool

@@ -53,6 +53,18 @@ typedef struct ForestScan ForestScan;
 extern ForestScan *forest_scan_begin(const ForestTable *table, Snapshot snapshot,
 									 const SvSlice *low, const SvSlice *high, bool backward);
 
+/* Of a scan in parts, one after the other, by one process or several. */
+typedef struct ForestScanPart
+{
+	uint64		bytes;			/* that all parts read, before compression */
+	uint64		went;			/* that this process has read of parts before this one, about */
+} ForestScanPart;
+
+/* The same, forward, for one part: it reads as the whole would. */
+extern ForestScan *forest_scan_begin_part(const ForestTable *table, Snapshot snapshot,
+										  const SvSlice *low, const SvSlice *high,
+										  const ForestScanPart *part);
+
 /* False at the end.  key and value->value are valid until the next call. */
 extern bool forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value);
 extern void forest_scan_end(ForestScan *scan);

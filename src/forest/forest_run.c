@@ -59,6 +59,7 @@ struct ForestRunIterator
 	bool		backward;
 	int			n_runs;			/* between the bounds */
 	uint64		raw_bytes;		/* of all of their entries */
+	uint64		whole_bytes;	/* of the scan that it is a part of; 0: of none */
 	uint64		went;			/* stored bytes of those that were read */
 	OpenScan	open;
 	SstIterator *it;			/* NULL: no run is open */
@@ -404,6 +405,8 @@ is_passing(const ForestRunIterator *iterator, uint32 blocks)
 {
 	uint64		share = pg_cache_block_bytes() / CACHE_SHARE;
 
+	if (iterator->whole_bytes > 0)
+		return iterator->whole_bytes > share;
 	return iterator->raw_bytes > share && (iterator->n_runs > 1 || (uint64) blocks * SST_FRAME_BYTES > share);
 }
 
@@ -575,6 +578,13 @@ forest_run_iterate(Oid server_oid, const LsmGroup *group, const SvSlice *low, co
 	callback->arg = iterator;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	return iterator;
+}
+
+void
+forest_run_iterate_part(ForestRunIterator *iterator, uint64 bytes, uint64 went)
+{
+	iterator->whole_bytes = bytes;
+	iterator->went = went;
 }
 
 static SvStatus

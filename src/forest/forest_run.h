@@ -70,6 +70,9 @@ typedef struct ForestRunIterator ForestRunIterator;
 extern ForestRunIterator *forest_run_iterate(Oid server_oid, const LsmGroup *group,
 											 const SvSlice *low, const SvSlice *high, bool backward);
 
+/* It is a part of a scan of so many bytes before compression, of which so many have been read: see forest_read.h. */
+extern void forest_run_iterate_part(ForestRunIterator *iterator, uint64 bytes, uint64 went);
+
 /* An LsmSource over the iterator; errors are raised, not returned. */
 extern LsmSource forest_run_source(ForestRunIterator *iterator);
 

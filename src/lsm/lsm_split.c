@@ -27,11 +27,11 @@ lsm_marks_free(LsmMarks *marks)
 static SvStatus
 no_memory(SvError *err)
 {
-	return sv_fail(err, SV_NO_MEMORY, "out of memory: splitting a compaction");
+	return sv_fail(err, SV_NO_MEMORY, "out of memory: splitting a range of keys");
 }
 
-static SvStatus
-add_mark(LsmMarks *marks, SvSlice key, uint64_t bytes, SvError *err)
+SvStatus
+lsm_marks_add(LsmMarks *marks, SvSlice key, uint64_t bytes, SvError *err)
 {
 	SvSlice		copy;
 
@@ -64,8 +64,8 @@ lsm_marks_add_runs(LsmMarks *marks, const LsmJob *job, int merge, SvError *err)
 		const LsmRun *run = &job->inputs[plan->sources[i].input].run;
 		const LsmPart *part = &run->parts[plan->sources[i].part];
 
-		status = add_mark(marks, part->min_key, run->nparts == 1 ? run->file_bytes : part->raw_bytes,
-						  err);
+		status = lsm_marks_add(marks, part->min_key, run->nparts == 1 ? run->file_bytes : part->raw_bytes,
+							   err);
 	}
 	return status;
 }
@@ -98,8 +98,8 @@ lsm_marks_add_blocks(LsmMarks *marks, const SstTail *tail, bool is_wal, int32_t 
 		uint64_t	to = next < tail->index.count ? sst_index_block(&tail->index, next).offset : tail->offset;
 		SvSlice		key = sst_index_low_key(&tail->index, i);
 
-		status = add_mark(marks, is_wal ? lsm_walkey_key(key) : key,
-						  to - sst_index_block(&tail->index, i).offset, err);
+		status = lsm_marks_add(marks, is_wal ? lsm_walkey_key(key) : key,
+							   to - sst_index_block(&tail->index, i).offset, err);
 	}
 	return status;
 }

@@ -31,6 +31,9 @@ typedef struct LsmMarks
 extern void lsm_marks_init(LsmMarks *marks, const SvAlloc *alloc);
 extern void lsm_marks_free(LsmMarks *marks);
 
+/* One mark; the key is copied. */
+extern SvStatus lsm_marks_add(LsmMarks *marks, SvSlice key, uint64_t bytes, SvError *err);
+
 /* The sources' first keys: good where a merge has many runs of few sequences. */
 extern SvStatus lsm_marks_add_runs(LsmMarks *marks, const LsmJob *job, int merge, SvError *err);
 
