@@ -88,6 +88,15 @@ CREATE TABLE skyvault."table" (
 );
 COMMENT ON TABLE skyvault."table" IS 'one row per foreign table in use; runs at or below floor_seq hold nothing of it';
 
+CREATE TABLE skyvault.unimported (
+	vault_id integer NOT NULL,
+	table_id integer NOT NULL,
+	floor_seq bigint NOT NULL,
+	definition jsonb NOT NULL,
+	PRIMARY KEY (vault_id, table_id)
+);
+COMMENT ON TABLE skyvault.unimported IS 'tables of an attached vault that have no foreign table here: see IMPORT FOREIGN SCHEMA';
+
 CREATE TABLE skyvault.run (
 	id bigint PRIMARY KEY,
 	vault_id integer NOT NULL,
@@ -214,7 +223,7 @@ ALTER TABLE skyvault.delta ENABLE ALWAYS TRIGGER add_to_filter, ENABLE ALWAYS TR
 
 GRANT USAGE ON SCHEMA skyvault TO pg_monitor;
 GRANT SELECT ON skyvault.vault, skyvault.owner, skyvault."table", skyvault.changelog, skyvault.garbage, skyvault.job, skyvault.pause,
-	skyvault.snapshot, skyvault.log_object TO pg_monitor;
+	skyvault.snapshot, skyvault.log_object, skyvault.unimported TO pg_monitor;
 
 --
 -- The wrapper, and a server whose store lies inside the data directory.

@@ -28,6 +28,7 @@
 #include "server/pg_wait.h"
 #include "server/stop_point.h"
 #include "storage/ipc.h"
+#include "worker/vault_import.h"
 #include "worker/worker_ddl.h"
 #include "worker/worker_launcher.h"
 #include "worker/worker_request.h"
@@ -101,7 +102,10 @@ after_create_foreign_table(Oid relid)
 {
 	/* pg_upgrade brings the catalogue's rows itself, later. */
 	if (!IsBinaryUpgrade && forest_is_skyvault_relation(relid))
+	{
 		(void) forest_table_for_write(relid);
+		vault_import_bind(relid);
+	}
 }
 
 void

@@ -15,6 +15,7 @@
 #include "fdw/fdw_update.h"
 #include "fdw/fdw_upper.h"
 #include "foreign/fdwapi.h"
+#include "worker/vault_import.h"
 
 PG_FUNCTION_INFO_V1(skyvault_fdw_handler);
 PG_FUNCTION_INFO_V1(skyvault_fdw_validator);
@@ -54,6 +55,7 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ExecForeignDelete = fdw_delete_row;
 	routine->ExecForeignTruncate = fdw_modify_truncate;
 
+	routine->ImportForeignSchema = vault_import_commands;
 	routine->AnalyzeForeignTable = fdw_analyze_table;
 
 	routine->ExplainForeignScan = fdw_explain_scan;

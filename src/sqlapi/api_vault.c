@@ -23,6 +23,7 @@
 #include "sqlapi/api_admin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "worker/vault_import.h"
 #include "worker/vault_restore.h"
 #include "worker/worker_request.h"
 
@@ -111,6 +112,22 @@ check_server_owner(Oid server_oid)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_SERVER, GetForeignServer(server_oid)->servername);
 }
 
+/* Whoever writes to a vault drops the tables that he does not have. */
+static void
+check_is_complete(int32 vault_id, const char *server)
+{
+	int64		left = vault_import_left(vault_id);
+
+	if (left > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the vault of server \"%s\" has tables that are not imported here", server),
+				 errdetail_plural("There is " INT64_FORMAT " such table.", "There are " INT64_FORMAT " such tables.",
+								  (unsigned long) left, left),
+				 errhint("IMPORT FOREIGN SCHEMA them all, or have the whole vault by skyvault_restore('...', adopt =>"
+						 " true) in another database.")));
+}
+
 /*
  * A worker takes the vault when it next writes there, after COMMIT.  A database
  * that owns it already takes it anew, which does no harm.
@@ -123,6 +140,7 @@ skyvault_adopt(PG_FUNCTION_ARGS)
 
 	check_server_owner(server_oid);
 	PreventCommandDuringRecovery("skyvault_adopt()");
+	check_is_complete(vault_id, GetForeignServer(server_oid)->servername);
 	(void) forest_sql("UPDATE skyvault.owner SET state = 'adopting', reason = NULL WHERE vault_id = $1::integer",
 					  1, forest_arg(vault_id));
 	forest_xact_note_wake();

@@ -21,6 +21,7 @@
 #include "server/pg_compat.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/regproc.h"
 
 /* Runs as the current user. */
@@ -56,15 +57,13 @@ placeholder(int number)
 	return psprintf("skyvault dropped column %d", number);
 }
 
-/* Appends the columns; returns the numbers of placeholders. */
-static List *
+static void
 append_columns(StringInfo sql, const char *definition, const char *table)
 {
 	ForestRows	rows = forest_sql("SELECT c->>'number', c->>'name', c->>'type', c->>'not_null', c->'collation'->>0,"
 								  " c->'collation'->>1, c->>'has_default' FROM"
 								  " jsonb_array_elements($1::jsonb->'columns') AS c"
 								  " ORDER BY (c->>'number')::integer", 1, definition);
-	List	   *dropped = NIL;
 	int			number = 1;
 
 	for (int i = 0; i < rows.nrows; i++, number++)
@@ -74,10 +73,7 @@ append_columns(StringInfo sql, const char *definition, const char *table)
 		int64		attno = Min(forest_cell_int64(&rows, i, 0), MaxHeapAttributeNumber + 1);
 
 		for (; number < attno; number++)
-		{
 			appendStringInfo(sql, "%s%s integer", number > 1 ? ", " : "", quote_identifier(placeholder(number)));
-			dropped = lappend_int(dropped, number);
-		}
 		appendStringInfo(sql, "%s%s %s", number > 1 ? ", " : "", quote_identifier(column),
 						 type_name(restore_cell(&rows, i, 2), table, column));
 		if (forest_cell(&rows, i, 4) != NULL)
@@ -89,7 +85,6 @@ append_columns(StringInfo sql, const char *definition, const char *table)
 			ereport(NOTICE,
 					(errmsg("default of column \"%s\" of table \"%s\" is not restored", column, table)));
 	}
-	return dropped;
 }
 
 static void
@@ -104,14 +99,19 @@ append_options(StringInfo sql, const char *definition)
 		appendStringInfoChar(sql, ')');
 }
 
+/* All columns that the definition has no number for. */
 static void
-drop_placeholders(const char *table, List *dropped)
+drop_placeholders(Oid relid, const char *definition)
 {
-	ListCell   *cell;
+	char	   *table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	ForestRows	rows = forest_sql("SELECT n FROM generate_series(1, (SELECT max((c->>'number')::integer) FROM"
+								  " jsonb_array_elements($1::jsonb->'columns') AS c)) AS n EXCEPT SELECT"
+								  " (c->>'number')::integer FROM jsonb_array_elements($1::jsonb->'columns') AS c"
+								  " ORDER BY 1", 1, definition);
 
-	foreach(cell, dropped)
+	for (int i = 0; i < rows.nrows; i++)
 		execute(psprintf("ALTER FOREIGN TABLE %s DROP COLUMN %s", table,
-						 quote_identifier(placeholder(lfirst_int(cell)))));
+						 quote_identifier(placeholder((int) forest_cell_int64(&rows, i, 0)))));
 }
 
 /* CREATE FOREIGN TABLE has made an identity: it becomes the one that the runs know. */
@@ -124,6 +124,29 @@ set_identity(const RestoreTable *table, Oid relid)
 	CacheInvalidateRelcacheByRelid(relid);
 }
 
+char *
+restore_table_command(const char *definition, const char *name, const char *server)
+{
+	ForestRows	rows = forest_sql("SELECT $1::jsonb->>'name'", 1, definition);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", name);
+	append_columns(&sql, definition, restore_cell(&rows, 0, 0));
+	appendStringInfo(&sql, ") SERVER %s", quote_identifier(server));
+	append_options(&sql, definition);
+	return sql.data;
+}
+
+void
+restore_finish_table(const RestoreTable *table, Oid relid)
+{
+	drop_placeholders(relid, table->definition);
+	CommandCounterIncrement();
+	set_identity(table, relid);
+	CommandCounterIncrement();
+}
+
 static void
 make_table(const RestoreState *state, const RestoreTable *table)
 {
@@ -131,21 +154,13 @@ make_table(const RestoreState *state, const RestoreTable *table)
 								  1, table->definition);
 	const char *schema = restore_cell(&rows, 0, 0);
 	const char *name = quote_qualified_identifier(schema, restore_cell(&rows, 0, 1));
-	StringInfoData sql;
-	List	   *dropped;
 
 	if (!OidIsValid(get_namespace_oid(schema, true)))
 		execute(psprintf("CREATE SCHEMA %s", quote_identifier(schema)));
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", name);
-	dropped = append_columns(&sql, table->definition, forest_cell(&rows, 0, 1));
-	appendStringInfo(&sql, ") SERVER %s", quote_identifier(GetForeignServer(state->server_oid)->servername));
-	append_options(&sql, table->definition);
-	execute(sql.data);
-	drop_placeholders(name, dropped);
+	execute(restore_table_command(table->definition, name, GetForeignServer(state->server_oid)->servername));
 	CommandCounterIncrement();
-	set_identity(table, RangeVarGetRelid(makeRangeVarFromNameList(compat_qualified_name_list(name)), NoLock, false));
-	CommandCounterIncrement();
+	restore_finish_table(table, RangeVarGetRelid(makeRangeVarFromNameList(compat_qualified_name_list(name)), NoLock,
+												 false));
 }
 
 /* What CREATE FOREIGN TABLE draws is none of the numbers that tables of the vault have, or are yet to get. */
@@ -158,6 +173,15 @@ reserve_numbers(RestoreState *state)
 		state->table_id = Max(state->table_id, ((RestoreTable *) lfirst(cell))->id);
 	(void) forest_sql("SELECT setval('skyvault.table_id_seq', greatest($1::bigint, (SELECT last_value FROM"
 					  " skyvault.table_id_seq)))", 1, forest_arg(state->table_id));
+}
+
+static void
+check_defined(const RestoreTable *table)
+{
+	if (table->definition == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the log names table %d and never defines it", table->id)));
 }
 
 int
@@ -173,12 +197,31 @@ restore_make_tables(RestoreState *state)
 
 		if (table->dropped)
 			continue;
-		if (table->definition == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("the log names table %d and never defines it", table->id)));
+		check_defined(table);
 		make_table(state, table);
 		made++;
 	}
 	return made;
+}
+
+int
+restore_keep_definitions(RestoreState *state)
+{
+	int			kept = 0;
+	ListCell   *cell;
+
+	reserve_numbers(state);
+	foreach(cell, state->tables)
+	{
+		RestoreTable *table = lfirst(cell);
+
+		if (table->dropped)
+			continue;
+		check_defined(table);
+		(void) forest_sql("INSERT INTO skyvault.unimported VALUES ($1::integer, $2::integer, $3::bigint, $4::jsonb)",
+						  4, forest_arg(state->vault_id), forest_arg(table->id), forest_arg(table->floor_seq),
+						  table->definition);
+		kept++;
+	}
+	return kept;
 }

@@ -552,7 +552,8 @@ vault_restore(const VaultRestoreRequest *request, VaultRestored *restored)
 	if (restore->state.id == 0)
 		ereport(NOTICE, (errmsg("the vault has no change in its store")));
 
-	restored->tables = restore_make_tables(&restore->state);
+	restored->tables = request->keep_definitions ? restore_keep_definitions(&restore->state) :
+		restore_make_tables(&restore->state);
 	set_sequences(&restore->state);
 	record_position(restore);
 	forest_xact_note_wake();

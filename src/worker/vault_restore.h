@@ -15,6 +15,7 @@ typedef struct VaultRestoreRequest
 	const char *from_snapshot;	/* NULL: to the last change */
 	const pg_uuid_t *vault;		/* NULL: the only one in the store */
 	bool		adopt;			/* this database shall write to it */
+	bool		keep_definitions;	/* instead of foreign tables, for IMPORT FOREIGN SCHEMA */
 } VaultRestoreRequest;
 
 typedef struct VaultRestored

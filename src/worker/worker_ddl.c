@@ -33,6 +33,7 @@
 #include "utils/syscache.h"
 
 #include "server/pg_compat.h"
+#include "worker/vault_import.h"
 #include "worker/worker_shmem.h"
 #include "worker/worker_slot.h"
 
@@ -378,6 +379,24 @@ renames_server(Node *stmt)
 		castNode(RenameStmt, stmt)->renameType == OBJECT_FOREIGN_SERVER;
 }
 
+/* What it makes is known by name while it runs. */
+static void
+watch_import(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+			 ProcessUtilityContext context, ParamListInfo params,
+			 QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	vault_import_forget();
+	PG_TRY();
+	{
+		call_next(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		vault_import_forget();
+	}
+	PG_END_TRY();
+}
+
 static void
 watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params,
@@ -391,6 +410,11 @@ watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	{
 		watch_create_foreign_table(pstmt, query_string, read_only_tree, context, params,
 								   query_env, dest, qc);
+		return;
+	}
+	if (IsA(pstmt->utilityStmt, ImportForeignSchemaStmt))
+	{
+		watch_import(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
 		return;
 	}
 	if (renames_server(pstmt->utilityStmt))

@@ -115,7 +115,7 @@ void
 job_clean_up(void)
 {
 	static const char *const vault_tables[] = {"run", "changelog", "garbage", "owner", "snapshot", "log_object",
-	"pause"};
+	"pause", "unimported"};
 
 	execute("UPDATE skyvault.job SET state = 'failed', ended = pg_catalog.clock_timestamp(),"
 			" sqlstate = '57P01', error = 'the worker ended before the job did'"

@@ -9,7 +9,7 @@ SELECT is(
 	(SELECT extowner FROM pg_extension WHERE extname = 'skyvault'),
 	'the schema belongs to the owner of the extension');
 SELECT tables_are('skyvault', ARRAY['vault', 'owner', 'table', 'run', 'changelog', 'garbage', 'job', 'delta',
-		'snapshot', 'log_object', 'pause']);
+		'snapshot', 'log_object', 'pause', 'unimported']);
 SELECT columns_are('skyvault', 'delta', ARRAY['table_id', 'key', 'kind', 'expires_at', 'value']);
 SELECT col_is_pk('skyvault', 'delta', ARRAY['table_id', 'key'], 'the key of the delta');
 SELECT col_is_unique('skyvault', 'table', 'relid', 'one row per foreign table');
@@ -49,7 +49,7 @@ CREATE ROLE regress_pgtap_user;
 SELECT schema_privs_are('skyvault', 'regress_pgtap_user', ARRAY[]::text[]);
 SELECT table_privs_are('skyvault', name, 'regress_pgtap_user', ARRAY[]::text[])
 	FROM unnest(ARRAY['vault', 'owner', 'table', 'run', 'changelog', 'garbage', 'job', 'delta',
-		'snapshot', 'log_object']) AS name;
+		'snapshot', 'log_object', 'unimported']) AS name;
 SELECT sequence_privs_are('skyvault', name, 'regress_pgtap_user', ARRAY[]::text[])
 	FROM unnest(ARRAY['write_seq', 'vault_id_seq', 'table_id_seq', 'run_id_seq', 'serial_seq', 'job_id_seq', 'snapshot_id_seq']) AS name;
 SELECT server_privs_are('skyvault', 'regress_pgtap_user', ARRAY[]::text[]);
@@ -60,7 +60,7 @@ SELECT function_privs_are('skyvault_get', ARRAY['regclass', 'text'], 'regress_pg
 -- Those who watch the server see everything but keys and values.
 SELECT schema_privs_are('skyvault', 'pg_monitor', ARRAY['USAGE']);
 SELECT table_privs_are('skyvault', name, 'pg_monitor', ARRAY['SELECT'])
-	FROM unnest(ARRAY['vault', 'owner', 'table', 'changelog', 'garbage', 'job', 'snapshot', 'log_object']) AS name;
+	FROM unnest(ARRAY['vault', 'owner', 'table', 'changelog', 'garbage', 'job', 'snapshot', 'log_object', 'unimported']) AS name;
 SELECT table_privs_are('skyvault', name, 'pg_monitor', ARRAY[]::text[]) FROM unnest(ARRAY['run', 'delta']) AS name;
 
 SELECT * FROM finish();
