@@ -8,6 +8,9 @@
 
 #include <limits.h>
 
+#include "base/sv_hash.h"
+#include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "foreign/foreign.h"
 #include "forest/forest_store_local.h"
 #include "forest/forest_store_s3.h"
@@ -246,6 +249,33 @@ forest_store_open(Oid server_oid)
 	entry->settings = current_settings(entry);
 	entry->store = forest_store_local(server, open_store(server, entry->settings.conditions_ignored != 0));
 	return entry->store;
+}
+
+ObjectStore *
+forest_store_open_own(Oid server_oid)
+{
+	ForeignServer *server = GetForeignServer(server_oid);
+	uint64		identity = forest_store_s3_identity(server);
+	bool		ignored = identity != 0 && pg_store_fact(identity) == STORE_CONDITIONS_IGNORED;
+
+	pg_disk_tier_report();
+	return forest_store_local(server, open_store(server, ignored));
+}
+
+uint64
+forest_store_options(Oid server_oid)
+{
+	uint64		hash = 0;
+	ListCell   *cell;
+
+	foreach(cell, GetForeignServer(server_oid)->options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		hash = hash_combine64(hash, sv_hash64(sv_slice(option->defname, strlen(option->defname))));
+		hash = hash_combine64(hash, sv_hash64(sv_slice(defGetString(option), strlen(defGetString(option)))));
+	}
+	return hash;
 }
 
 bool

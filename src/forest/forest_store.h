@@ -27,6 +27,19 @@
 extern ObjectStore *forest_store_open(Oid server_oid);
 
 /*
+ * A handle of the caller's own, as the server's options are now, which no change of
+ * them closes: for uploads that go on while others call forest_store_open.  To be
+ * closed with store_close.  Needs a transaction; makes no request.
+ */
+extern ObjectStore *forest_store_open_own(Oid server_oid);
+
+/*
+ * A number that tells the server's options now from others: who has written an object
+ * with a handle of his own compares it before and after.
+ */
+extern uint64 forest_store_options(Oid server_oid);
+
+/*
  * Whether forest_store_open would answer this handle: whether nothing was changed
  * since.  Who has written an object asks this in the transaction that names it in
  * the catalogue.

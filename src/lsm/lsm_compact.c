@@ -11,6 +11,7 @@
 
 #include "lsm/lsm_input.h"
 #include "lsm/lsm_merge.h"
+#include "lsm/lsm_output.h"
 #include "lsm/lsm_walkey.h"
 
 /* After so many entries, or bytes read, the caller hears of it. */
@@ -63,14 +64,8 @@ typedef struct Run
 	LsmMerge   *merge;
 	int			older_at;		/* in plan->older */
 
-	/* the output being written, if writer is not NULL */
-	SstWriter  *writer;
-	SstWriterOptions writer_options;
+	LsmOutputFile output;
 	SstSink		sink;			/* the caller's */
-	uint64_t	written;
-	LsmPart		part;
-	SvBuffer	min_key;
-	SvBuffer	max_key;
 } Run;
 
 static SvStatus
@@ -291,10 +286,7 @@ append_to_sink(void *state, const void *data, size_t len, SvError *err)
 	SvStatus	status = run->sink.append(run->sink.state, data, len, err);
 
 	if (status == SV_OK)
-	{
-		run->written += len;
 		run->compaction->result->counts.bytes_out += len;
-	}
 	return status;
 }
 
@@ -303,16 +295,12 @@ begin_output(Run *run, SvError *err)
 {
 	Compaction *compaction = run->compaction;
 	SstSink		sink = {.append = append_to_sink,.state = run};
-	SvStatus	status;
+	SstWriterOptions options = SST_WRITER_DEFAULTS;
+	SvStatus	status = compaction->io->begin_output(compaction->io->state, run->plan, &options, &run->sink, err);
 
-	run->writer_options = (SstWriterOptions) SST_WRITER_DEFAULTS;
-	run->written = 0;
-	lsm_part_init(&run->part, run->plan->table_id);
-	status = compaction->io->begin_output(compaction->io->state, run->plan, &run->writer_options,
-										  &run->sink, err);
 	if (status != SV_OK)
 		return status;
-	return sst_writer_create(&run->writer, &run->writer_options, &sink, compaction->alloc, err);
+	return lsm_output_begin(&run->output, run->plan->table_id, &options, &sink, err);
 }
 
 /* The finished file as the registry will have it, in the result's memory. */
@@ -325,9 +313,9 @@ describe_output(Run *run, const SstSummary *summary, LsmOutput *output, SvError 
 
 	if (part == NULL)
 		return no_memory(err);
-	*part = run->part;
-	if (!sv_arena_copy(arena, sv_buffer_slice(&run->min_key), &part->min_key) ||
-		!sv_arena_copy(arena, sv_buffer_slice(&run->max_key), &part->max_key))
+	*part = run->output.part;
+	if (!sv_arena_copy(arena, sv_buffer_slice(&run->output.min_key), &part->min_key) ||
+		!sv_arena_copy(arena, sv_buffer_slice(&run->output.max_key), &part->max_key))
 		return no_memory(err);
 	output->merge = (int) (plan - run->compaction->job->merges);
 	output->run = (LsmRun) {
@@ -345,10 +333,8 @@ end_output(Run *run, SvError *err)
 	SstSummary	summary;
 	LsmOutput  *output = NULL;
 	const char *object = NULL;
-	SvStatus	status = sst_writer_finish(run->writer, &summary, err);
+	SvStatus	status = lsm_output_end(&run->output, &summary, err);
 
-	sst_writer_destroy(run->writer);
-	run->writer = NULL;
 	if (status == SV_OK)
 		status = add_output(compaction->result, &output, err);
 	if (status == SV_OK)
@@ -365,40 +351,16 @@ end_output(Run *run, SvError *err)
 }
 
 static SvStatus
-keep_key(SvBuffer *buffer, SvSlice key, SvError *err)
-{
-	sv_buffer_reset(buffer);
-	return key.len == 0 ? SV_OK : sv_buffer_append(buffer, key.data, key.len, err);
-}
-
-static bool
-output_is_full(const Run *run)
-{
-	uint64_t	filter_bytes = run->part.entries * run->writer_options.filter_bits / 8;
-
-	return run->written + filter_bytes >= run->plan->run_bytes;
-}
-
-static SvStatus
 write_entry(Run *run, const SstEntry *entry, SvError *err)
 {
-	SvStatus	status = SV_OK;
+	SvStatus	status = run->output.writer == NULL ? begin_output(run, err) : SV_OK;
 
-	if (run->writer == NULL)
-	{
-		status = begin_output(run, err);
-		if (status == SV_OK)
-			status = keep_key(&run->min_key, entry->key, err);
-	}
 	if (status == SV_OK)
-		status = keep_key(&run->max_key, entry->key, err);
-	if (status == SV_OK)
-		status = sst_writer_add(run->writer, entry, err);
+		status = lsm_output_add(&run->output, entry, err);
 	if (status != SV_OK)
 		return status;
-	lsm_part_count(&run->part, entry);
 	run->compaction->result->counts.entries_out++;
-	return output_is_full(run) ? end_output(run, err) : SV_OK;
+	return lsm_output_is_full(&run->output, run->plan->run_bytes) ? end_output(run, err) : SV_OK;
 }
 
 /* ------------------------------------------------------------------- merge */
@@ -465,7 +427,7 @@ merge_entries(Run *run, SvError *err)
 	if (status != SV_NOT_FOUND)
 		return status;
 	counts->hidden += counts->entries_in - entries_in - met;
-	return run->writer == NULL ? SV_OK : end_output(run, err);
+	return run->output.writer == NULL ? SV_OK : end_output(run, err);
 }
 
 /* Sources of the plan in groups, and a stream for each. */
@@ -509,17 +471,14 @@ compact_slice(Compaction *compaction, const LsmSlice *slice, SvError *err)
 	SvStatus	status;
 
 	sv_arena_init(&arena, compaction->alloc);
-	sv_buffer_init(&run.min_key, compaction->alloc);
-	sv_buffer_init(&run.max_key, compaction->alloc);
+	lsm_output_init(&run.output, compaction->alloc);
 	status = open_streams(&run, &arena, err);
 	if (status == SV_OK)
 		status = merge_entries(&run, err);
-	sst_writer_destroy(run.writer);
+	lsm_output_free(&run.output);
 	lsm_merge_close(run.merge);
 	for (int i = 0; i < run.nstreams; i++)
 		close_current(&run.streams[i]);
-	sv_buffer_free(&run.min_key);
-	sv_buffer_free(&run.max_key);
 	sv_arena_free(&arena);
 	return status;
 }
