@@ -31,6 +31,7 @@
 #include "worker/vault_import.h"
 #include "worker/worker_ddl.h"
 #include "worker/worker_launcher.h"
+#include "worker/worker_load.h"
 #include "worker/worker_request.h"
 #include "worker/worker_shmem.h"
 
@@ -129,6 +130,7 @@ _PG_init(void)
 	forest_filter_install_hook();
 	forest_fetch_install_hook();
 	fdw_join_install();
+	worker_load_install();
 	worker_ddl_install();
 	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
 	worker_launcher_register();

@@ -30,6 +30,7 @@
 #include "forest/forest_delta_write.h"
 #include "forest/forest_lookup.h"
 #include "forest/forest_write.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -74,6 +75,8 @@ run_is_flushed_row(LockViews *views, int32 table_id, SvSlice key, const LsmRun *
 {
 	ForestEntry entry;
 
+	if (run->tier != LSM_WAL)
+		return false;
 	forest_lookup(&views->seen, table_id, key, &entry);
 	return entry.found_in == FOUND_IN_DELTA && TransactionIdIsValid(entry.row.deleted_by) &&
 		entry.row.deleted_by == (TransactionId) run->registered_by;
@@ -197,6 +200,83 @@ forest_lock_for_write(const ForestTable *table, const SvSlice *keys, int n)
 	UnregisterSnapshot(seen);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
+}
+
+/* ---- loads ---- */
+
+/*
+ * Both snapshots see the same rows of the table in the delta, own ones left out.
+ * A row that S sees and L does not was deleted by a flush, or replaced.
+ */
+static bool
+same_delta_rows(int32 table_id, Snapshot seen, Snapshot latest)
+{
+	DeltaScan  *old_scan = delta_scan_begin(table_id, NULL, NULL, false, false, seen);
+	DeltaScan  *new_scan = delta_scan_begin(table_id, NULL, NULL, false, false, latest);
+	DeltaRow	old_row;
+	DeltaRow	new_row;
+	bool		has_old;
+	bool		has_new;
+	bool		same;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		while ((has_old = delta_scan_next(old_scan, &old_row)) && old_row.is_own);
+		while ((has_new = delta_scan_next(new_scan, &new_row)) && new_row.is_own);
+		same = has_old == has_new && (!has_old || ItemPointerEquals(&old_row.tid, &new_row.tid));
+	} while (same && has_old);
+	delta_scan_end(new_scan);
+	delta_scan_end(old_scan);
+	return same;
+}
+
+static bool
+same_runs(const LockViews *views, int32 table_id)
+{
+	int			nseen;
+	int			nlatest;
+	const LsmSourceRun *seen = lsm_forest_sources(views->seen.forest, table_id, &nseen);
+	const LsmSourceRun *latest = lsm_forest_sources(views->latest.forest, table_id, &nlatest);
+	bool		same = nseen == nlatest;
+
+	for (int i = 0; same && i < nseen; i++)
+		same = seen[i].run->id == latest[i].run->id;
+	return same;
+}
+
+bool
+forest_lock_may_conflict(const ForestTable *table, Snapshot seen, Snapshot latest)
+{
+	LockViews	views;
+	bool		same;
+
+	views_open(&views, table, seen, latest);
+	same = same_runs(&views, table->table_id) && !floor_moved(&views, table->table_id);
+	views_close(&views);
+	return !same || !same_delta_rows(table->table_id, seen, latest);
+}
+
+void
+forest_lock_check_load(const ForestTable *table, const SvSlice *keys, int n, Snapshot seen, Snapshot latest)
+{
+	LockViews	views;
+
+	views_open(&views, table, seen, latest);
+	for (int i = 0; i < n; i++)
+	{
+		ForestEntry entry;
+		ForestEntry old;
+
+		forest_lookup(&views.latest, table->table_id, keys[i], &entry);
+		check_serializable(&views, table->table_id, keys[i], &entry);
+
+		/* The transaction would go on to see the row that a flush has moved, and not what was loaded. */
+		if (forest_lookup_in_delta(&views.seen, table->table_id, keys[i], &old) && !old.row.is_own &&
+			(entry.found_in != FOUND_IN_DELTA || !ItemPointerEquals(&entry.row.tid, &old.row.tid)))
+			report_conflict();
+	}
+	views_close(&views);
 }
 
 /* Whether the statement that S belongs to, or what it called, wrote what L finds. */

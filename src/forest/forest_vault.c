@@ -55,6 +55,7 @@ vault_from_tuple(HeapTuple tuple, TupleDesc desc, ForestVault *vault)
 							   true);
 	vault->uuid = *DatumGetUUIDP(heap_getattr(tuple, Anum_vault_uuid, desc, &isnull));
 	vault->epoch = owner_epoch(vault->id);
+	vault->is_own = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 }
 
 static void
@@ -109,6 +110,7 @@ vault_insert(Oid server_oid, ForestVault *vault)
 	vault->server_oid = server_oid;
 	namestrcpy(&name, GetForeignServer(server_oid)->servername);
 	vault->epoch = 0;
+	vault->is_own = true;
 	forest_vault_random_uuid(&vault->uuid);
 
 	values[Anum_vault_id - 1] = Int32GetDatum(vault->id);

@@ -21,6 +21,7 @@ typedef struct ForestVault
 	Oid			server_oid;		/* InvalidOid: the server is gone */
 	pg_uuid_t	uuid;
 	int64		epoch;			/* as this database last held it; 0: never yet */
+	bool		is_own;			/* made by this transaction: workers do not see it yet */
 } ForestVault;
 
 /* The latest committed (or own) row; false if the server has no identity yet. */

@@ -42,6 +42,12 @@ forest_check_value(SvSlice value)
 	check_value_bytes(value.len, FOREST_MAX_VALUE_BYTES);
 }
 
+void
+forest_check_encoded_value(SvSlice value)
+{
+	check_value_bytes(value.len, FOREST_MAX_VALUE_BYTES + FOREST_ENCODING_BYTES);
+}
+
 /* A write and its place in the caller's order, which decides among equal keys. */
 typedef struct OrderedWrite
 {
@@ -114,7 +120,7 @@ forest_write(const ForestTable *table, ForestWrite *writes, int n)
 	{
 		forest_check_key(writes[i].key);
 		if (!writes[i].is_delete)
-			check_value_bytes(writes[i].value.len, FOREST_MAX_VALUE_BYTES + FOREST_ENCODING_BYTES);
+			forest_check_encoded_value(writes[i].value);
 	}
 	n = sort_writes(writes, n);
 

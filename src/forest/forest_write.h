@@ -42,6 +42,9 @@ extern void forest_write(const ForestTable *table, ForestWrite *writes, int n);
 extern void forest_check_key(SvSlice key);
 extern void forest_check_value(SvSlice value);
 
+/* The same of an encoded one. */
+extern void forest_check_encoded_value(SvSlice value);
+
 /*
  * Locking a key (design: "Locking a key"): owns the key's slot until the end
  * of the transaction, then reads the newest committed content, and compares it

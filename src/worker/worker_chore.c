@@ -18,10 +18,12 @@
 #include "worker/worker_gc.h"
 #include "worker/worker_pressure.h"
 #include "worker/worker_snapshot.h"
+#include "worker/worker_load.h"
 #include "worker/worker_local.h"
 #include "worker/worker_transaction.h"
 
 static const WorkerChore chores[CHORE_COUNT] = {
+	[CHORE_TAKE] = {.run = worker_load_chore},
 	[CHORE_FILTER] = {.run = worker_filter_upkeep,.leave = worker_filter_leave},
 	[CHORE_EXPORT] = {.activity = "skyvault export",.run = worker_export_run},
 	[CHORE_COMPACT] = {.run = compact_chore},

@@ -25,6 +25,7 @@
 
 typedef enum WorkerChoreId
 {
+	CHORE_TAKE,					/* takes vaults for loads */
 	CHORE_FILTER,				/* upkeep of the filter over the delta's keys */
 	CHORE_EXPORT,				/* the changelog to the store */
 	CHORE_COMPACT,				/* starts compaction workers */

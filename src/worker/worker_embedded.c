@@ -44,11 +44,17 @@ physical_slot_exists(void)
  * Runs inside the data directory reach no standby and no base backup, while
  * the deletion of the delta rows, or of the older runs, that they replace does.
  */
+bool
+worker_store_is_safe(const ForestVault *vault)
+{
+	return !forest_store_is_embedded(vault->server_oid) ||
+		!(walsender_is_active() || physical_slot_exists() || XLogArchivingActive());
+}
+
 void
 worker_check_store_is_safe(const ForestVault *vault)
 {
-	if (forest_store_is_embedded(vault->server_oid) &&
-		(walsender_is_active() || physical_slot_exists() || XLogArchivingActive()))
+	if (!worker_store_is_safe(vault))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("runs of server \"%s\" would not reach standbys and backups",

@@ -17,4 +17,7 @@
  */
 extern void worker_check_store_is_safe(const ForestVault *vault);
 
+/* Whether that would say nothing. */
+extern bool worker_store_is_safe(const ForestVault *vault);
+
 #endif							/* WORKER_EMBEDDED_H */

@@ -1,7 +1,7 @@
 /*
  * worker_request.h
- *		What a session asks of its database's scheduler, and waits for: an export,
- *		a snapshot, a pass of garbage collection.
+ *		What a session asks of its database's scheduler, and waits for: that
+ *		the vault is taken, an export, a snapshot, a pass of garbage collection.
  *
  * A fixed array in shared memory.  A request that is under way when its
  * scheduler dies is done again by the next one, which may find that it was done
@@ -16,6 +16,7 @@
 
 typedef enum WorkerRequestKind
 {
+	REQUEST_TAKE,				/* make sure that the vault is ours; answers 0 if there is no such vault */
 	REQUEST_EXPORT,
 	REQUEST_SNAPSHOT,
 	REQUEST_GC
