@@ -210,6 +210,31 @@ BEGIN;
 SELECT k FROM push_one WHERE k > 10 ORDER BY k DESC LIMIT 2 FOR UPDATE;
 ROLLBACK;
 
+-- a limit ends the scan, and columns that nobody asks for are not looked at
+CREATE SERVER push_vault FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:push');
+CREATE TYPE push_label AS ENUM ('before', 'b');
+CREATE FOREIGN TABLE push_rows (k int, v text, w push_label) SERVER push_vault OPTIONS (key 'k');
+INSERT INTO push_rows SELECT i, repeat(md5(i::text), 10), 'before' FROM generate_series(1, 2000) i;
+SELECT skyvault_flush('push_vault') > 0 AS flushed;
+CREATE FUNCTION push_blocks_of(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM skyvault_clear_cache();
+	EXECUTE query;
+	RETURN (SELECT sum(c.blocks) FROM skyvault_index('push_rows') AS i JOIN skyvault_cache AS c USING (run));
+END
+$$;
+SELECT push_blocks_of('SELECT k FROM push_rows') > 20 AS all_blocks,
+	push_blocks_of('SELECT v FROM push_rows WHERE k > 500 ORDER BY k LIMIT 3') <= 2 AS forward,
+	push_blocks_of('SELECT v FROM push_rows WHERE k < 500 ORDER BY k DESC LIMIT 3') <= 2 AS backward,
+	push_blocks_of('SELECT max(k) FROM push_rows') <= 2 AS greatest;
+ALTER TYPE push_label RENAME VALUE 'before' TO 'after';
+SELECT w FROM push_rows ORDER BY k LIMIT 1;
+\echo :LAST_ERROR_SQLSTATE
+SELECT k, left(v, 3) FROM push_rows ORDER BY k LIMIT 1;
+SELECT count(*), max(k) FROM push_rows WHERE k > 5;
+SELECT count(*) FROM push_rows WHERE v > 'a';
+SELECT count(*) FROM push_rows WHERE k IN (1, 2, 3);
+
 -- behind a security barrier only what tells nothing is looked up
 CREATE FUNCTION push_leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
 	$$BEGIN RAISE NOTICE 'saw %', $1; RETURN true; END$$;
@@ -220,6 +245,9 @@ EXPLAIN (COSTS OFF) SELECT k FROM push_barrier WHERE k >= 'ab' AND k < 'ac' AND 
 SELECT k FROM push_barrier WHERE k >= 'ab' AND k < 'ac' AND push_leak(k) ORDER BY k DESC;
 
 DROP VIEW push_barrier;
-DROP FUNCTION push_leak, push_explain;
+DROP FUNCTION push_leak, push_explain, push_blocks_of;
 DROP TABLE push_parted;
-DROP FOREIGN TABLE push_one, push_two, push_text, push_icu, push_bytea;
+DROP FOREIGN TABLE push_one, push_two, push_text, push_icu, push_bytea, push_rows;
+DROP TYPE push_label;
+SET client_min_messages = warning;
+DROP SERVER push_vault;
