@@ -35,6 +35,9 @@ typedef enum CacheCounter
 	CACHE_TAIL_PRIVATE,			/* no room in the tail cache: read into private memory */
 	CACHE_FILTER_NEGATIVE,		/* the filter saved a lookup */
 	CACHE_FILTER_FALSE,			/* the filter let a key pass that is not in the run */
+	CACHE_BLOCK_STREAMED,		/* read past the cache, with its neighbours, by a large scan */
+	CACHE_MODEL_LOOKUP,			/* a key found its block, or that there is none, by the run's index */
+	CACHE_MODEL_FALLBACK,		/* without a model: it came to a leaf that is searched, or there is no learned index */
 	CACHE_COUNTERS
 } CacheCounter;
 
@@ -90,6 +93,13 @@ cache_guard_count(CacheGuard *guard, uint32_t slot, CacheCounter counter, uint64
 
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
 						  memory_order_relaxed);
+}
+
+/* Of one process, and those that had its slot before. */
+static inline uint64_t
+cache_guard_own_counter(const CacheGuard *guard, uint32_t slot, CacheCounter counter)
+{
+	return atomic_load_explicit(&guard->slots[slot].counters[counter], memory_order_relaxed);
 }
 
 /* Over all slots. */

@@ -158,6 +158,7 @@ disk_tier_read(DiskTier *tier, const DiskRange *range, size_t at, size_t len, vo
 		if (read_place(tier, range, &place, at, len, dst))
 		{
 			count(&tier->shared->hits);
+			tier->bytes_answered += len;
 			return true;
 		}
 		if (disk_index_forget(tier->index, &place))

@@ -38,6 +38,10 @@ typedef struct DiskTier
 	DiskIndex  *index;
 	DiskFiles	files;
 	uint8_t    *pages;			/* a slot's, of this process; NULL: not needed yet */
+
+	/* What this process has had of it, ever. */
+	uint64_t	bytes_answered;
+	uint64_t	reads_answered;		/* ranges of objects that it had at once, as callers of the store asked for them */
 } DiskTier;
 
 typedef struct DiskFill

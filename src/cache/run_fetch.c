@@ -271,6 +271,7 @@ answer_load(Many *many, const RunLoad *load, SvError *err)
 		RunProbe	probe = {
 			.key = many->keys[i],
 			.hash = sv_hash64(many->keys[i]),
+			.rmi = sst_tail_start(load->tail, many->keys[i]),
 			.block = load->block,
 			.info = sst_index_block(&load->tail->index, load->block)
 		};

@@ -186,11 +186,22 @@ probe_begin(RunProbe *probe, RunCaches *caches)
 	return true;
 }
 
-static void
-count_result(RunCaches *caches, const SstTail *tail, RunLookup result)
+/* A key that the index has placed, and that was looked for in its block if there is one. */
+static inline void
+count_placed(RunCaches *caches, const SstTail *tail, const RunProbe *probe)
 {
-	if (result == LOOKUP_FOUND || result == LOOKUP_ABSENT)
-		cache_guard_count(caches->guard, caches->slot, CACHE_BLOCK_HIT, 1);
+	cache_guard_count(caches->guard, caches->slot, CACHE_MODEL_LOOKUP, 1);
+	if (sst_tail_fell_back(tail, &probe->rmi, probe->key))
+		cache_guard_count(caches->guard, caches->slot, CACHE_MODEL_FALLBACK, 1);
+}
+
+static inline void
+count_result(RunCaches *caches, const SstTail *tail, const RunProbe *probe, RunLookup result)
+{
+	if (result != LOOKUP_FOUND && result != LOOKUP_ABSENT)
+		return;
+	cache_guard_count(caches->guard, caches->slot, CACHE_BLOCK_HIT, 1);
+	count_placed(caches, tail, probe);
 	if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
 		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
 }
@@ -206,12 +217,15 @@ look_up(RunCaches *caches, const RunReader *run, const SstTail *tail, RunProbe *
 		return LOOKUP_ABSENT;
 	probe_locate(probe, caches, run, tail);
 	if (probe->block == SST_NO_BLOCK)
+	{
+		count_placed(caches, tail, probe);
 		return LOOKUP_ABSENT;
+	}
 	probe_frame(probe, caches, tail);
 	if (!probe_begin(probe, caches))
 		return LOOKUP_UNCACHED;
 	result = find_in_view(caches, run, tail, probe, values, answer, err);
-	count_result(caches, tail, result);
+	count_result(caches, tail, probe, result);
 	return result;
 }
 
@@ -233,6 +247,7 @@ run_find_in_loaded(RunCaches *caches, const RunReader *run, const SstTail *tail,
 
 	if (problem != NULL)
 		return damaged(run, tail, probe, problem, err);
+	count_placed(caches, tail, probe);
 	if (result == LOOKUP_ABSENT && tail->filter.line_count > 0)
 		cache_guard_count(caches->guard, caches->slot, CACHE_FILTER_FALSE, 1);
 	return result == LOOKUP_FAILED ? err->status : SV_OK;
@@ -337,7 +352,11 @@ look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *k
 	}
 	for (uint32_t i = 0; i < n; i++)
 		if (goes_on[i])
+		{
 			probe_locate(&probes[i], caches, runs[i], tails[i]);
+			if (probes[i].block == SST_NO_BLOCK)
+				count_placed(caches, tails[i], &probes[i]);
+		}
 	for (uint32_t i = 0; i < n; i++)
 		if (probes[i].block != SST_NO_BLOCK)
 			probe_frame(&probes[i], caches, tails[i]);
@@ -352,7 +371,7 @@ look_up_cached(RunCaches *caches, const RunReader *const *runs, const SvSlice *k
 			continue;
 		if (goes_on[i])
 			result = find_in_view(caches, runs[i], tails[i], &probes[i], values, &answers[i], err);
-		count_result(caches, tails[i], result);
+		count_result(caches, tails[i], &probes[i], result);
 		if (result == LOOKUP_FAILED)
 			return err->status;
 		if (result == LOOKUP_UNCACHED)

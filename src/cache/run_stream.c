@@ -451,6 +451,8 @@ run_stream_fetch(RunScan *scan, uint32_t block, SvBuffer *raw, SstBlock *parsed,
 	sv_buffer_reset(raw);
 	if (status == SV_OK)
 		status = run_caches_need_loader(scan->caches, err);
+	if (status == SV_OK)
+		cache_guard_count(scan->caches->guard, scan->caches->slot, CACHE_BLOCK_STREAMED, 1);
 	if (status == SV_OK && (info.flags & SST_BLOCK_ZSTD) != 0)
 		status = sv_buffer_reserve(raw, info.raw_bytes, err);
 	if (status != SV_OK)

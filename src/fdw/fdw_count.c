@@ -8,6 +8,7 @@
 
 #include "executor/executor.h"
 #include "fdw/fdw_lookup.h"
+#include "fdw/fdw_meter.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_targets.h"
 #include "forest/forest_count.h"
@@ -21,6 +22,7 @@
 
 typedef struct FdwCount
 {
+	FdwMeter	meter;			/* first: see fdw_scan_meter */
 	ForestTable table;			/* a copy: a cursor outlives the statement */
 	Relation	relation;
 	Snapshot	snapshot;
@@ -45,6 +47,7 @@ fdw_count_begin(ForeignScanState *node)
 	FdwCount   *count = palloc0(sizeof(FdwCount));
 
 	node->fdw_state = count;
+	fdw_meter_init(&count->meter, estate);
 	count->relation = ExecGetRangeTableRelation(estate, fdw_count_relation(node));
 	count->table = *forest_table_for_read(RelationGetRelid(count->relation));
 	count->snapshot = estate->es_snapshot;
@@ -63,7 +66,7 @@ fdw_count_rescan(ForeignScanState *node)
 }
 
 static int64
-count_keys(const FdwCount *count, const FdwTargets *targets)
+count_keys(FdwCount *count, const FdwTargets *targets)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -85,11 +88,13 @@ count_keys(const FdwCount *count, const FdwTargets *targets)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	count->meter.keys += targets->n;
+	count->meter.keys_found += result;
 	return result;
 }
 
 static int64
-count_ranges(const FdwCount *count, const FdwTargets *targets)
+count_ranges(FdwCount *count, const FdwTargets *targets)
 {
 	int64		result = 0;
 
@@ -101,6 +106,8 @@ count_ranges(const FdwCount *count, const FdwTargets *targets)
 		result += forest_count(&count->table, count->snapshot, range->has_low ? &range->low : NULL,
 							   range->has_high ? &range->high : NULL);
 	}
+	count->meter.ranges += targets->n;
+	count->meter.rows += result;
 	return result;
 }
 
@@ -115,7 +122,9 @@ count_rows(ForeignScanState *node, FdwCount *count)
 					  node->ss.ps.ps_ExprContext, &targets);
 	if (targets.inexact)
 		elog(ERROR, "a count of keys that conditions do not select exactly");
+	fdw_meter_begin(&count->meter);
 	result = targets.are_points ? count_keys(count, &targets) : count_ranges(count, &targets);
+	fdw_meter_end(&count->meter);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(count->context);
 	return result;

@@ -9,8 +9,10 @@
 #include "executor/executor.h"
 #include "fdw/fdw_bulk_plan.h"
 #include "fdw/fdw_count.h"
+#include "fdw/fdw_modify_state.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_quals.h"
+#include "fdw/fdw_scan.h"
 #include "foreign/foreign.h"
 #include "forest/forest_table.h"
 #include "forest/row_shape.h"
@@ -116,19 +118,16 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 		ExplainPropertyText("Scan Direction", "Backward", es);
 	if (es->verbose)
 		explain_identity(scanned_relid(node), es);
+	if (fdw_scan_meter(node) != NULL)
+		fdw_meter_explain(fdw_scan_meter(node), es);
 }
 
-void
-fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private,
-				   int subplan_index, ExplainState *es)
+static void
+explain_insert(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private, ExplainState *es)
 {
-	const ForestTable *table;
-	const char *obstacle;
+	const ForestTable *table = forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
+	const char *obstacle = fdw_bulk_obstacle(mtstate, rinfo, fdw_private != NIL);
 
-	if (!es->verbose || mtstate->operation != CMD_INSERT)
-		return;
-	table = forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
-	obstacle = fdw_bulk_obstacle(mtstate, rinfo, fdw_private != NIL);
 	if (obstacle == NULL && setting_bulk_threshold_kb < 0)
 		obstacle = "skyvault.bulk_threshold";
 	ExplainPropertyText("Insert Mode", table->strict_insert ? "strict" : "replace", es);
@@ -136,4 +135,16 @@ fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_pr
 		((ModifyTable *) mtstate->ps.plan)->onConflictAction == ONCONFLICT_NONE)
 		ExplainPropertyInteger("Batch Size", NULL, rinfo->ri_BatchSize, es);
 	ExplainPropertyText("Bulk Load", obstacle == NULL ? "possible" : psprintf("not possible: %s", obstacle), es);
+}
+
+void
+fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private,
+				   int subplan_index, ExplainState *es)
+{
+	FdwModify  *state = rinfo->ri_FdwState;
+
+	if (es->verbose && mtstate->operation == CMD_INSERT)
+		explain_insert(mtstate, rinfo, fdw_private, es);
+	if (state != NULL)
+		fdw_meter_explain_reads(&state->meter, es);
 }

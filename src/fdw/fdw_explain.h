@@ -4,7 +4,7 @@
  *
  * Key Condition: the conditions that select keys.  Lookup: "point" for one
  * key, "batch" for several, "range" for key ranges, "full scan" for
- * everything.
+ * everything.  What it took, with ANALYZE: see fdw_meter.h.
  */
 #ifndef FDW_EXPLAIN_H
 #define FDW_EXPLAIN_H

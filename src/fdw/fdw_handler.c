@@ -9,10 +9,10 @@
 #include "fdw/fdw_analyze.h"
 #include "fdw/fdw_explain.h"
 #include "fdw/fdw_modify.h"
+#include "fdw/fdw_modify_meter.h"
 #include "fdw/fdw_options.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_scan.h"
-#include "fdw/fdw_update.h"
 #include "fdw/fdw_upper.h"
 #include "foreign/fdwapi.h"
 #include "worker/vault_import.h"
@@ -49,10 +49,10 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignInsert = fdw_modify_begin_insert;
 	routine->EndForeignInsert = fdw_modify_end;
 	routine->GetForeignModifyBatchSize = fdw_modify_batch_size;
-	routine->ExecForeignInsert = fdw_modify_insert;
-	routine->ExecForeignBatchInsert = fdw_modify_insert_batch;
-	routine->ExecForeignUpdate = fdw_update_row;
-	routine->ExecForeignDelete = fdw_delete_row;
+	routine->ExecForeignInsert = fdw_metered_insert;
+	routine->ExecForeignBatchInsert = fdw_metered_insert_batch;
+	routine->ExecForeignUpdate = fdw_metered_update;
+	routine->ExecForeignDelete = fdw_metered_delete;
 	routine->ExecForeignTruncate = fdw_modify_truncate;
 
 	routine->ImportForeignSchema = vault_import_commands;

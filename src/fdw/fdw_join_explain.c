@@ -80,4 +80,5 @@ fdw_join_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 	explain_quals(join, "Join Filter", FDW_JOIN_QUALS, ancestors, es);
 	explain_removed(join, "Rows Removed by Join Filter", FDW_JOIN_QUALS, join->removed_join, es);
 	explain_batches(join, es);
+	fdw_meter_explain_reads(&join->meter, es);
 }

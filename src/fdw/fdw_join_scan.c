@@ -133,6 +133,7 @@ join_begin(CustomScanState *node, EState *estate, int eflags)
 	FdwJoinState *join = (FdwJoinState *) node;
 	CustomScan *plan = (CustomScan *) node->ss.ps.plan;
 
+	fdw_meter_init(&join->meter, estate);
 	join->type = (JoinType) scalar(plan, FDW_JOIN_TYPE);
 	join->relation = ExecGetRangeTableRelation(estate, table_index(plan));
 	outerPlanState(node) = ExecInitNode(outerPlan(plan), estate,
@@ -235,7 +236,9 @@ read_batch(FdwJoinState *join)
 	if (batch->nrows == 0)
 		return false;
 
+	fdw_meter_begin(&join->meter);
 	fdw_join_batch_look_up(batch, &join->table, join->custom.ss.ps.state->es_snapshot);
+	fdw_meter_end(&join->meter);
 	join->batches++;
 	join->keys_asked += batch->nkeys;
 	for (int i = 0; i < batch->nkeys; i++)

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fdw/fdw_join_batch.h"
+#include "fdw/fdw_meter.h"
 #include "nodes/execnodes.h"
 #include "utils/rel.h"
 
@@ -52,6 +53,7 @@ typedef struct FdwJoinState
 	Size		bytes_limit;
 
 	/* for EXPLAIN */
+	FdwMeter	meter;
 	int64		batches;
 	int64		keys_asked;
 	int64		keys_found;

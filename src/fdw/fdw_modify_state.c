@@ -58,6 +58,7 @@ fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("ON CONFLICT DO UPDATE is not supported on skyvault tables"),
 				 errhint("An INSERT replaces the row that has the key.")));
+	fdw_meter_init(&state->meter, estate);
 	state->relation = rinfo->ri_RelationDesc;
 	state->table = *forest_table_for_write(RelationGetRelid(state->relation));
 	state->mtstate = mtstate;

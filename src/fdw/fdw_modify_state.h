@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "fdw/fdw_meter.h"
 #include "fdw/fdw_touched.h"
 #include "forest/forest_table.h"
 #include "forest/forest_write.h"
@@ -27,6 +28,7 @@ typedef struct FdwModify
 	FdwTouched *touched;		/* NULL: nothing to remember so far */
 	MemoryContext row_context;	/* of one call; reset by the next */
 	FdwBulk    *bulk;			/* of rows that are held back, or NULL: none are */
+	FdwMeter	meter;
 } FdwModify;
 
 /* Makes the state for the result relation, and the table's identity if it has none. */

@@ -18,6 +18,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw_count.h"
 #include "fdw/fdw_lookup.h"
+#include "fdw/fdw_meter.h"
 #include "fdw/fdw_parallel.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_targets.h"
@@ -33,6 +34,7 @@
 
 typedef struct FdwScan
 {
+	FdwMeter	meter;			/* first: see fdw_scan_meter */
 	ForestTable table;			/* a copy: a cursor outlives the statement */
 	Snapshot	snapshot;
 	FdwRows		rows;
@@ -115,6 +117,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	scan = palloc0(sizeof(FdwScan));
 	node->fdw_state = scan;
 	relid = RelationGetRelid(node->ss.ss_currentRelation);
+	fdw_meter_init(&scan->meter, estate);
 	scan->locks = scan_locks(node, plan);
 	scan->is_target = ExecRelationIsTargetRelation(node->ss.ps.state, plan->scan.scanrelid);
 	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
@@ -212,9 +215,12 @@ read_batch(FdwScan *scan)
 
 	MemoryContextReset(scan->read_context);
 	old = MemoryContextSwitchTo(scan->read_context);
+	fdw_meter_begin(&scan->meter);
 	scan->batch = fdw_lookup_keys(&scan->table, keys, n, scan->snapshot);
+	fdw_meter_end(&scan->meter);
 	MemoryContextSwitchTo(old);
 
+	scan->meter.keys += n;
 	scan->batch_first = scan->next_target;
 	scan->batch_count = n;
 	scan->batch_next = 0;
@@ -236,6 +242,7 @@ next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 				continue;
 			*key = scan->targets.points[scan->batch_first + i];
 			*value = scan->batch[i];
+			scan->meter.keys_found++;
 			return true;
 		}
 		while (scan->next_target >= scan->targets.n)
@@ -256,6 +263,7 @@ open_range(FdwScan *scan, const FdwRange *range)
 										 range->has_low ? &range->low : NULL,
 										 range->has_high ? &range->high : NULL, scan->backward);
 	MemoryContextSwitchTo(old);
+	scan->meter.ranges++;
 }
 
 /* The same of a slice's part of a range. */
@@ -272,10 +280,11 @@ open_part(FdwScan *scan, const FdwRange *range)
 											  range->has_low ? &range->low : NULL,
 											  range->has_high ? &range->high : NULL, &part);
 	MemoryContextSwitchTo(old);
+	scan->meter.ranges++;
 }
 
 static bool
-next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
+next_in_range_unmetered(FdwScan *scan, SvSlice *key, ForestValue *value)
 {
 	FdwRange	range;
 
@@ -299,6 +308,18 @@ next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
 		else
 			scan->next_target = scan->targets.n;	/* this one and those behind are of other slices */
 	}
+}
+
+static bool
+next_in_range(FdwScan *scan, SvSlice *key, ForestValue *value)
+{
+	bool		found;
+
+	fdw_meter_begin(&scan->meter);
+	found = next_in_range_unmetered(scan, key, value);
+	fdw_meter_end(&scan->meter);
+	scan->meter.rows += found;
+	return found;
 }
 
 /* ---- rows ---- */
@@ -338,9 +359,14 @@ lock_row(ForeignScanState *node, FdwScan *scan, SvSlice key)
 {
 	ForestValue newest;
 
+	ForestLockResult result;
+
 	if (!meets(node, node->ss.ps.qual))
 		return false;
-	switch (forest_lock_key(&scan->table, key, scan->snapshot, &newest))
+	fdw_meter_begin(&scan->meter);
+	result = forest_lock_key(&scan->table, key, scan->snapshot, &newest);
+	fdw_meter_end(&scan->meter);
+	switch (result)
 	{
 		case FOREST_UNCHANGED:
 			return true;
@@ -381,6 +407,13 @@ fdw_scan_iterate(ForeignScanState *node)
 		ResetExprContext(node->ss.ps.ps_ExprContext);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+const FdwMeter *
+fdw_scan_meter(ForeignScanState *node)
+{
+	/* The states of all kinds of scans begin with their meter. */
+	return node->fdw_state;
 }
 
 /* ---- several processes ---- */

@@ -8,12 +8,16 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "fdw/fdw_meter.h"
 #include "nodes/execnodes.h"
 
 extern void fdw_scan_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *fdw_scan_iterate(ForeignScanState *node);
 extern void fdw_scan_rescan(ForeignScanState *node);
 extern void fdw_scan_end(ForeignScanState *node);
+
+/* NULL: the scan was not begun. */
+extern const FdwMeter *fdw_scan_meter(ForeignScanState *node);
 
 /* For a scan that several processes do together: fdw_parallel.h. */
 extern Size fdw_scan_shared_bytes(ForeignScanState *node, ParallelContext *pcxt);

@@ -6,6 +6,7 @@
 
 #include "forest/forest_batch_table.h"
 
+#include "forest/forest_meter.h"
 #include "forest/forest_run.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"
@@ -161,16 +162,10 @@ match_group(BatchTable *table, const LsmGroup *group)
 	return n;
 }
 
+/* What match_group has found; those whose answers are not cached wait. */
 static void
-ask_group(BatchTable *table, int g)
+ask_runs(BatchTable *table, int g, int n)
 {
-	int			n = match_group(table, &table->groups[g]);
-
-	CHECK_FOR_INTERRUPTS();
-	for (int i = 0; i < table->nactive; i++)
-		table->next_group[table->active[i]] = g + 1;
-	if (n == 0)
-		return;
 	forest_run_get_cached(table->asked_of, table->asked, n, table->scratch, table->values, table->heard);
 	for (int i = 0; i < n; i++)
 	{
@@ -183,6 +178,22 @@ ask_group(BatchTable *table, int g)
 			table->nwaiting++;
 		}
 	}
+}
+
+static void
+ask_group(BatchTable *table, int g)
+{
+	int			n = match_group(table, &table->groups[g]);
+	int			waited = table->nwaiting;
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < table->nactive; i++)
+		table->next_group[table->active[i]] = g + 1;
+	if (n > 0)
+		ask_runs(table, g, n);
+	/* Those that wait are asked again. */
+	waited = table->nwaiting - waited;
+	forest_meter_runs((uint64) (table->nactive - waited) * table->groups[g].count, n - waited);
 }
 
 /* Which of the missing keys come to the group now; what was found, or waits, is missing no longer. */
@@ -290,6 +301,7 @@ fetch_waiting(BatchTable *tables, int n)
 	{
 		BatchTable *table = &tables[waiting.of_table[i]];
 
+		forest_meter_runs(table->groups[table->next_group[waiting.at[i]]].count, 1);
 		table->answers[waiting.at[i]] = waiting.answers[i];
 		table->next_group[waiting.at[i]]++;
 	}

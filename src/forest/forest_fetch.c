@@ -8,6 +8,7 @@
 
 #include "cache/run_stream.h"
 #include "executor/executor.h"
+#include "forest/forest_meter.h"
 #include "forest/forest_store.h"
 #include "server/pg_cache.h"
 #include "server/pg_compat.h"
@@ -56,11 +57,24 @@ read_store_ranges(ForestFetch *fetch, const StoreRange *ranges, uint32_t n, cons
 	return status;
 }
 
+/* How many of the ranges are blocks: not tails, nor pieces of many blocks of a scan that goes by the cache. */
+static uint32
+count_blocks(const RunRange *ranges, uint32 n, const RunReading *reading)
+{
+	uint32		blocks = 0;
+
+	for (uint32 i = 0; i < n; i++)
+		blocks += ranges[i].offset < ranges[i].run->file_bytes - ranges[i].run->tail_bytes &&
+			(reading == NULL || !reading->passing || ranges[i].there != NULL);
+	return blocks;
+}
+
 static SvStatus
 read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
 {
 	ForestFetch *fetch = state;
 	StoreRange *store_ranges = malloc(n * sizeof(StoreRange));
+	ForestMeterCall meter;
 	SvStatus	status;
 
 	fetch->object = ranges[0].run->source.name;
@@ -68,7 +82,9 @@ read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *r
 		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading %u ranges", n);
 	for (uint32_t i = 0; i < n; i++)
 		store_ranges[i] = store_range(&ranges[i]);
+	forest_meter_call_begin(&meter);
 	status = read_store_ranges(fetch, store_ranges, n, reading, err);
+	forest_meter_call_end(&meter, count_blocks(ranges, n, reading));
 	free(store_ranges);
 	return status;
 }
@@ -107,9 +123,14 @@ static SvStatus
 finish_range(void *state, void *begun, SvError *err)
 {
 	ForestFetch *fetch = state;
+	ForestMeterCall meter;
+	SvStatus	status;
 
 	STOP_POINT_IN_LOAD("run-finish");
-	return store_fetch_finish(begun, forest_store_call(fetch->server_oid, STORE_FOREGROUND), err);
+	forest_meter_call_begin(&meter);
+	status = store_fetch_finish(begun, forest_store_call(fetch->server_oid, STORE_FOREGROUND), err);
+	forest_meter_call_end(&meter, 0);
+	return status;
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "access/xact.h"
 #include "forest/forest_filter.h"
+#include "forest/forest_meter.h"
 #include "forest/forest_run.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_walkey.h"
@@ -120,6 +121,7 @@ lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry
 		RunAnswer	answer;
 		SvSlice		run_key;
 
+		forest_meter_runs(groups[i].count, source != NULL);
 		if (source == NULL)
 			continue;
 		run_key = key_in_run(source, key, walkey);

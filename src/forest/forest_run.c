@@ -12,6 +12,7 @@
 
 #include "access/xlog.h"
 #include "forest/forest_fetch.h"
+#include "forest/forest_meter.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_store.h"
 #include "forest/forest_store_local.h"
@@ -31,6 +32,7 @@ typedef struct RunStore
 	ObjectStore *store;
 	const char *object;
 	uint64		object_bytes;
+	uint64		tail_at;		/* before it there are blocks */
 } RunStore;
 
 /* Of the cache's memory, what a scan may read by way of it. */
@@ -73,11 +75,14 @@ read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 	StoreRange	range = {
 		.name = store->object,.offset = offset,.len = len,.dst = dst,.object_bytes = store->object_bytes
 	};
+	ForestMeterCall meter;
 	SvStatus	status;
 
 	STOP_POINT_IN_LOAD("run-read");
+	forest_meter_call_begin(&meter);
 	status = store_get(store->store, &range, 1, NULL,
 					   forest_store_call(store->server_oid, STORE_FOREGROUND), err);
+	forest_meter_call_end(&meter, offset < store->tail_at);
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", store->object);
@@ -156,6 +161,7 @@ reader_with_source(const LsmRun *run, RunStore *store, Oid server_oid)
 	store->store = forest_store_open(server_oid);
 	store->object = run->object;
 	store->object_bytes = run->file_bytes;
+	store->tail_at = run->file_bytes - run->tail_bytes;
 	reader.source.read = read_range;
 	reader.source.state = store;
 	return reader;
@@ -574,6 +580,7 @@ forest_run_iterate(Oid server_oid, const LsmGroup *group, const SvSlice *low, co
 		iterator->n_runs++;
 		iterator->raw_bytes += group->sources[i].part->raw_bytes;
 	}
+	forest_meter_runs(group->count, iterator->n_runs);
 	callback->func = release_iterator;
 	callback->arg = iterator;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);

@@ -33,6 +33,7 @@ typedef struct StatShared
 } StatShared;
 
 static StatShared *shared = NULL;
+static PgStoreUse use;
 
 void
 pg_store_stat_shmem_request(void)
@@ -114,6 +115,21 @@ bucket_of(uint64 latency_us)
 	return latency_us <= 1 ? 0 : Min(pg_leftmost_one_pos64(latency_us), PG_STORE_STAT_BUCKETS - 1);
 }
 
+static void
+count_use(const StoreRequest *request)
+{
+	use.gets += request->operation == STORE_GET;
+	use.puts += request->operation == STORE_PUT;
+	use.bytes_read += request->bytes_in;
+	use.bytes_written += request->bytes_out;
+}
+
+const PgStoreUse *
+pg_store_stat_use(void)
+{
+	return &use;
+}
+
 void
 pg_store_stat_count(Oid server_oid, const StoreRequest *request)
 {
@@ -122,6 +138,7 @@ pg_store_stat_count(Oid server_oid, const StoreRequest *request)
 	PgStoreStat add = {.requests = 1};
 	StatCell   *cell;
 
+	count_use(request);
 	if (place < 0)
 		place = take_place(key);
 	if (place < 0)

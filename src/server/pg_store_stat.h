@@ -33,12 +33,23 @@ typedef struct PgStoreStat
 	uint64		buckets[PG_STORE_STAT_BUCKETS];
 } PgStoreStat;
 
+/* Of this process, ever, whatever the server. */
+typedef struct PgStoreUse
+{
+	uint64		gets;
+	uint64		bytes_read;
+	uint64		puts;
+	uint64		bytes_written;
+} PgStoreUse;
+
 /* For shmem_request_hook and shmem_startup_hook. */
 extern void pg_store_stat_shmem_request(void);
 extern void pg_store_stat_shmem_startup(void);
 
 /* A request to the store of this database's server has ended.  Must not fail, nor raise an error. */
 extern void pg_store_stat_count(Oid server_oid, const StoreRequest *request);
+
+extern const PgStoreUse *pg_store_stat_use(void);
 
 /* False if there was none. */
 extern bool pg_store_stat_read(Oid server_oid, StoreOperation operation, StoreCaller caller,

@@ -376,6 +376,15 @@ sst_rmi_finish_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 	return sst_rmi_range(rmi, &last);
 }
 
+bool
+sst_rmi_is_searched_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
+{
+	SstRmiProbe last = *probe;
+
+	sst_rmi_descend(rmi, &last, key);
+	return last.leaf != NULL && sst_rmi_leaf_kind(last.leaf) == SST_RMI_RANGE && sst_rmi_leaf_keys(last.leaf) > 1;
+}
+
 SstRmiRange
 sst_rmi_locate_any(const SstRmi *rmi, SvSlice key)
 {

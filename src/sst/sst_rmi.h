@@ -119,6 +119,17 @@ sst_rmi_finish(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
 	return sst_rmi_knot_range(probe->leaf, probe->fraction, rmi->below, rmi->above, rmi->count);
 }
 
+extern bool sst_rmi_is_searched_any(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key);
+
+/* Whether the probe led to a leaf without a model, of more than one key. */
+SST_RMI_INLINE bool
+sst_rmi_is_searched(const SstRmi *rmi, const SstRmiProbe *probe, SvSlice key)
+{
+	if (!rmi->knots)
+		return sst_rmi_is_searched_any(rmi, probe, key);
+	return probe->leaf != NULL && (sv_get_u32(probe->leaf) & SST_RMI_KNOT_RANGE) != 0;
+}
+
 /* Both at once, for a single lookup. */
 SST_RMI_INLINE SstRmiRange
 sst_rmi_locate(const SstRmi *rmi, SvSlice key)

@@ -48,6 +48,13 @@ extern SstRmiProbe sst_tail_start(const SstTail *tail, SvSlice key);
 extern void sst_tail_aim(const SstTail *tail, const SstRmiProbe *probe);
 extern uint32_t sst_tail_finish(const SstTail *tail, const SstRmiProbe *probe, SvSlice key);
 
+/* Whether no model has told where the key is, but a search: of a leaf, or of all blocks. */
+static inline bool
+sst_tail_fell_back(const SstTail *tail, const SstRmiProbe *probe, SvSlice key)
+{
+	return tail->rmi.count == 0 ? tail->index.count > 1 : sst_rmi_is_searched(&tail->rmi, probe, key);
+}
+
 /* How many blocks have a low key that is below key, or not above it: what iterators seek by. */
 extern uint32_t sst_tail_blocks_below(const SstTail *tail, SvSlice key);
 extern uint32_t sst_tail_blocks_up_to(const SstTail *tail, SvSlice key);

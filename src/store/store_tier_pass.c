@@ -27,6 +27,7 @@ read_range(ObjectStore *base, const StoreRange *range, bool *there, const StoreC
 		*there = disk_tier_read(((TierStore *) base)->tier, &piece, at, len, (uint8_t *) range->dst + done);
 		done += len;
 	}
+	((TierStore *) base)->tier->reads_answered += *there;
 	return status;
 }
 

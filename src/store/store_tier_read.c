@@ -36,6 +36,7 @@ typedef struct TierPiece
 	uint8_t    *dst;
 	const char *name;
 	uint64_t	object_bytes;	/* 0: not known */
+	const StoreRange *of;
 	int			read;			/* index of the read it is of */
 	bool		done;
 } TierPiece;
@@ -109,6 +110,7 @@ cut_range(TierGet *get, const StoreRange *range, int read)
 			.dst = dst,
 			.name = range->name,
 			.object_bytes = range->object_bytes >= end ? range->object_bytes : 0,
+			.of = range,
 			.read = read
 		};
 		piece->len = DISK_RANGE_BYTES - piece->at;
@@ -185,6 +187,19 @@ read_tier(TierGet *get, SvError *err)
 	}
 	get->npieces = left;
 	return SV_OK;
+}
+
+/* Before anything is fetched, and with the pieces in the order in which they were cut. */
+static void
+count_answered(TierGet *get, const StoreRead *reads, int nreads)
+{
+	int			ranges = 0;
+
+	for (int i = 0; i < nreads; i++)
+		ranges += reads[i].nranges;
+	for (int i = 0; i < get->npieces; i++)
+		ranges -= i == 0 || get->pieces[i].of != get->pieces[i - 1].of;
+	get->store->tier->reads_answered += (uint64_t) ranges;
 }
 
 /* -------------------------------------------------------------------------
@@ -382,6 +397,8 @@ store_tier_get(ObjectStore *base, const StoreRead *reads, int nreads, int *faile
 	status = begin_get(&get, reads, nreads, err);
 	if (status == SV_OK)
 		status = read_tier(&get, err);
+	if (status == SV_OK)
+		count_answered(&get, reads, nreads);
 	if (status == SV_OK)
 		status = fetch_missing(&get, failed, err);
 	end_get(&get);
