@@ -118,7 +118,7 @@ INSERT INTO stat_large SELECT n, 'v' FROM generate_series(1, 20000) AS n;
 ANALYZE skyvault.delta;
 SELECT about('SELECT * FROM stat_small', 1000, 1000) AS small, about('SELECT * FROM stat_large', 15000, 25000) AS large;
 
--- Damaged keys and privileges.
+-- Privileges.
 CREATE ROLE stat_user;
 SET ROLE stat_user;
 ANALYZE stat_t;
