@@ -6,17 +6,23 @@
 
 #include "forest/forest_catalog.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #define CATALOG_SCHEMA "skyvault"
 
@@ -89,6 +95,50 @@ schema_is_ours(Oid namespace)
 		getExtensionOfObject(NamespaceRelationId, namespace) == extension;
 }
 
+/* Of the extension in this database; NULL: it is not there. */
+static char *
+installed_version(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *version = NULL;
+	bool		isnull;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(CATALOG_SCHEMA));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel),
+												   &isnull));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return version;
+}
+
+/* Scripts of the extension find what they have made so far. */
+static bool
+version_fits(const char *version)
+{
+	return creating_extension || strcmp(version, SKYVAULT_SQL_VERSION) == 0;
+}
+
+void
+catalog_check_version(void)
+{
+	char	   *version = catalog_oids_valid ? NULL : installed_version();
+
+	if (version == NULL || version_fits(version))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension \"skyvault\" has version \"%s\" in this database, but the library is of version \"%s\"",
+					version, SKYVAULT_SQL_VERSION),
+			 errhint("If the library is the newer one, ALTER EXTENSION skyvault UPDATE; if it was replaced since the"
+					 " server started, restart the server.")));
+}
+
 bool
 catalog_exists(void)
 {
@@ -104,7 +154,7 @@ catalog_exists(void)
 	}
 
 	namespace = get_namespace_oid(CATALOG_SCHEMA, true);
-	if (!OidIsValid(namespace) || !schema_is_ours(namespace))
+	if (!OidIsValid(namespace) || !schema_is_ours(namespace) || !version_fits(installed_version()))
 		return false;
 	for (int i = 0; i < CATALOG_COUNT; i++)
 	{
@@ -129,7 +179,10 @@ Oid
 catalog_oid(CatalogRelation which)
 {
 	if (!catalog_exists())
+	{
+		catalog_check_version();
 		report_not_installed();
+	}
 	return catalog_oids[which];
 }
 

@@ -125,10 +125,19 @@ enum
 #define DELTA_TOMBSTONE	't'
 #define DELTA_CLAIM		'l'		/* owns the key's slot, has no content: readers skip it, a flush drops it */
 
-/* Whether the whole catalogue is there; false before, after, and in the middle of dropping the extension. */
+/* Of the extension's script that makes the catalogue as this library wants it. */
+#define SKYVAULT_SQL_VERSION "0.1"
+
+/*
+ * Whether the whole catalogue is there, in this library's version; false before, after, and in the
+ * middle of dropping the extension.
+ */
 extern bool catalog_exists(void);
 
-/* 55000 with a hint if the extension is not installed in this database. */
+/* 55000 with a hint if the extension is there in another version. */
+extern void catalog_check_version(void);
+
+/* 55000 with a hint if the extension is not installed in this database, or in another version. */
 extern Oid	catalog_oid(CatalogRelation which);
 
 /* Opens with AccessShareLock or RowExclusiveLock; close with table_close(rel, NoLock or the mode). */

@@ -158,6 +158,8 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 	{
 		if (catalog_exists())
 			relation_dropped(object_id);
+		else if (forest_is_skyvault_relation(object_id))
+			catalog_check_version();
 	}
 	else if (class_id == ForeignServerRelationId && catalog_exists())
 		forest_vault_forget(object_id);
