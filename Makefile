@@ -172,7 +172,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 TEST_DEPS = test
 TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
 
-.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads bench-living
+.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads bench-living bench-load
 
 deps-build:
 	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
@@ -223,7 +223,7 @@ ENGINE_LIBS = $(UNIT_LIBS) $(if $(filter rocksdb,$(ENGINE_PEERS)),-lrocksdb) \
 	$(if $(filter absl,$(ENGINE_PEERS)),$(shell pkg-config --libs absl_btree 2>/dev/null))
 
 # What cannot be compiled without a peer is left out without it.
-ENGINE_LEFT_OUT = $(if $(filter rocksdb,$(ENGINE_PEERS)),,peer_rocksdb bench_rocksdb_index bench_compact) \
+ENGINE_LEFT_OUT = $(if $(filter rocksdb,$(ENGINE_PEERS)),,peer_rocksdb bench_rocksdb_index bench_compact bench_load) \
 	$(if $(filter lmdb,$(ENGINE_PEERS)),,peer_lmdb) \
 	$(if $(filter absl,$(ENGINE_PEERS)),,bench_index)
 ENGINE_NAMES := $(sort $(basename $(notdir $(wildcard $(SRC_DIR)bench/engine/*.c $(SRC_DIR)bench/engine/*.cc))))
@@ -265,6 +265,9 @@ bench-engine:
 
 bench-reads: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/reads.sh
+
+bench-load: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/load/run.sh
 
 bench-living: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/living/run.sh
@@ -343,6 +346,7 @@ help:
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make bench-reads   the same for reads of ten million rows'
 	@echo 'make bench-living  the same for a table that is overwritten all the time'
+	@echo 'make bench-load    bulk loads, side by side with a plain table and RocksDB'
 	@echo 'make bench-store   a vault in a bucket, side by side with a bare C program'
 	@echo 'make bench-cancel  how soon who waits for a store stops when told to'
 	@echo 'make check-style   layout of the sources; make format mends blanks'

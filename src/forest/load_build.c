@@ -107,7 +107,8 @@ load_build_begin(const LoadBuildSpec *spec)
 void
 load_build_end(LoadBuild *build)
 {
-	load_sort_end(build->sort);
+	if (build->sort != NULL)
+		load_sort_end(build->sort);
 	MemoryContextDelete(build->context);
 }
 
@@ -345,5 +346,7 @@ load_build_finish(LoadBuild *build, LoadBuilt *built)
 	else
 		write_sorted(build);
 	end_run(build);
+	load_sort_end(build->sort);
+	build->sort = NULL;
 	*built = build->built;
 }

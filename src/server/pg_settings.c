@@ -46,6 +46,7 @@ int			setting_orphan_grace_s = 24 * 3600;
 bool		setting_takeover_on_promotion = true;
 int			setting_bulk_threshold_kb = 8 * 1024;
 bool		setting_enable_batched_join = true;
+int			setting_load_workers = 2;
 
 /* Defaults are what the variables hold. */
 
@@ -144,6 +145,9 @@ static const IntegerSetting of_session[] = {
 	{"skyvault.bulk_threshold", "Size of a statement's rows beyond which INSERT and COPY load in bulk.",
 		"Zero loads all in bulk that can be, -1 nothing.",
 	&setting_bulk_threshold_kb, -1, 1024 * 1024, GUC_UNIT_KB},
+	{"skyvault.load_workers", "Processes that a bulk load starts to sort and build.",
+		"They count in max_worker_processes. Zero, or no room there, leaves all to the session.",
+	&setting_load_workers, 0, 16, 0},
 };
 
 /* Sizes that are fixed at server start; of shared memory, but for that of the disk cache. */

@@ -99,6 +99,9 @@ extern int	setting_bulk_threshold_kb;
 /* skyvault.enable_batched_join */
 extern bool setting_enable_batched_join;
 
+/* skyvault.load_workers: of one load; 0: none */
+extern int	setting_load_workers;
+
 extern void pg_settings_define(void);
 
 #endif							/* PG_SETTINGS_H */

@@ -9,6 +9,7 @@
 #include "foreign/foreign.h"
 #include "forest/forest_load.h"
 #include "miscadmin.h"
+#include "worker/load_feed.h"
 #include "worker/vault_chore.h"
 #include "worker/worker_embedded.h"
 #include "worker/worker_owner.h"
@@ -41,7 +42,8 @@ void
 worker_load_install(void)
 {
 	static const ForestLoadHooks hooks = {
-		.is_possible = is_possible,.check_safe = worker_check_store_is_safe,.take_vault = take_vault
+		.is_possible = is_possible,.check_safe = worker_check_store_is_safe,.take_vault = take_vault,
+		.begin_builder = load_feed_begin
 	};
 
 	forest_load_install(&hooks);
