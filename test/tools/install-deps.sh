@@ -41,6 +41,7 @@ has_fuzzer() {
 }
 has_perl_module() { perl -M"$1" -e 1 >/dev/null 2>&1; }
 has_python_module() { python3 -c "import $1" 2>/dev/null; }
+has_packaged_python_module() { /usr/bin/python3 -c "import $1" 2>/dev/null; }
 
 missing=()
 need() {
@@ -78,6 +79,9 @@ if [ "$purpose" = test ]; then
 	need debootstrap has_command debootstrap
 	need python3-yaml has_python_module yaml
 	need nghttp2-proxy test -x /usr/sbin/nghttpx
+	need python3-psycopg has_packaged_python_module psycopg
+	need libpostgresql-jdbc-java test -e /usr/share/java/postgresql.jar
+	need default-jdk-headless has_command javac
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0
