@@ -40,6 +40,7 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 	routine->InitializeDSMForeignScan = fdw_scan_share;
 	routine->ReInitializeDSMForeignScan = fdw_scan_share_again;
 	routine->InitializeWorkerForeignScan = fdw_scan_join;
+	routine->ShutdownForeignScan = fdw_scan_shutdown;
 
 	routine->IsForeignRelUpdatable = fdw_modify_operations;
 	routine->AddForeignUpdateTargets = fdw_modify_add_targets;

@@ -29,6 +29,14 @@ fdw_parallel_bytes(void)
 	return offsetof(FdwParallel, cuts) + CUTS_BYTES;
 }
 
+void
+fdw_parallel_init(FdwParallel *parallel)
+{
+	memset(parallel, 0, offsetof(FdwParallel, cuts));
+	pg_atomic_init_u32(&parallel->next, 0);
+	SpinLockInit(&parallel->lock);
+}
+
 /* ---- the leader ---- */
 
 static void
@@ -159,6 +167,25 @@ fdw_parallel_first_range(const FdwSlice *slice, const FdwTargets *targets)
 			high = middle;
 	}
 	return low;
+}
+
+/* ---- what it took ---- */
+
+void
+fdw_parallel_tell(FdwParallel *parallel, const FdwMeter *meter)
+{
+	SpinLockAcquire(&parallel->lock);
+	fdw_meter_merge(&parallel->meter, meter);
+	SpinLockRelease(&parallel->lock);
+}
+
+void
+fdw_parallel_collect(FdwParallel *parallel, FdwMeter *meter)
+{
+	SpinLockAcquire(&parallel->lock);
+	fdw_meter_merge(meter, &parallel->meter);
+	memset(&parallel->meter, 0, sizeof(FdwMeter));
+	SpinLockRelease(&parallel->lock);
 }
 
 /* ---- the planner ---- */

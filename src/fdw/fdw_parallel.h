@@ -16,10 +16,12 @@
 
 #include "postgres.h"
 
+#include "fdw/fdw_meter.h"
 #include "fdw/fdw_targets.h"
 #include "forest/forest_table.h"
 #include "nodes/pathnodes.h"
 #include "port/atomics.h"
+#include "storage/spin.h"
 #include "utils/snapshot.h"
 
 /* In dynamic shared memory. */
@@ -28,6 +30,8 @@ typedef struct FdwParallel
 	pg_atomic_uint32 next;		/* slice to be taken next */
 	uint32		nslices;
 	uint64		bytes;			/* that all of them read, before compression */
+	slock_t		lock;			/* of meter: what workers have told of their work, and the leader not yet taken */
+	FdwMeter	meter;
 	char		cuts[FLEXIBLE_ARRAY_MEMBER];	/* nslices - 1 keys, each a uint32 length and the bytes */
 } FdwParallel;
 
@@ -40,12 +44,19 @@ typedef struct FdwSlice
 
 extern Size fdw_parallel_bytes(void);
 
+/* Before all else, once. */
+extern void fdw_parallel_init(FdwParallel *parallel);
+
 /* The leader's: makes slices for so many processes, none of them taken. */
 extern void fdw_parallel_begin(FdwParallel *parallel, const ForestTable *table, Snapshot snapshot,
 							   const FdwTargets *targets, int nprocesses);
 
 /* False: all are taken.  The slice's keys point into the shared memory. */
 extern bool fdw_parallel_take(FdwParallel *parallel, FdwSlice *slice);
+
+/* A worker tells what it has done; the leader adds what workers have told to what it has done itself. */
+extern void fdw_parallel_tell(FdwParallel *parallel, const FdwMeter *meter);
+extern void fdw_parallel_collect(FdwParallel *parallel, FdwMeter *meter);
 
 /* What the range has of the slice; false: nothing. */
 extern bool fdw_parallel_clip(const FdwSlice *slice, FdwRange *range);

@@ -425,14 +425,23 @@ fdw_scan_shared_bytes(ForeignScanState *node, ParallelContext *pcxt)
 }
 
 /* Operands that are results of other plans are there: Gather has seen to them. */
+static void
+make_slices(ForeignScanState *node, int nprocesses)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	build_targets(node, scan);
+	fdw_parallel_begin(scan->parallel, &scan->table, scan->snapshot, &scan->targets, nprocesses);
+}
+
 void
 fdw_scan_share(ForeignScanState *node, ParallelContext *pcxt, void *shared)
 {
 	FdwScan    *scan = node->fdw_state;
 
 	scan->parallel = shared;
-	build_targets(node, scan);
-	fdw_parallel_begin(scan->parallel, &scan->table, scan->snapshot, &scan->targets, pcxt->nworkers + 1);
+	fdw_parallel_init(scan->parallel);
+	make_slices(node, pcxt->nworkers + 1);
 }
 
 void
@@ -441,7 +450,32 @@ fdw_scan_share_again(ForeignScanState *node, ParallelContext *pcxt, void *shared
 	FdwScan    *scan = node->fdw_state;
 
 	stop_reading(scan);
-	fdw_scan_share(node, pcxt, shared);
+	scan->parallel = shared;
+	make_slices(node, pcxt->nworkers + 1);
+}
+
+/*
+ * Workers come here at their ends, the leader then, while the shared memory is there; for
+ * it goes with the Gather above.  A worker that is behind the leader, as where a LIMIT has
+ * ended the query, is not heard.
+ */
+void
+fdw_scan_shutdown(ForeignScanState *node)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	if (fdw_count_is(node) || scan == NULL || scan->parallel == NULL)
+		return;
+	if (IsParallelWorker())
+	{
+		if (scan->meter.on)
+			fdw_parallel_tell(scan->parallel, &scan->meter);
+		scan->meter.on = false;
+		return;
+	}
+	fdw_parallel_collect(scan->parallel, &scan->meter);
+	scan->parallel = NULL;
+	scan->next_target = scan->targets.n;
 }
 
 void

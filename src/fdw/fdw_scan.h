@@ -23,6 +23,7 @@ extern const FdwMeter *fdw_scan_meter(ForeignScanState *node);
 extern Size fdw_scan_shared_bytes(ForeignScanState *node, ParallelContext *pcxt);
 extern void fdw_scan_share(ForeignScanState *node, ParallelContext *pcxt, void *shared);
 extern void fdw_scan_share_again(ForeignScanState *node, ParallelContext *pcxt, void *shared);
+extern void fdw_scan_shutdown(ForeignScanState *node);
 extern void fdw_scan_join(ForeignScanState *node, shm_toc *toc, void *shared);
 
 #endif							/* FDW_SCAN_H */

@@ -50,6 +50,20 @@ foreach my $leader (qw(off on))
 	cmp_ok($sum, '<=', 30000, 'no row comes twice') if $leader eq 'on';
 }
 
+# EXPLAIN has what all of them did, rows that are found again in the delta included.
+{
+	my $json = sql('EXPLAIN (ANALYZE, FORMAT json, TIMING off) SELECT a, v FROM t');
+
+	like($json, qr/"Workers Launched": 3/, 'workers are launched');
+	like($json, qr/"Rows in Key Ranges": 30000\b/, 'what workers did is counted');
+
+	# The Limit ends Gather and its memory, and the end of the query comes to the scan again.
+	like(sql('EXPLAIN (ANALYZE, TIMING off) SELECT * FROM (SELECT a FROM t LIMIT 10) AS s OFFSET 1'),
+		qr/Parallel Foreign Scan/, 'a scan that is ended early');
+	is(sql('SELECT (SELECT count(a) FROM (SELECT a FROM t LIMIT 10) AS s WHERE a + n > 0) FROM generate_series(1, 3) AS n'),
+		"10\n10\n10", 'and again');
+}
+
 # ------------------------------------------------- beside writers, flushes and merges
 my $writer = session($node);
 my $reader = session($node);
