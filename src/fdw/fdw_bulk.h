@@ -16,16 +16,19 @@
 #include "nodes/execnodes.h"
 
 /*
- * NULL if rows of the statement are to be written as they come, and EXPLAIN's
- * reason in *obstacle (NULL: nothing hinders it, but bulk loads are off).
- * Lives in the executor state's memory.
+ * Sets state->bulk, unless rows of the statement are to be written as they come.
+ * Lives in the executor state's memory.  If skyvault_load asks for it
+ * (load_request.h), the load begins here.
  */
-extern FdwBulk *fdw_bulk_begin(FdwModify *state, ResultRelInfo *rinfo, bool calls_volatile);
+extern void fdw_bulk_begin(FdwModify *state, ResultRelInfo *rinfo, bool calls_volatile);
 
 /* Takes the row over. */
 extern void fdw_bulk_add(FdwModify *state, TupleTableSlot *slot);
 
 /* The end of the statement: writes what is held back, or publishes the load. */
 extern void fdw_bulk_end(FdwModify *state);
+
+/* Whether a load has begun. */
+extern bool fdw_bulk_loads(const FdwModify *state);
 
 #endif							/* FDW_BULK_H */

@@ -170,38 +170,46 @@ reads_table(const PlannedStmt *statement, Oid relid)
 }
 
 static const char *
-plan_obstacle(const ModifyTable *plan, const PlannedStmt *statement, Oid relid)
+plan_obstacle(const ModifyTable *plan, const PlannedStmt *statement)
 {
-	const Plan *source = outerPlan(&plan->plan);
-
 	if (plan->onConflictAction != ONCONFLICT_NONE)
 		return "ON CONFLICT";
 	if (plan->returningLists != NIL)
 		return "RETURNING";
 	if (plan->withCheckOptionLists != NIL)
 		return "WITH CHECK OPTION or policies";
-	if (source != NULL && IsA(source, Result) && outerPlan(source) == NULL)
-		return "a single row";
 	if (list_length(statement->resultRelations) != 1)
 		return "the statement changes several tables";
-	if (reads_table(statement, relid))
-		return "the statement reads the table";
 	return NULL;
 }
 
-const char *
-fdw_bulk_obstacle(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile)
+/* Held back, it would be written a little later. */
+static bool
+is_single_row(const ModifyTable *plan)
 {
+	const Plan *source = outerPlan(&plan->plan);
+
+	return source != NULL && IsA(source, Result) && outerPlan(source) == NULL;
+}
+
+const char *
+fdw_bulk_obstacle(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile, bool on_request)
+{
+	const ModifyTable *plan = (const ModifyTable *) mtstate->ps.plan;
+	const PlannedStmt *statement = mtstate->ps.state->es_plannedstmt;
 	const char *obstacle = NULL;
 
 	if (mtstate->operation != CMD_INSERT)
 		return "the statement moves rows";
-	if (mtstate->ps.plan != NULL)
-		obstacle = plan_obstacle((ModifyTable *) mtstate->ps.plan, mtstate->ps.state->es_plannedstmt,
-								 RelationGetRelid(rinfo->ri_RelationDesc));
+	if (plan != NULL)
+		obstacle = plan_obstacle(plan, statement);
 	if (obstacle == NULL && triggers_may_read(mtstate, rinfo))
 		obstacle = "triggers";
-	if (obstacle == NULL && functions_may_read(mtstate, rinfo, calls_volatile))
-		obstacle = "a volatile function";
-	return obstacle;
+	if (obstacle != NULL || on_request)
+		return obstacle;
+	if (plan != NULL && is_single_row(plan))
+		return "a single row";
+	if (plan != NULL && reads_table(statement, RelationGetRelid(rinfo->ri_RelationDesc)))
+		return "the statement reads the table";
+	return functions_may_read(mtstate, rinfo, calls_volatile) ? "a volatile function" : NULL;
 }

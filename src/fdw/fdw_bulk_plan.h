@@ -17,8 +17,11 @@
  * NULL, or why not, as EXPLAIN says it.  `calls_volatile`: the statement, so far
  * as it was looked at when it was planned, calls a function that may read the
  * table; of a table that rows are routed to, and of COPY, we look here.
+ * `on_request`: of skyvault_load, whose query sees the table as it was: it may
+ * read it.
  */
-extern const char *fdw_bulk_obstacle(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile);
+extern const char *fdw_bulk_obstacle(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile,
+									 bool on_request);
 
 /* Whether the expression or query calls a volatile function that is not Postgres's own. */
 extern bool fdw_bulk_calls_volatile(Node *node);

@@ -7,6 +7,7 @@
 #include "fdw/fdw_explain.h"
 
 #include "executor/executor.h"
+#include "fdw/fdw_bulk.h"
 #include "fdw/fdw_bulk_plan.h"
 #include "fdw/fdw_count.h"
 #include "fdw/fdw_modify_state.h"
@@ -122,11 +123,24 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 		fdw_meter_explain(fdw_scan_meter(node), es);
 }
 
+/* Of ANALYZE the rows are all there, but not yet published. */
+static void
+explain_bulk_load(const ResultRelInfo *rinfo, const char *obstacle, ExplainState *es)
+{
+	const char *text = "possible";
+
+	if (obstacle != NULL)
+		text = psprintf("not possible: %s", obstacle);
+	else if (es->analyze && rinfo->ri_FdwState != NULL)
+		text = fdw_bulk_loads(rinfo->ri_FdwState) ? "done" : "not worth it";
+	ExplainPropertyText("Bulk Load", text, es);
+}
+
 static void
 explain_insert(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_private, ExplainState *es)
 {
 	const ForestTable *table = forest_table_for_read(RelationGetRelid(rinfo->ri_RelationDesc));
-	const char *obstacle = fdw_bulk_obstacle(mtstate, rinfo, fdw_private != NIL);
+	const char *obstacle = fdw_bulk_obstacle(mtstate, rinfo, fdw_private != NIL, false);
 
 	if (obstacle == NULL && setting_bulk_threshold_kb < 0)
 		obstacle = "skyvault.bulk_threshold";
@@ -134,7 +148,7 @@ explain_insert(ModifyTableState *mtstate, ResultRelInfo *rinfo, List *fdw_privat
 	if (rinfo->ri_BatchSize > 1 && fdw_private == NIL &&
 		((ModifyTable *) mtstate->ps.plan)->onConflictAction == ONCONFLICT_NONE)
 		ExplainPropertyInteger("Batch Size", NULL, rinfo->ri_BatchSize, es);
-	ExplainPropertyText("Bulk Load", obstacle == NULL ? "possible" : psprintf("not possible: %s", obstacle), es);
+	explain_bulk_load(rinfo, obstacle, es);
 }
 
 void

@@ -65,7 +65,7 @@ begin(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile)
 
 	worker_pressure_admit(state->table.vault_id, state->table.server_oid);
 	state->one_by_one = calls_volatile;
-	state->bulk = fdw_bulk_begin(state, rinfo, calls_volatile);
+	fdw_bulk_begin(state, rinfo, calls_volatile);
 	return state;
 }
 

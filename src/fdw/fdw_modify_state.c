@@ -200,3 +200,19 @@ fdw_modify_report_duplicate(FdwModify *state, TupleTableSlot *slot)
 			 key != NULL ? errdetail("Key %s already exists.", key) : 0,
 			 errtable(state->relation)));
 }
+
+/* Its row is that of the key alone. */
+void
+fdw_modify_report_duplicate_key(FdwModify *state, SvSlice key)
+{
+	TupleDesc	desc = RelationGetDescr(state->relation);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	StringInfoData value;
+
+	memset(slot->tts_isnull, true, sizeof(bool) * desc->natts);
+	initStringInfo(&value);
+	row_encode_value(row_shape(state->relation), slot->tts_values, slot->tts_isnull, &value);
+	row_decode(row_shape(state->relation), key, sv_slice(value.data, value.len), NULL,
+			   slot->tts_values, slot->tts_isnull);
+	fdw_modify_report_duplicate(state, ExecStoreVirtualTuple(slot));
+}

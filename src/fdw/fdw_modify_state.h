@@ -56,4 +56,7 @@ extern void fdw_modify_check_row(FdwModify *state, EState *estate, ResultRelInfo
 /* 23505 for the row in the slot, with its key as far as the user may see it. */
 extern void fdw_modify_report_duplicate(FdwModify *state, TupleTableSlot *slot);
 
+/* The same for an encoded key. */
+extern void fdw_modify_report_duplicate_key(FdwModify *state, SvSlice key);
+
 #endif							/* FDW_MODIFY_STATE_H */

@@ -64,6 +64,7 @@ struct DeltaDeleter
 	TupleTableSlot *slot;
 	BlockNumber nblocks;		/* VACUUM cannot take pages away while we have the relation's lock */
 	Snapshot	snapshot;
+	bool		own_locks;
 	MemoryContext row_context;
 };
 
@@ -348,7 +349,7 @@ delta_scan_end(DeltaScan *scan)
 }
 
 DeltaDeleter *
-delta_deleter_begin(Snapshot snapshot)
+delta_deleter_begin(Snapshot snapshot, bool own_locks)
 {
 	DeltaDeleter *deleter = palloc(sizeof(DeltaDeleter));
 
@@ -356,6 +357,7 @@ delta_deleter_begin(Snapshot snapshot)
 	deleter->nblocks = RelationGetNumberOfBlocks(deleter->heap);
 	deleter->slot = table_slot_create(deleter->heap, NULL);
 	deleter->snapshot = snapshot;
+	deleter->own_locks = own_locks;
 	deleter->row_context = AllocSetContextCreate(CurrentMemoryContext, "skyvault delta row",
 												 ALLOCSET_SMALL_SIZES);
 	return deleter;
@@ -406,7 +408,7 @@ delta_delete_exactly(DeltaDeleter *deleter, int32 table_id, SvSlice key,
 		return false;
 
 	result = table_tuple_delete(deleter->heap, tid, GetCurrentCommandId(true), deleter->snapshot,
-								InvalidSnapshot, false, &failure, false);
+								InvalidSnapshot, deleter->own_locks, &failure, false);
 	return result == TM_Ok;
 }
 

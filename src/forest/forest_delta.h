@@ -75,11 +75,13 @@ extern void delta_scan_end(DeltaScan *scan);
 
 /*
  * Deletes the row version at tid if it is exactly the one with this xmin and
- * key, visible to the snapshot, and nobody has changed or locked it.  Never waits.
+ * key, visible to the snapshot, and nobody has changed or locked it.  Never waits;
+ * with `own_locks`, for who has shut all others out, locks of its own transaction
+ * are none.
  */
 typedef struct DeltaDeleter DeltaDeleter;
 
-extern DeltaDeleter *delta_deleter_begin(Snapshot snapshot);
+extern DeltaDeleter *delta_deleter_begin(Snapshot snapshot, bool own_locks);
 extern bool delta_delete_exactly(DeltaDeleter *deleter, int32 table_id, SvSlice key,
 								 ItemPointer tid, TransactionId raw_xmin);
 extern void delta_deleter_end(DeltaDeleter *deleter);

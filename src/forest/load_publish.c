@@ -251,7 +251,7 @@ find_old_rows(const ForestTable *table, LoadedRuns *loaded, Snapshot latest, int
 static void
 delete_old_rows(const ForestTable *table, OldRow *rows, int n, Snapshot latest)
 {
-	DeltaDeleter *deleter = delta_deleter_begin(latest);
+	DeltaDeleter *deleter = delta_deleter_begin(latest, true);
 
 	for (int i = 0; i < n; i++)
 		if (!delta_delete_exactly(deleter, table->table_id, rows[i].key, &rows[i].tid, rows[i].raw_xmin))

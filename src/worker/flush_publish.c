@@ -94,7 +94,7 @@ delete_rows(const FlushBatch *batch, const bool *chosen, Snapshot snapshot)
 			rows[n++] = &batch->rows[batch->tables[i].first_row + j];
 	qsort(rows, n, sizeof(FlushRow *), compare_tids);
 
-	deleter = delta_deleter_begin(snapshot);
+	deleter = delta_deleter_begin(snapshot, false);
 	for (int i = 0; i < n; i++)
 	{
 		ItemPointerData tid = rows[i]->tid;

@@ -29,6 +29,11 @@ GRANT USAGE ON SCHEMA "Schéma 'x'" TO reader;
 GRANT USAGE ON FOREIGN SERVER skyvault TO reader;
 SELECT skyvault_create_table('near');
 SELECT skyvault_create_table('never_used', server => 'shared');
+CREATE TABLE parted (id int, v text) PARTITION BY HASH (id);
+CREATE FOREIGN TABLE parted_0 PARTITION OF parted FOR VALUES WITH (MODULUS 3, REMAINDER 0) SERVER shared OPTIONS (key 'id');
+CREATE FOREIGN TABLE parted_1 PARTITION OF parted FOR VALUES WITH (MODULUS 3, REMAINDER 1) SERVER skyvault OPTIONS (key 'id');
+CREATE FOREIGN TABLE parted_2 PARTITION OF parted FOR VALUES WITH (MODULUS 3, REMAINDER 2) SERVER shared OPTIONS (key 'id');
+INSERT INTO parted SELECT n, 'part ' || n FROM generate_series(1, 300) AS n;
 CREATE VIEW sums AS SELECT count(*), sum(score) FROM "Schéma 'x'".typed;
 INSERT INTO "Schéma 'x'".typed SELECT n, 'näme ' || n % 3, n * 1.5, '{"n": 1}', 'ok', ARRAY['2026-01-01'::date] FROM generate_series(1, 300) AS n;
 SELECT mirror_multi_put('kv', array_agg('key' || n), array_agg(E'value\t\\ ' || n)) FROM generate_series(1, 300) AS n;
@@ -41,7 +46,7 @@ sql(q{SELECT mirror_delete('kv', 'key' || n) FROM generate_series(10, 20) AS n; 
 	SELECT skyvault_snapshot('named', 'shared'); SELECT mirror_put('kv', 'in the delta', 'x')});
 
 my $digest = join(';', 'TABLE sums', map { "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM $_ AS t" }
-		q{"Schéma 'x'".typed}, 'kv', 'near', 'never_used');
+		q{"Schéma 'x'".typed}, 'kv', 'near', 'never_used', 'parted', 'parted_0', 'parted_1');
 my $definitions = <<'SQL';
 SELECT c.oid::regclass::text, a.attname, format_type(atttypid, atttypmod), attnotnull, attcollation::regcollation, relacl,
 	(SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = c.oid AND adnum = a.attnum),
@@ -78,7 +83,7 @@ sub vault { return $node->safe_psql($_[0], "SELECT vault FROM skyvault_vaults WH
 # Without rows.
 #
 unlike(round_trip('bare'), qr/TABLE DATA (?:public (?:kv|near)|Sch\S+ 'x' typed) /, 'bare: no rows are in it');
-is($node->safe_psql('bare', $digest), join("\n", '0|', ('0|') x 4), 'bare: the tables are empty');
+is($node->safe_psql('bare', $digest), join("\n", '0|', ('0|') x 7), 'bare: the tables are empty');
 isnt(vault('bare'), vault('postgres'), 'bare: it is another vault');
 is($node->safe_psql('bare', "SELECT skyvault_put('kv', 'key5', 'bare'); SELECT skyvault_flush('shared')"), "\n1", 'bare: it writes');
 is(sql("SELECT skyvault_get('kv', 'key5')"), 'newer', 'bare: which is not seen where it came from');
@@ -89,11 +94,28 @@ is(sql("SELECT skyvault_get('kv', 'key5')"), 'newer', 'bare: which is not seen w
 like(round_trip('whole', '--include-foreign-data=*'), qr/TABLE DATA public kv /, 'whole: rows are in it');
 is($node->safe_psql('whole', $digest), $content, 'whole: all that there was');
 is($node->safe_psql('whole', 'SELECT t.relid::regclass::text, count(d.expires_at) > 0 FROM skyvault.delta AS d JOIN skyvault."table" AS t ON t.id = d.table_id GROUP BY 1 ORDER BY 1'),
-	qq{"Schéma 'x'".typed|t\nkv|f\nnear|f}, 'whole: times to live begin anew, by the option of the table');
+	qq{"Schéma 'x'".typed|t\nkv|f\nnear|f\nparted_0|f\nparted_1|f\nparted_2|f}, 'whole: times to live begin anew, by the option of the table');
 isnt(vault('whole'), vault('postgres'), 'whole: it is another vault');
 cmp_ok(write_and_flush($node, 'whole', 'whole'), '>', 300, 'whole: it writes');
 $node->safe_psql('whole', "SELECT skyvault_compact('kv', full => true); SELECT skyvault_export('shared'); SELECT count(*) FROM skyvault_gc(sweep => true); SELECT skyvault_clear_cache()");
 is($node->safe_psql('whole', "SELECT * FROM differences('kv')"), '', 'whole: and reads it');
+
+#
+# Restored to where loads begin with the first row: what is copied goes to the stores.
+#
+sql('CREATE DATABASE loaded');
+foreach my $section ('pre-data', 'data', 'post-data')
+{
+	command_ok([ 'pg_restore', '-e', "--section=$section", '-d', $node->connstr('loaded') . " options='-c skyvault.bulk_threshold=0'", "$files/whole.dump" ],
+		"loaded: pg_restore of $section");
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'skyvault scheduler' AND datname = 'loaded'")
+	  or die 'no scheduler';
+}
+is($node->safe_psql('loaded', $digest), $content, 'loaded: all that there was');
+is($node->safe_psql('loaded', 'SELECT count(*) FROM skyvault.delta'), '0', 'loaded: nothing of it is in the delta');
+is($node->safe_psql('loaded', q{SELECT t.relid::regclass FROM skyvault.run AS r JOIN skyvault."table" AS t ON r.table_ids = ARRAY[t.id] WHERE r.tier = 'b' GROUP BY 1 ORDER BY 1::text}),
+	qq{"Schéma 'x'".typed\nkv\nnear\nparted_0\nparted_1\nparted_2}, 'loaded: but in runs of each table');
+is($node->safe_psql('loaded', "SELECT * FROM differences('kv')"), '', 'loaded: which are read');
 
 #
 # The one it came from.
@@ -101,7 +123,7 @@ is($node->safe_psql('whole', "SELECT * FROM differences('kv')"), '', 'whole: and
 is(harmed_objects($before, stored_objects($store)), '', 'nothing of the vault that was dumped is harmed');
 is(sql($digest), $content, 'it reads what it has');
 cmp_ok(write_and_flush($node, 'goes on'), '>', 0, 'and writes');
-foreach my $database ('postgres', 'bare', 'whole')
+foreach my $database ('postgres', 'bare', 'whole', 'loaded')
 {
 	is($node->safe_psql($database, "SELECT object, problem FROM skyvault_verify_vault('shared', true)"), '', "$database: nothing is missing, nothing is too much");
 }
