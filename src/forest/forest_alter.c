@@ -190,6 +190,13 @@ check_type(const ForestTable *table, const FormData_pg_attribute *was, Form_pg_a
 					 " before.")));
 }
 
+/* Others are computed when they are read, whatever rows are older. */
+static bool
+is_stored(const FormData_pg_attribute *column)
+{
+	return column->attgenerated == '\0' || column->attgenerated == ATTRIBUTE_GENERATED_STORED;
+}
+
 /* The option follows the column. */
 static void
 rename_in_key(Oid relid, const char *old_name, const char *new_name)
@@ -217,7 +224,7 @@ check_changed(const ForestTable *table, const Note *note)
 		return;
 	memcpy(&now, GETSTRUCT(tuple), ATTRIBUTE_FIXED_PART_SIZE);
 	ReleaseSysCache(tuple);
-	if (!now.attisdropped)
+	if (!now.attisdropped && is_stored(&now))
 		check_type(table, &note->was, &now);
 }
 
@@ -229,7 +236,7 @@ check_added(const ForestTable *table, AttrNumber attno)
 	bool		refused = column->attnotnull && column->attgenerated == '\0';
 	bool		is_null = column->atthasdef;
 
-	if (!column->attisdropped && (refused || is_null) && has_entries(table))
+	if (!column->attisdropped && is_stored(column) && (refused || is_null) && has_entries(table))
 	{
 		if (refused)
 			ereport(ERROR,
