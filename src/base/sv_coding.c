@@ -45,17 +45,6 @@ take(SvCursor *c, size_t len)
 }
 
 bool
-sv_cursor_u8(SvCursor *c, uint8_t *v)
-{
-	const uint8_t *at = take(c, sizeof(*v));
-
-	if (at == NULL)
-		return false;
-	*v = *at;
-	return true;
-}
-
-bool
 sv_cursor_u16(SvCursor *c, uint16_t *v)
 {
 	const uint8_t *at = take(c, sizeof(*v));
@@ -113,7 +102,7 @@ sv_cursor_varint64(SvCursor *c, uint64_t *v)
 }
 
 bool
-sv_cursor_varint32(SvCursor *c, uint32_t *v)
+sv_cursor_long_varint32(SvCursor *c, uint32_t *v)
 {
 	SvCursor	ahead = *c;
 	uint64_t	wide;
@@ -122,18 +111,5 @@ sv_cursor_varint32(SvCursor *c, uint32_t *v)
 		return false;
 	*c = ahead;
 	*v = (uint32_t) wide;
-	return true;
-}
-
-bool
-sv_cursor_bytes(SvCursor *c, size_t len, SvSlice *bytes)
-{
-	const uint8_t *at = c->at;
-
-	if (c->left < len)
-		return false;
-	if (len > 0)
-		(void) take(c, len);
-	*bytes = sv_slice(len > 0 ? at : NULL, len);
 	return true;
 }

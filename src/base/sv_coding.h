@@ -81,14 +81,46 @@ sv_cursor(SvSlice bytes)
 	return c;
 }
 
-extern bool sv_cursor_u8(SvCursor *c, uint8_t *v);
+static inline bool
+sv_cursor_u8(SvCursor *c, uint8_t *v)
+{
+	if (c->left == 0)
+		return false;
+	*v = *c->at++;
+	c->left--;
+	return true;
+}
+
 extern bool sv_cursor_u16(SvCursor *c, uint16_t *v);
 extern bool sv_cursor_u32(SvCursor *c, uint32_t *v);
 extern bool sv_cursor_u64(SvCursor *c, uint64_t *v);
-extern bool sv_cursor_varint32(SvCursor *c, uint32_t *v);
 extern bool sv_cursor_varint64(SvCursor *c, uint64_t *v);
 
+/* Of more than one byte, or of one. */
+extern bool sv_cursor_long_varint32(SvCursor *c, uint32_t *v);
+
+/* Most are of one byte, and many are read for each row. */
+static inline bool
+sv_cursor_varint32(SvCursor *c, uint32_t *v)
+{
+	if (c->left == 0 || *c->at >= 0x80)
+		return sv_cursor_long_varint32(c, v);
+	*v = *c->at++;
+	c->left--;
+	return true;
+}
+
 /* The next len bytes, borrowed from where the cursor reads. */
-extern bool sv_cursor_bytes(SvCursor *c, size_t len, SvSlice *bytes);
+static inline bool
+sv_cursor_bytes(SvCursor *c, size_t len, SvSlice *bytes)
+{
+	if (c->left < len)
+		return false;
+	*bytes = sv_slice(len > 0 ? c->at : NULL, len);
+	if (len > 0)
+		c->at += len;
+	c->left -= len;
+	return true;
+}
 
 #endif							/* SV_CODING_H */
