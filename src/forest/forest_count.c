@@ -29,7 +29,6 @@
 
 /* A row of the delta is looked up for so many entries of runs that need not be read. */
 #define ENTRIES_FOR_LOOKUP 32
-#define MOST_LOOKUPS 10000
 
 /* Keys that are looked up at once. */
 #define LOOKUP_KEYS 256
@@ -54,13 +53,9 @@ typedef struct Count
 	int			ngroups;
 	const LsmSourceRun **runs;	/* those with keys between the bounds, ascending by their first key */
 	int			nruns;
-	CountedRow *rows;			/* of the delta, ascending */
-	int			nrows;
 	SvAlloc		alloc;
 	SvBuffer	values;
 } Count;
-
-/* ---- the delta ---- */
 
 static bool
 is_live(const Count *count, bool is_value, int64 expires_at)
@@ -78,37 +73,7 @@ copy_key(SvSlice key)
 	return sv_slice(copy, key.len);
 }
 
-/* False if there are more rows than are worth being looked up. */
-static bool
-read_delta(Count *count)
-{
-	const LsmFloor *floor = lsm_forest_floor(count->forest, count->table->table_id);
-	DeltaScan  *scan = delta_scan_begin(count->table->table_id, count->low, count->high, false,
-										floor != NULL && floor->is_own, count->snapshot);
-	DeltaRow	row;
-	uint64		entries = 0;
-	int			most;
-
-	for (int i = 0; i < count->nruns; i++)
-		entries += count->runs[i]->part->entries;
-	most = (int) Min(Max(entries / ENTRIES_FOR_LOOKUP, LOOKUP_KEYS), MOST_LOOKUPS);
-	count->rows = palloc(sizeof(CountedRow) * most);
-	while (delta_scan_next(scan, &row))
-	{
-		if (count->nrows == most)
-		{
-			delta_scan_end(scan);
-			return false;
-		}
-		count->rows[count->nrows++] = (CountedRow) {
-			.key = copy_key(row.key),.is_live = is_live(count, row.kind == DELTA_VALUE, row.expires_at)
-		};
-	}
-	delta_scan_end(scan);
-	return true;
-}
-
-/* ---- lookups of the delta's keys ---- */
+/* ---- the delta ---- */
 
 static SvSlice
 key_in_run(const LsmSourceRun *source, SvSlice key)
@@ -160,19 +125,67 @@ look_up_in_group(Count *count, const LsmGroup *group, CountedRow *rows, int nrow
 	return live;
 }
 
-/* What the delta's rows add to the runs' count, which has what they hide. */
+/* What rows of the delta add to the runs' count, which has what they hide. */
 static int64
-count_delta(Count *count)
+count_rows(Count *count, CountedRow *rows, int nrows)
 {
 	int64		result = 0;
 
-	for (int i = 0; i < count->nrows; i++)
-		result += count->rows[i].is_live ? 1 : 0;
-	for (int i = 0; i < count->nrows; i += LOOKUP_KEYS)
-		for (int g = 0; g < count->ngroups; g++)
-			result -= look_up_in_group(count, &count->groups[g], &count->rows[i],
-									   Min(LOOKUP_KEYS, count->nrows - i));
+	for (int i = 0; i < nrows; i++)
+		result += rows[i].is_live ? 1 : 0;
+	for (int g = 0; g < count->ngroups; g++)
+		result -= look_up_in_group(count, &count->groups[g], rows, nrows);
 	return result;
+}
+
+/* How many of the delta's rows are worth being looked up. */
+static uint64
+most_lookups(const Count *count)
+{
+	uint64		entries = 0;
+
+	for (int i = 0; i < count->nruns; i++)
+		entries += count->runs[i]->part->entries;
+	return Max(entries / ENTRIES_FOR_LOOKUP, LOOKUP_KEYS);
+}
+
+/* What the delta adds to the runs' count; false if it has more rows than are worth being looked up. */
+static bool
+count_delta(Count *count, int64 *result)
+{
+	const LsmFloor *floor = lsm_forest_floor(count->forest, count->table->table_id);
+	DeltaScan  *scan = delta_scan_begin(count->table->table_id, count->low, count->high, false,
+										floor != NULL && floor->is_own, count->snapshot);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault count", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = CurrentMemoryContext;
+	CountedRow	rows[LOOKUP_KEYS];
+	DeltaRow	row;
+	uint64		left = most_lookups(count);
+	bool		all = true;
+	int			n = 0;
+
+	*result = 0;
+	while (all && delta_scan_next(scan, &row))
+	{
+		all = left-- > 0;
+		MemoryContextSwitchTo(context);
+		rows[n++] = (CountedRow) {
+			.key = copy_key(row.key),.is_live = is_live(count, row.kind == DELTA_VALUE, row.expires_at)
+		};
+		if (n == LOOKUP_KEYS)
+		{
+			*result += count_rows(count, rows, n);
+			MemoryContextReset(context);
+			n = 0;
+		}
+		MemoryContextSwitchTo(old);
+	}
+	delta_scan_end(scan);
+	MemoryContextSwitchTo(context);
+	*result += count_rows(count, rows, n);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return all;
 }
 
 /* ---- the runs ---- */
@@ -314,6 +327,7 @@ forest_count(const ForestTable *table, Snapshot snapshot, const SvSlice *low, co
 	MemoryContext old;
 	Count		count = {.table = table,.snapshot = snapshot,.low = low,.high = high,.now = forest_now()};
 	int64		result;
+	int64		added;
 
 	forest_table_check_key(table);
 	if (table->table_id == 0 || (low != NULL && high != NULL && sv_slice_compare(*low, *high) >= 0))
@@ -325,7 +339,7 @@ forest_count(const ForestTable *table, Snapshot snapshot, const SvSlice *low, co
 	count.values = (SvBuffer) {.alloc = &count.alloc};
 	count.forest = forest_of_snapshot(table->vault_id, snapshot);
 	choose_runs(&count);
-	result = read_delta(&count) ? count_runs(&count) + count_delta(&count) : count_scanned(&count);
+	result = count_delta(&count, &added) ? count_runs(&count) + added : count_scanned(&count);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return result;
