@@ -280,6 +280,10 @@ $(STORE_DIR)/bare: $(SRC_DIR)bench/store/bare.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $< -lcurl -lcrypto
 
+$(STORE_DIR)/delay: $(SRC_DIR)bench/join/delay.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $< -lpthread
+
 $(STORE_DIR)/upload: $(SRC_DIR)bench/store/upload.c $(ENGINE_DIR)/libpure.a
 	@mkdir -p $(@D)
 	$(CC) $(ENGINE_CFLAGS) -o $@ $^ $(UNIT_LIBS)
@@ -288,14 +292,17 @@ $(ENGINE_DIR)/libpure.a: $(PURE_SOURCES:$(SRC_DIR)src/%.c=$(ENGINE_DIR)/obj/%.o)
 	rm -f $@
 	$(AR) rc $@ $^
 
-.PHONY: store-programs bench-store bench-cancel
-store-programs: $(STORE_DIR)/bare $(STORE_DIR)/upload
+.PHONY: store-programs bench-store bench-cancel bench-join
+store-programs: $(STORE_DIR)/bare $(STORE_DIR)/upload $(STORE_DIR)/delay
 
 bench-store: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/store/run.sh
 
 bench-cancel: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/store/cancel.sh
+
+bench-join: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/join/run.sh
 
 # What docker/Dockerfile makes, tried without Docker.
 .PHONY: docker-check
@@ -348,6 +355,7 @@ help:
 	@echo 'make bench-living  the same for a table that is overwritten all the time'
 	@echo 'make bench-load    bulk loads, side by side with a plain table and RocksDB'
 	@echo 'make bench-store   a vault in a bucket, side by side with a bare C program'
+	@echo 'make bench-join    joins with a table of a vault, and of a bucket that answers late'
 	@echo 'make bench-cancel  how soon who waits for a store stops when told to'
 	@echo 'make check-style   layout of the sources; make format mends blanks'
 	@echo 'make docker-check  the steps of docker/Dockerfile, without Docker, and what they make'

@@ -116,6 +116,7 @@ SELECT fdw_join_check('SELECT * FROM fdw_join_outer o LEFT JOIN fdw_join_two s O
 SELECT fdw_join_check('SELECT * FROM fdw_join_outer o LEFT JOIN fdw_join_two s ON s.a = o.c AND s.b = o.k + 4294967296');
 
 -- not by what bytes do not answer
+SET enable_hashjoin = on;
 SELECT fdw_join_check('SELECT * FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k::numeric');
 SELECT fdw_join_check('SELECT * FROM fdw_join_outer o JOIN fdw_join_one s ON s.k < o.k AND s.k = 5');
 SELECT fdw_join_check('SELECT * FROM fdw_join_outer o JOIN fdw_join_two s ON s.a = o.c');
@@ -123,6 +124,8 @@ SELECT fdw_join_check('SELECT * FROM fdw_join_outer o LEFT JOIN fdw_join_one s O
 SELECT fdw_join_check('SELECT o.id, s.k FROM fdw_join_outer o FULL JOIN fdw_join_one s ON s.k = o.k');
 CREATE COLLATION fdw_join_loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 SELECT fdw_join_check('SELECT s.k FROM fdw_join_outer o JOIN fdw_join_map s ON s.k = o.a COLLATE fdw_join_loose');
+
+SET enable_hashjoin = off;
 
 -- the order of the outer rows is kept
 CREATE INDEX ON fdw_join_outer (id);
@@ -192,10 +195,12 @@ CREATE TABLE fdw_join_parent (k bigint, v text) PARTITION BY RANGE (k);
 CREATE FOREIGN TABLE fdw_join_child1 PARTITION OF fdw_join_parent FOR VALUES FROM (0) TO (1000) SERVER skyvault OPTIONS (key 'k');
 CREATE FOREIGN TABLE fdw_join_child2 PARTITION OF fdw_join_parent FOR VALUES FROM (1000) TO (10000) SERVER skyvault OPTIONS (key 'k');
 INSERT INTO fdw_join_parent SELECT i, i FROM generate_series(0, 3000) i;
+SET enable_hashjoin = on;
 SELECT fdw_join_check('SELECT * FROM fdw_join_outer o JOIN fdw_join_parent s ON s.k = o.k');
 SET enable_partitionwise_join = on;
 SELECT fdw_join_check('SELECT * FROM fdw_join_parent o JOIN fdw_join_parent s ON s.k = o.k');
 RESET enable_partitionwise_join;
+SET enable_hashjoin = off;
 SELECT fdw_join_check('SELECT * FROM fdw_join_outer o JOIN fdw_join_child1 s ON s.k = o.k');
 
 -- dropped and added columns

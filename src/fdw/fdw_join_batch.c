@@ -27,6 +27,12 @@ fdw_join_batch_init(FdwJoinBatch *batch, TupleDesc desc, int ncolumns)
 	initStringInfo(&batch->key_bytes);
 }
 
+Size
+fdw_join_batch_row_bytes(const FdwJoinBatch *batch)
+{
+	return (sizeof(Datum) + sizeof(bool)) * batch->ncolumns + sizeof(SvSlice) + 2 * sizeof(int);
+}
+
 /* Nothing of what was there is kept. */
 static void *
 make_room(MemoryContext context, void *old, Size n, Size bytes)
@@ -76,7 +82,7 @@ fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull,
 		own_values[column] = datumCopy(values[column], false, len);
 		batch->bytes += datumGetSize(own_values[column], false, len);
 	}
-	batch->bytes += (sizeof(Datum) + sizeof(bool)) * batch->ncolumns;
+	batch->bytes += fdw_join_batch_row_bytes(batch);
 	batch->key_of[batch->nrows++] = has_key ? batch->nkeys : -1;
 	if (has_key)
 	{
@@ -91,9 +97,6 @@ fdw_join_batch_look_up(FdwJoinBatch *batch, const ForestTable *table, Snapshot s
 {
 	MemoryContext old;
 	int			begin = 0;
-
-	if (batch->nkeys == 0)
-		return;
 
 	/* Their bytes move no more. */
 	for (int i = 0; i < batch->nkeys; i++)

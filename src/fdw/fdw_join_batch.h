@@ -37,6 +37,9 @@ typedef struct FdwJoinBatch
 /* Empty, in CurrentMemoryContext. */
 extern void fdw_join_batch_init(FdwJoinBatch *batch, TupleDesc desc, int ncolumns);
 
+/* What a row takes at least. */
+extern Size fdw_join_batch_row_bytes(const FdwJoinBatch *batch);
+
 /* Empties it, with room for so many rows. */
 extern void fdw_join_batch_reset(FdwJoinBatch *batch, int rows);
 
@@ -47,7 +50,7 @@ extern void fdw_join_batch_reset(FdwJoinBatch *batch, int rows);
 extern void fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull,
 							   bool has_key);
 
-/* Looks up the keys of all rows. */
+/* Looks up the keys of all rows, of which there is one at least. */
 extern void fdw_join_batch_look_up(FdwJoinBatch *batch, const ForestTable *table,
 								   Snapshot snapshot);
 

@@ -188,6 +188,16 @@ first_batch(PlannerInfo *root)
 	return root->tuple_fraction > 0 ? LEAST_FIRST_BATCH : FDW_BATCH_KEYS;
 }
 
+/* Batches that wait for the store grow, so that at worst they read all of the table, as a scan does. */
+static Cost
+cost_of_requests(const RelOptInfo *inner, double keys)
+{
+	const FdwBlockCosts *blocks = fdw_plan_block_costs(inner);
+
+	return Min(fdw_cost_requests_of_lookups(blocks, keys, true),
+			   fdw_cost_requests_of_scan(blocks, 1, inner->tuples));
+}
+
 static void
 set_cost(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path, Path *outer)
 {
@@ -195,7 +205,6 @@ set_cost(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path, Path *outer)
 	QualCost	quals;
 	Cost		per_key;
 	Cost		run;
-	double		batches = ceil(outer->rows / FDW_BATCH_KEYS);
 	double		first = Min(outer->rows, path->first_batch);
 
 	/* However many rows the join is thought to have: a key has one at most. */
@@ -203,9 +212,7 @@ set_cost(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path, Path *outer)
 	per_key = FDW_JOIN_KEY_COST + cpu_tuple_cost + FDW_ROW_COST + quals.per_tuple +
 		path->inner->baserestrictcost.per_tuple;
 	run = outer->total_cost - outer->startup_cost + outer->rows * per_key +
-		batches * FDW_JOIN_BATCH_COST +
-		batches * fdw_cost_requests_of_lookups(fdw_plan_block_costs(path->inner),
-											   Min(outer->rows, FDW_BATCH_KEYS), true) +
+		ceil(outer->rows / FDW_BATCH_KEYS) * FDW_JOIN_BATCH_COST + cost_of_requests(path->inner, outer->rows) +
 		Min(own->rows, outer->rows) * (cpu_tuple_cost + joinrel->reltarget->cost.per_tuple);
 	own->startup_cost = outer->startup_cost + FDW_JOIN_SETUP_COST + quals.startup +
 		path->inner->baserestrictcost.startup + joinrel->reltarget->cost.startup;

@@ -22,8 +22,19 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/paths.h"
+#include "portability/instr_time.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+/*
+ * Lookups that take longer wait for the store.  Then larger batches are better:
+ * blocks that are near each other come with one request.
+ */
+#define WAITING_US_PER_KEY 10
+
+/* Rows of a batch that waits for the store, and by how much batches grow. */
+#define MOST_ROWS (64 * 1024)
+#define WAITING_GROWTH 4
 
 /* ---- begin and end ---- */
 
@@ -121,9 +132,11 @@ begin_execution(FdwJoinState *join, const CustomScan *plan)
 						list_length(plan->custom_scan_tlist) -
 						list_length(private_list(plan, FDW_JOIN_COLUMNS)));
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	join->first_limit = scalar(plan, FDW_JOIN_FIRST_BATCH);
-	join->limit = join->first_limit;
 	join->bytes_limit = work_mem_bytes() / 2;
+	join->first_limit = scalar(plan, FDW_JOIN_FIRST_BATCH);
+	join->most = join->first_limit < FDW_BATCH_KEYS ? FDW_BATCH_KEYS : MOST_ROWS;
+	join->most = Min(join->most, Max(1, join->bytes_limit / fdw_join_batch_row_bytes(&join->batch)));
+	join->limit = Min(join->first_limit, join->most);
 	join->begun = true;
 }
 
@@ -199,6 +212,44 @@ encode_key(FdwJoinState *join, ExprContext *econtext)
 	return false;
 }
 
+/* How large the next batch may be, after one that took so long. */
+static void
+adapt_limit(FdwJoinState *join, double us)
+{
+	const FdwJoinBatch *batch = &join->batch;
+	int			fit = fdw_lookup_limit(batch->answers, batch->nkeys, join->bytes_limit, join->most);
+
+	/* Values are as large as they are: what follows is taken to be alike. */
+	join->most = fit;
+	if (join->limit < FDW_BATCH_KEYS)
+		join->limit = Min(join->limit * 2, FDW_BATCH_KEYS);
+	else if (batch->nrows >= FDW_BATCH_KEYS && us > (double) WAITING_US_PER_KEY * batch->nkeys)
+		join->limit *= WAITING_GROWTH;
+	join->limit = Min(join->limit, join->most);
+}
+
+static void
+look_up(FdwJoinState *join)
+{
+	FdwJoinBatch *batch = &join->batch;
+	instr_time	begin;
+	instr_time	took;
+
+	join->batches++;
+	if (batch->nkeys == 0)
+		return;
+	INSTR_TIME_SET_CURRENT(begin);
+	fdw_meter_begin(&join->meter);
+	fdw_join_batch_look_up(batch, &join->table, join->custom.ss.ps.state->es_snapshot);
+	fdw_meter_end(&join->meter);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begin);
+	join->keys_asked += batch->nkeys;
+	for (int i = 0; i < batch->nkeys; i++)
+		join->keys_found += batch->answers[i].found ? 1 : 0;
+	adapt_limit(join, INSTR_TIME_GET_DOUBLE(took) * 1e6);
+}
+
 /* Reads outer rows up to the limits, and looks up their keys.  False: there are no more. */
 static bool
 read_batch(FdwJoinState *join)
@@ -236,16 +287,7 @@ read_batch(FdwJoinState *join)
 	if (batch->nrows == 0)
 		return false;
 
-	fdw_meter_begin(&join->meter);
-	fdw_join_batch_look_up(batch, &join->table, join->custom.ss.ps.state->es_snapshot);
-	fdw_meter_end(&join->meter);
-	join->batches++;
-	join->keys_asked += batch->nkeys;
-	for (int i = 0; i < batch->nkeys; i++)
-		join->keys_found += batch->answers[i].found ? 1 : 0;
-	join->limit = Min(join->limit * 2, FDW_BATCH_KEYS);
-	if (batch->nkeys > 0)
-		join->limit = fdw_lookup_limit(batch->answers, batch->nkeys, join->bytes_limit, join->limit);
+	look_up(join);
 	return true;
 }
 

@@ -50,6 +50,7 @@ typedef struct FdwJoinState
 	int			next;			/* row of the batch */
 	int			first_limit;	/* rows of the first batch */
 	int			limit;			/* and of the next one */
+	int			most;			/* and of any */
 	Size		bytes_limit;
 
 	/* for EXPLAIN */
