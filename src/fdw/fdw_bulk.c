@@ -20,6 +20,9 @@
 /* Of what is held back while bulk loads are off: rows of a COPY. */
 #define BATCH_BYTES (1024 * 1024)
 
+/* What is kept for the next row's value. */
+#define ROOM_BYTES (256 * 1024)
+
 /* Keys and values are copied to pieces of this size; longer ones alone. */
 #define PIECE_BYTES (128 * 1024)
 
@@ -49,6 +52,8 @@ struct FdwBulk
 	const char *command;		/* for it */
 	uint64		loaded;			/* rows that it was given */
 	uint64		loaded_bytes;
+	StringInfoData key;			/* room for those of one row */
+	StringInfoData value;
 	bool		replaces;		/* what the table has */
 	MemoryContext context;		/* of what is held back alone */
 	ForestWrite *rows;			/* in the order they came */
@@ -308,6 +313,8 @@ create(FdwModify *state, ResultRelInfo *rinfo, bool on_request)
 	bulk->statement = statement_of(state->mtstate, rinfo);
 	bulk->statement->tables = lappend(bulk->statement->tables, state);
 	bulk->command = on_request ? "skyvault_load" : state->from_copy ? "COPY" : "INSERT";
+	initStringInfo(&bulk->key);
+	initStringInfo(&bulk->value);
 	bulk->context = AllocSetContextCreate(query_context, "skyvault rows", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(old);
 	return bulk;
@@ -322,7 +329,8 @@ check_may_replace(const FdwModify *state, const char *obstacle)
 		(triggers->trig_truncate_before_statement || triggers->trig_truncate_after_statement))
 		obstacle = "triggers";
 	if (obstacle == NULL && !forest_load_possible(&state->table))
-		obstacle = "a flush would not be either";
+		obstacle = "it needs a scheduler in this database, a server that was written to before this transaction, "
+			"an isolation level below SERIALIZABLE, and a store that standbys and backups have too";
 	if (obstacle != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -352,18 +360,31 @@ fdw_bulk_begin(FdwModify *state, ResultRelInfo *rinfo, bool calls_volatile)
 	}
 }
 
+/* One row that is large is no reason to keep so much room. */
+static void
+shrink_room(StringInfo room)
+{
+	MemoryContext old;
+
+	if (room->maxlen <= ROOM_BYTES)
+		return;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(room->data));
+	pfree(room->data);
+	initStringInfo(room);
+	MemoryContextSwitchTo(old);
+}
+
 void
 fdw_bulk_add(FdwModify *state, TupleTableSlot *slot)
 {
 	FdwBulk    *bulk = state->bulk;
-	ForestWrite put = fdw_modify_put(state, slot);
+	ForestWrite put = fdw_modify_put_in(state, slot, &bulk->key, &bulk->value);
 
 	if (bulk->load != NULL)
-	{
 		add_to_load(bulk, &put);
-		return;
-	}
-	hold_row(bulk, &put);
+	else
+		hold_row(bulk, &put);
+	shrink_room(&bulk->value);
 	if (bulk->statement->held > bytes_limit())
 		relieve(bulk->statement);
 }

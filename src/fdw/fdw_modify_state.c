@@ -6,6 +6,7 @@
 
 #include "fdw/fdw_modify_state.h"
 
+#include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "forest/row_shape.h"
@@ -73,15 +74,12 @@ fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 	return state;
 }
 
-SvSlice
-fdw_modify_key(FdwModify *state, const Datum *values, const bool *isnull)
+static void
+append_key(const RowShape *shape, const Datum *values, const bool *isnull, StringInfo out)
 {
-	const RowShape *shape = row_shape(state->relation);
+	Datum		key_values[MaxTupleAttributeNumber];
+	bool		key_isnull[MaxTupleAttributeNumber];
 	int			nkeys = row_shape_key_count(shape);
-	Datum	   *key_values = palloc(sizeof(Datum) * nkeys);
-	bool	   *key_isnull = palloc(sizeof(bool) * nkeys);
-	StringInfoData bytes;
-	SvSlice		key;
 
 	for (int i = 0; i < nkeys; i++)
 	{
@@ -90,11 +88,18 @@ fdw_modify_key(FdwModify *state, const Datum *values, const bool *isnull)
 		key_values[i] = values[attno - 1];
 		key_isnull[i] = isnull[attno - 1];
 	}
+	row_encode_key(shape, key_values, key_isnull, nkeys, out);
+	forest_check_key(sv_slice(out->data, out->len));
+}
+
+SvSlice
+fdw_modify_key(FdwModify *state, const Datum *values, const bool *isnull)
+{
+	StringInfoData bytes;
+
 	initStringInfo(&bytes);
-	row_encode_key(shape, key_values, key_isnull, nkeys, &bytes);
-	key = sv_slice(bytes.data, bytes.len);
-	forest_check_key(key);
-	return key;
+	append_key(row_shape(state->relation), values, isnull, &bytes);
+	return sv_slice(bytes.data, bytes.len);
 }
 
 static SvSlice
@@ -116,6 +121,22 @@ fdw_modify_put(FdwModify *state, TupleTableSlot *slot)
 	put.key = fdw_modify_key(state, slot->tts_values, slot->tts_isnull);
 	put.value = encode_value(state, slot->tts_values, slot->tts_isnull);
 	return put;
+}
+
+ForestWrite
+fdw_modify_put_in(FdwModify *state, TupleTableSlot *slot, StringInfo key, StringInfo value)
+{
+	const RowShape *shape = row_shape(state->relation);
+
+	resetStringInfo(key);
+	resetStringInfo(value);
+	slot_getallattrs(slot);
+	append_key(shape, slot->tts_values, slot->tts_isnull, key);
+	row_encode_value(shape, slot->tts_values, slot->tts_isnull, value);
+	return (ForestWrite) {
+		.key = sv_slice(key->data, key->len),.value = sv_slice(value->data, value->len),
+		.expires_at = state->expires_at
+	};
 }
 
 Snapshot

@@ -43,6 +43,9 @@ extern SvSlice fdw_modify_key(FdwModify *state, const Datum *values, const bool 
 /* The put of the row in the slot. */
 extern ForestWrite fdw_modify_put(FdwModify *state, TupleTableSlot *slot);
 
+/* The same, in room that is used again: its former content goes. */
+extern ForestWrite fdw_modify_put_in(FdwModify *state, TupleTableSlot *slot, StringInfo key, StringInfo value);
+
 /* What the statement sees; COPY's executor state does not say. */
 extern Snapshot fdw_modify_snapshot(EState *estate);
 
