@@ -12,9 +12,8 @@
 #include "server/pg_settings.h"
 #include "sst/sst_format.h"
 
-/* By the server's options alone. */
-static bool
-is_remote(Oid server_oid)
+bool
+fdw_cost_is_remote(Oid server_oid)
 {
 	const char *url = forest_option(GetForeignServer(server_oid)->options, "url");
 
@@ -40,7 +39,7 @@ fdw_cost_blocks(const ForestTable *table, const ForestEstimate *estimate, FdwBlo
 	costs->blocks = Max(1, estimate->run_bytes / SST_FRAME_BYTES);
 	costs->row_bytes = estimate->run_bytes / estimate->run_entries;
 	costs->request = random_page_cost;
-	if (costs->uncached == 0 || !is_remote(table->server_oid))
+	if (costs->uncached == 0 || !fdw_cost_is_remote(table->server_oid))
 		return;
 	beyond_disk = share_beyond(estimate->vault_bytes, setting_disk_cache_size_kb * 1024.0);
 	costs->request += beyond_disk * Max(0, setting_request_cost - random_page_cost);

@@ -46,6 +46,9 @@ typedef struct FdwBlockCosts
 	Cost		request;
 } FdwBlockCosts;
 
+/* Whether a server's store is one where requests take time, by its options. */
+extern bool fdw_cost_is_remote(Oid server_oid);
+
 extern void fdw_cost_blocks(const ForestTable *table, const ForestEstimate *estimate, FdwBlockCosts *costs);
 
 /* The requests of n lookups, each by itself, or of n lookups that are made together. */

@@ -355,10 +355,22 @@ wanted_rows(PlannerInfo *root, ForeignPath *path, List *local)
 	return (int) root->limit_tuples;
 }
 
-static List *
-scan_manner(PlannerInfo *root, ForeignPath *path, List *local)
+/* Range table indexes move together when subqueries become one plan. */
+static int
+distance_of_parent(const RelOptInfo *rel)
 {
-	return list_make3_int(linitial_int(path->fdw_private), wanted_rows(root, path, local), 0);
+	int			parent;
+
+	if (rel->top_parent_relids == NULL || !bms_get_singleton_member(rel->top_parent_relids, &parent))
+		return 0;
+	return (int) rel->relid - parent;
+}
+
+static List *
+scan_manner(PlannerInfo *root, RelOptInfo *rel, ForeignPath *path, List *local)
+{
+	return list_make4_int(linitial_int(path->fdw_private), wanted_rows(root, path, local),
+						  distance_of_parent(rel), 0);
 }
 
 ForeignScan *
@@ -395,7 +407,7 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 	return make_foreignscan(tlist, local, rel->relid, operands,
 							list_make5(needed_columns(rel, list_concat_copy(local, tested)), keys, kinds,
 									   list_make1_int(scan_lock(root, rel)),
-									   scan_manner(root, path, local)),
+									   scan_manner(root, rel, path, local)),
 							NIL, tested, outer_plan);
 }
 

@@ -41,6 +41,7 @@ enum FdwScanManner
 {
 	FDW_MANNER_BACKWARD,		/* 1: against the order of keys */
 	FDW_MANNER_WANTED,			/* how many rows will be asked for, as far as the planner knows; 0: all */
+	FDW_MANNER_PARENT,			/* by how much the table that it is a member of is before it in the range table; or 0 */
 	FDW_MANNER_COUNTS			/* of a scan that counts (fdw_count.h): columns of the row that have the count */
 };
 

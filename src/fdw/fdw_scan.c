@@ -21,6 +21,7 @@
 #include "fdw/fdw_meter.h"
 #include "fdw/fdw_parallel.h"
 #include "fdw/fdw_plan.h"
+#include "fdw/fdw_siblings.h"
 #include "fdw/fdw_targets.h"
 #include "forest/forest_table.h"
 #include "forest/forest_write.h"
@@ -52,6 +53,8 @@ typedef struct FdwScan
 	FdwParallel *parallel;		/* NULL: not shared with other processes */
 	FdwSlice	slice;			/* the last one taken; next_target is in it */
 	int			slices;			/* how many were */
+
+	FdwSibling	sibling;
 
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
@@ -98,6 +101,18 @@ begin_manner(ForeignScan *plan, FdwScan *scan)
 	scan->batch_size = wanted > 0 ? Min(wanted, FDW_BATCH_KEYS) : FDW_BATCH_KEYS;
 }
 
+/* Whether another scan may look up the keys of this one, once, before it is asked for a row. */
+static void
+begin_sibling(ForeignScanState *node, ForeignScan *plan, FdwScan *scan)
+{
+	int			distance = list_nth_int(list_nth(plan->fdw_private, FDW_SCAN_MANNER), FDW_MANNER_PARENT);
+
+	if (distance != 0 && !scan->locks && !scan->is_target && plan->fdw_exprs != NIL &&
+		bms_is_empty(plan->scan.plan.allParam) && node->ss.ps.state->es_epq_active == NULL &&
+		fdw_cost_is_remote(scan->table.server_oid))
+		fdw_sibling_wait(&scan->sibling, node, plan->scan.scanrelid - distance);
+}
+
 void
 fdw_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -130,6 +145,7 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	scan->read_context = AllocSetContextCreate(estate->es_query_cxt, "skyvault scan",
 											   ALLOCSET_DEFAULT_SIZES);
 	begin_manner(plan, scan);
+	begin_sibling(node, plan, scan);
 }
 
 static void
@@ -163,6 +179,7 @@ fdw_scan_rescan(ForeignScanState *node)
 	}
 	if (scan == NULL)
 		return;
+	fdw_sibling_leave(&scan->sibling);
 	stop_reading(scan);
 	begin_targets(scan);
 	if (node->ss.ps.chgParam != NULL)
@@ -174,8 +191,10 @@ fdw_scan_end(ForeignScanState *node)
 {
 	FdwScan    *scan = node->fdw_state;
 
-	if (scan != NULL && !fdw_count_is(node))
-		stop_reading(scan);
+	if (scan == NULL || fdw_count_is(node))
+		return;
+	fdw_sibling_leave(&scan->sibling);
+	stop_reading(scan);
 }
 
 /* ---- reading ---- */
@@ -229,6 +248,91 @@ read_batch(FdwScan *scan)
 	scan->batch_size = Min(scan->batch_size * 2, scan->batch_most);
 }
 
+/* The scan, and those of its siblings whose keys go into one lookup with its own. */
+static List *
+lookup_members(FdwScan *scan, int *nkeys)
+{
+	List	   *members = list_make1(scan);
+	ListCell   *cell;
+
+	*nkeys = scan->targets.n;
+	foreach(cell, fdw_siblings_waiting(&scan->sibling))
+	{
+		ForeignScanState *node = lfirst(cell);
+		FdwScan    *other = node->fdw_state;
+
+		if (!other->targets_ready)
+			build_targets(node, other);
+		if (!other->targets.are_points || *nkeys + other->targets.n > FDW_BATCH_KEYS)
+			continue;
+		*nkeys += other->targets.n;
+		members = lappend(members, other);
+	}
+	return members;
+}
+
+/*
+ * Looks up all keys of the scan and of its siblings, so that their stores are asked at
+ * once.  False: there are none, or too many.  The answers stay to the query's end.
+ */
+static bool
+read_together(FdwScan *scan)
+{
+	EState	   *estate = scan->sibling.scan->ss.ps.state;
+	MemoryContext context;
+	MemoryContext old;
+	List	   *members;
+	const ForestTable **tables;
+	const ForestValue *answers;
+	SvSlice    *keys;
+	ListCell   *cell;
+	int			at = 0;
+	int			n;
+
+	/* In workers each would do it for all. */
+	if (IsInParallelMode() || scan->targets.n > FDW_BATCH_KEYS)
+		return false;
+	context = AllocSetContextCreate(estate->es_query_cxt, "skyvault lookup for siblings", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	members = lookup_members(scan, &n);
+	tables = palloc(sizeof(ForestTable *) * n);
+	keys = palloc(sizeof(SvSlice) * n);
+	foreach(cell, members)
+	{
+		FdwScan    *member = lfirst(cell);
+
+		for (int i = 0; i < member->targets.n; i++, at++)
+		{
+			tables[at] = &member->table;
+			keys[at] = member->targets.points[i];
+		}
+	}
+	fdw_meter_begin(&scan->meter);
+	answers = list_length(members) == 1 ? NULL :
+		forest_batch_get(forest_batch_begin(), tables, false, keys, n, scan->snapshot);
+	fdw_meter_end(&scan->meter);
+	MemoryContextSwitchTo(old);
+	if (answers == NULL)
+	{
+		MemoryContextDelete(context);
+		return false;
+	}
+
+	at = 0;
+	foreach(cell, members)
+	{
+		FdwScan    *member = lfirst(cell);
+
+		fdw_sibling_leave(&member->sibling);
+		member->batch = answers + at;
+		member->batch_first = member->batch_next = 0;
+		member->batch_count = member->next_target = member->targets.n;
+		member->meter.keys += member->targets.n;
+		at += member->targets.n;
+	}
+	return true;
+}
+
 static bool
 next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 {
@@ -248,6 +352,9 @@ next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 		while (scan->next_target >= scan->targets.n)
 			if (!take_slice(scan))
 				return false;
+		if (scan->sibling.waits && scan->next_target == 0 && read_together(scan))
+			continue;
+		fdw_sibling_leave(&scan->sibling);
 		read_batch(scan);
 	}
 }

@@ -156,6 +156,6 @@ fdw_upper_plan(PlannerInfo *root, ForeignPath *path, List *tlist, Plan *outer_pl
 
 	return make_foreignscan(tlist, NIL, 0, operands,
 							list_make5(NIL, keys, kinds, list_make1_int(FDW_LOCK_NONE),
-									   list_make3_int(false, 0, list_length(count->aggregates))),
+									   list_make4_int(false, 0, 0, list_length(count->aggregates))),
 							scanned, tested, outer_plan);
 }
