@@ -172,7 +172,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 TEST_DEPS = test
 TEST_MODULES := $(patsubst %/Makefile,%,$(wildcard $(SRC_DIR)test/modules/*/Makefile))
 
-.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads bench-living bench-load
+.PHONY: deps-build deps-test test-install isolation pgtap tap regress modules test demo bench bench-reads bench-scan bench-living bench-load
 
 deps-build:
 	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/install-deps.sh build
@@ -269,6 +269,9 @@ bench-reads: deps-build
 bench-load: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/load/run.sh
 
+bench-scan: deps-build
+	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/scan.sh
+
 bench-living: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/living/run.sh
 
@@ -352,6 +355,7 @@ help:
 	@echo 'make bench         measurements side by side with a plain table'
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make bench-reads   the same for reads of ten million rows'
+	@echo 'make bench-scan    the same for scans in the order of the key, and counts'
 	@echo 'make bench-living  the same for a table that is overwritten all the time'
 	@echo 'make bench-load    bulk loads, side by side with a plain table and RocksDB'
 	@echo 'make bench-store   a vault in a bucket, side by side with a bare C program'

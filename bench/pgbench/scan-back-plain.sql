@@ -1,0 +1,2 @@
+\set n random(1, :keys)
+SELECT key, value FROM plain WHERE key < int8send(hashint8extended(:n, 3)) ORDER BY key DESC LIMIT 100;

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kv WHERE key > '\x70';
