@@ -307,6 +307,11 @@ bench-cancel: deps-build
 bench-join: deps-build
 	PG_CONFIG='$(PG_CONFIG)' $(SRC_DIR)bench/join/run.sh
 
+# Postgres's own regression tests, in a server that preloads the library.
+.PHONY: installcheck-postgres
+installcheck-postgres: test-install
+	PG_CONFIG='$(PG_CONFIG)' $(TOOLS)/postgres-tests.sh
+
 # What docker/Dockerfile makes, tried without Docker.
 .PHONY: docker-check
 docker-check: deps-test
@@ -352,6 +357,7 @@ help:
 	@echo '  make pgtap       test/pgtap/'
 	@echo '  make tap         crashes and restarts, test/tap/'
 	@echo '  make modules     C functions that SQL cannot reach, test/modules/'
+	@echo 'make installcheck-postgres  the regression tests of Postgres itself, with the library preloaded'
 	@echo 'make bench         measurements side by side with a plain table'
 	@echo 'make bench-engine  the engine without a server, side by side with RocksDB and LMDB'
 	@echo 'make bench-reads   the same for reads of ten million rows'
