@@ -44,7 +44,7 @@ struct LoadBuild
 	SvBuffer	last_bytes;
 
 	ObjectStore *store;
-	const StoreCall *call;
+	StoreCall	call;
 	StoreUpload *upload;
 	LsmOutputFile output;
 	char	   *object;			/* being written */
@@ -99,7 +99,8 @@ load_build_begin(const LoadBuildSpec *spec)
 	build->callback.arg = build;
 	MemoryContextRegisterResetCallback(context, &build->callback);
 	build->store = forest_store_open_own(spec->server_oid);
-	build->call = forest_store_call(spec->server_oid, STORE_LOAD);
+	build->call = *forest_store_call(spec->server_oid, STORE_LOAD);
+	build->call.upload_bytes = build->spec.memory_bytes;
 	MemoryContextSwitchTo(old);
 	return build;
 }
@@ -120,7 +121,7 @@ static void
 fail(LoadBuild *build, const SvError *err)
 {
 	if (build->upload != NULL)
-		store_upload_abort(build->upload, build->call);
+		store_upload_abort(build->upload, &build->call);
 	build->upload = NULL;
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
@@ -133,7 +134,7 @@ append(void *state, const void *data, size_t len, SvError *err)
 {
 	LoadBuild  *build = state;
 
-	return store_upload_append(build->upload, data, len, build->call, err);
+	return store_upload_append(build->upload, data, len, &build->call, err);
 }
 
 static void
@@ -159,7 +160,7 @@ begin_run(LoadBuild *build)
 	STOP_POINT("load-begin-run");
 	build->object = object_name_of_transaction(&build->spec.vault, build->spec.xid, "sst");
 	build->told_entries = build->told_bytes = 0;
-	if (store_upload_begin(build->store, build->object, &build->upload, build->call, &err) != SV_OK)
+	if (store_upload_begin(build->store, build->object, &build->upload, &build->call, &err) != SV_OK)
 	{
 		build->upload = NULL;
 		fail(build, &err);
@@ -221,7 +222,7 @@ end_run(LoadBuild *build)
 	STOP_POINT("load-end-run");
 	upload = build->upload;
 	build->upload = NULL;
-	if (store_upload_finish(upload, build->call, &err) != SV_OK)
+	if (store_upload_finish(upload, &build->call, &err) != SV_OK)
 		fail(build, &err);
 	tell(build);
 	add_run(build, &summary);

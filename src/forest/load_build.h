@@ -14,8 +14,9 @@
  * same keys.
  *
  * Memory: the sorter and the writer together take about memory_bytes, which is at
- * least LOAD_MIN_MEMORY_BYTES; the store's driver takes its own (object_store.h).
- * An entry that is larger than that is taken all the same.
+ * least LOAD_MIN_MEMORY_BYTES; an upload of the store's driver at most as much
+ * again, but for what the store needs at least (object_store.h).  An entry that is
+ * larger than that is taken all the same.
  *
  * All of it needs a ResourceOwner (temporary files), but no snapshot and no lock;
  * a worker needs no transaction id of its own.  Errors are raised; then, or
