@@ -49,6 +49,18 @@ BEGIN
 		ELSE 'DIFFERENT: ' || answers::text END;
 END $$;
 
+-- What it took to run a query, in the lines of its joins.
+CREATE FUNCTION fdw_join_took(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) ' || query LOOP
+		IF line ~ 'Nested Loop|Batched|Batches:|Keys [LF]|Removed' THEN
+			RETURN NEXT regexp_replace(line, ' \(actual rows=(\d+).*', ': \1 rows');
+		END IF;
+	END LOOP;
+END $$;
+
 -- chosen by cost, and what EXPLAIN says
 EXPLAIN (COSTS OFF) SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k;
 EXPLAIN (COSTS OFF) SELECT o.id, s.v FROM fdw_join_outer o LEFT JOIN fdw_join_one s ON s.k = o.k AND s.n < o.b AND s.n <> 3
@@ -60,8 +72,7 @@ EXPLAIN (COSTS OFF) SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_two s O
 EXPLAIN (COSTS OFF) SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_two s ON s.a = o.c AND s.b = 7;
 EXPLAIN (COSTS OFF) SELECT * FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.id WHERE o.id = 3;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM generate_series(1, 5000) i JOIN fdw_join_one s ON s.k = i;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF)
-	SELECT o.id, s.v FROM (SELECT * FROM fdw_join_outer OFFSET 0) o JOIN fdw_join_one s ON s.k = o.k AND s.n < 5 AND s.n <> o.id;
+SELECT fdw_join_took('SELECT o.id, s.v FROM (SELECT * FROM fdw_join_outer OFFSET 0) o JOIN fdw_join_one s ON s.k = o.k AND s.n < 5 AND s.n <> o.id');
 
 -- from here on whatever they cost
 SET enable_hashjoin = off;
@@ -136,10 +147,8 @@ SELECT bool_and(ordered) FROM (SELECT id >= lag(id) OVER () AS ordered FROM
 
 -- little is done for a LIMIT: batches begin small
 SET enable_nestloop = off;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF)
-	SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k ORDER BY o.id LIMIT 1;
-EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF)
-	SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k ORDER BY o.id LIMIT 60;
+SELECT fdw_join_took('SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k ORDER BY o.id LIMIT 1');
+SELECT fdw_join_took('SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k ORDER BY o.id LIMIT 60');
 RESET enable_seqscan;
 SELECT fdw_join_check('SELECT o.id, s.v FROM fdw_join_outer o LEFT JOIN fdw_join_one s ON s.k = o.k ORDER BY o.id LIMIT 5 OFFSET 100');
 SELECT fdw_join_check('SELECT i, x.* FROM generate_series(1, 40) i, LATERAL (SELECT o.id, s.v FROM fdw_join_outer o
@@ -178,8 +187,10 @@ EXPLAIN (COSTS OFF) EXECUTE fdw_join_prepared(8, 'x');
 DEALLOCATE fdw_join_prepared;
 
 -- rows that are modified or locked are joined as ever
-EXPLAIN (COSTS OFF) SELECT o.id FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k FOR UPDATE OF o;
-EXPLAIN (COSTS OFF) UPDATE fdw_join_outer o SET a = s.v FROM fdw_join_one s WHERE s.k = o.k;
+SELECT fdw_join_took('SELECT o.id FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k FOR UPDATE OF o');
+BEGIN;
+SELECT fdw_join_took('UPDATE fdw_join_outer o SET a = s.v FROM fdw_join_one s WHERE s.k = o.k AND o.id < 20');
+ROLLBACK;
 CREATE TABLE fdw_join_copy AS SELECT o.id, s.v FROM fdw_join_outer o LEFT JOIN fdw_join_one s ON s.k = o.k;
 INSERT INTO fdw_join_copy SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k;
 SELECT count(*), count(v), count(DISTINCT v) FROM fdw_join_copy;
@@ -222,7 +233,7 @@ SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_barrier s ON s.k = o.a AND 
 
 -- off
 SET skyvault.enable_batched_join = off;
-EXPLAIN (COSTS OFF) SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_map s ON s.k = o.a WHERE o.id < 30;
+SELECT fdw_join_took('SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_map s ON s.k = o.a WHERE o.id < 30');
 RESET skyvault.enable_batched_join;
 
 -- with parallel workers, each with batches of its own

@@ -148,7 +148,7 @@ join_begin(CustomScanState *node, EState *estate, int eflags)
 
 	fdw_meter_init(&join->meter, estate);
 	join->type = (JoinType) scalar(plan, FDW_JOIN_TYPE);
-	join->relation = ExecGetRangeTableRelation(estate, table_index(plan));
+	join->relation = ExecOpenScanRelation(estate, table_index(plan), eflags);
 	outerPlanState(node) = ExecInitNode(outerPlan(plan), estate,
 										eflags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
 	join->inner_quals = ExecInitQual(list_nth(plan->custom_exprs, FDW_JOIN_INNER_QUALS), &node->ss.ps);
