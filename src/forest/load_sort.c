@@ -178,26 +178,6 @@ entry_of_key(SvSlice key, SstEntry *entry)
 	entry->kind = SST_VALUE;
 }
 
-/* Of equal keys, which are in the order of their coming, the last one stays. */
-static void
-drop_duplicates(LoadSort *sort)
-{
-	int			kept = 0;
-
-	for (int i = 0; i < sort->n; i++)
-	{
-		SvSlice		key = sort->keys[sort->order[i]];
-
-		if (kept > 0 && sv_slice_equal(sort->keys[sort->order[kept - 1]], key))
-		{
-			report_duplicate(sort, key);
-			kept--;
-		}
-		sort->order[kept++] = sort->order[i];
-	}
-	sort->n = kept;
-}
-
 /* What this needs lies behind the entries. */
 static void
 sort_memory(LoadSort *sort)
@@ -220,12 +200,11 @@ sort_memory(LoadSort *sort)
 		at += TYPEALIGN(ENTRY_ALIGN, sizeof(EntryHeader) + header->key_len + (Size) header->value_len);
 	}
 	key_sort(sort->keys, sort->order, sort->n, items);
-	drop_duplicates(sort);
 	sort->next = 0;
 }
 
 /* Of what is read in the order of keys, which is anywhere in memory. */
-static inline void
+SV_PREFETCHES
 ask_ahead(const LoadSort *sort)
 {
 	const int  *ahead = &sort->order[sort->next + ENTRIES_AHEAD];
@@ -239,13 +218,28 @@ ask_ahead(const LoadSort *sort)
 		sv_prefetch(entry + i * CACHE_LINE);
 }
 
+/*
+ * Of equal keys, which are in the order of their coming, the last one.  They are
+ * looked for here and not when all are sorted, since keys are read here anyway.
+ */
 static bool
 next_in_memory(LoadSort *sort, SstEntry *entry)
 {
+	SvSlice		key;
+
 	if (sort->next >= sort->n)
 		return false;
-	ask_ahead(sort);
-	entry_of_key(sort->keys[sort->order[sort->next++]], entry);
+	key = sort->keys[sort->order[sort->next]];
+	for (;;)
+	{
+		ask_ahead(sort);
+		sort->next++;
+		if (sort->next >= sort->n || !sv_slice_equal(key, sort->keys[sort->order[sort->next]]))
+			break;
+		report_duplicate(sort, key);
+		key = sort->keys[sort->order[sort->next]];
+	}
+	entry_of_key(key, entry);
 	return true;
 }
 
