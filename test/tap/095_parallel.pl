@@ -1,4 +1,4 @@
-# Scans by several processes, while others write, flush and compact: each finds what a scan
+# Scans by several processes, while others write, flush, compact and analyze: each finds what a scan
 # by one process finds under the same snapshot, and workers do their share.
 use strict;
 use warnings;
@@ -85,7 +85,8 @@ sub change
 	return ("INSERT INTO t SELECT n, 'b' || n % 3, md5('$round' || n) FROM generate_series($from, $to) AS n",
 		"DELETE FROM t WHERE a BETWEEN $from AND $to", "UPDATE t SET v = v || '$round' WHERE a BETWEEN $from AND $to AND a % 3 = 0",
 		"INSERT INTO t SELECT n * 7, 'c', repeat('$round', 100) FROM generate_series($from / 7, $to / 7) AS n",
-		'SELECT skyvault_flush()', 'SELECT skyvault_flush()', "SELECT skyvault_compact('t')")[ int(rand(7)) ];
+		'SELECT skyvault_flush()', 'SELECT skyvault_flush()', "SELECT skyvault_compact('t')",
+		'SET default_statistics_target = 5; ANALYZE t')[ int(rand(8)) ];
 }
 
 like(sql("EXPLAIN SELECT $digest FROM t"), qr/Parallel Foreign Scan/, 'what is compared is shared');
