@@ -52,11 +52,12 @@ batch_table_init(BatchTable *table, ForestView *view, int32 table_id, int n, SvS
 
 /* ---- delta ---- */
 
-/* What the delta has is appended to the values like what runs have. */
+/* What comes before others' runs is appended to the values like what those have. */
 void
 batch_table_ask_delta(BatchTable *table)
 {
 	const DeltaProbe *probe = &table->view->probe;
+	int			own_groups = lsm_forest_own_groups(table->view->forest, table->table_id);
 	ForestEntry entry;
 	SvError		err;
 
@@ -69,8 +70,8 @@ batch_table_ask_delta(BatchTable *table)
 		if (i + DELTA_KEYS_AHEAD < table->n)
 			delta_probe_prefetch(probe, table->table_id, table->keys[i + DELTA_KEYS_AHEAD]);
 		answer->kind = RUN_ABSENT;
-		table->next_group[i] = 0;
-		if (!forest_lookup_in_delta(table->view, table->table_id, table->keys[i], &entry))
+		table->next_group[i] = own_groups;
+		if (!forest_lookup_before_runs(table->view, table->table_id, table->keys[i], &entry))
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		answer->kind = entry.is_tombstone ? SST_TOMBSTONE : SST_VALUE;

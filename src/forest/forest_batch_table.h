@@ -49,7 +49,7 @@ typedef struct BatchTable
 extern void batch_table_init(BatchTable *table, ForestView *view, int32 table_id, int n, SvScratch *scratch,
 							 SvBuffer *values);
 
-/* Looks for all keys in the delta. */
+/* Looks for all keys in the delta, and in runs of this transaction's own. */
 extern void batch_table_ask_delta(BatchTable *table);
 
 /* Takes all keys that do not wait through the groups, as far as what is cached answers. */

@@ -339,7 +339,9 @@ forest_count(const ForestTable *table, Snapshot snapshot, const SvSlice *low, co
 	count.values = (SvBuffer) {.alloc = &count.alloc};
 	count.forest = forest_of_snapshot(table->vault_id, snapshot);
 	choose_runs(&count);
-	result = count_delta(&count, &added) ? count_runs(&count) + added : count_scanned(&count);
+	/* Own runs hide others' delta rows: then the scan knows best. */
+	result = lsm_forest_own_groups(count.forest, table->table_id) == 0 && count_delta(&count, &added) ?
+		count_runs(&count) + added : count_scanned(&count);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return result;

@@ -76,7 +76,7 @@ run_is_flushed_row(LockViews *views, int32 table_id, SvSlice key, const LsmRun *
 	ForestEntry entry;
 
 	if (run->tier != LSM_WAL)
-		return false;
+		return false;			/* the transaction of a load deletes delta rows as well */
 	forest_lookup(&views->seen, table_id, key, &entry);
 	return entry.found_in == FOUND_IN_DELTA && TransactionIdIsValid(entry.row.deleted_by) &&
 		entry.row.deleted_by == (TransactionId) run->registered_by;
@@ -111,7 +111,8 @@ entry_is_seen(LockViews *views, int32 table_id, const ForestEntry *entry)
 		case FOUND_IN_DELTA:
 			return row_is_seen(&entry->row, views->seen.snapshot);
 		case FOUND_IN_RUN:
-			return !floor_moved(views, table_id) && run_is_seen(views, table_id, entry->run);
+			return entry->run->is_own ||
+				(!floor_moved(views, table_id) && run_is_seen(views, table_id, entry->run));
 		case FOUND_NOWHERE:
 			break;
 	}
@@ -238,11 +239,20 @@ same_runs(const LockViews *views, int32 table_id)
 	int			nlatest;
 	const LsmSourceRun *seen = lsm_forest_sources(views->seen.forest, table_id, &nseen);
 	const LsmSourceRun *latest = lsm_forest_sources(views->latest.forest, table_id, &nlatest);
-	bool		same = nseen == nlatest;
+	int			i = 0;
+	int			j = 0;
 
-	for (int i = 0; same && i < nseen; i++)
-		same = seen[i].run->id == latest[i].run->id;
-	return same;
+	/* Own ones are the first, and S may not see those of this command. */
+	while (i < nseen && seen[i].run->is_own)
+		i++;
+	while (j < nlatest && latest[j].run->is_own)
+		j++;
+	if (nseen - i != nlatest - j)
+		return false;
+	while (i < nseen)
+		if (seen[i++].run->id != latest[j++].run->id)
+			return false;
+	return true;
 }
 
 bool
@@ -266,25 +276,21 @@ forest_lock_check_load(const ForestTable *table, const SvSlice *keys, int n, Sna
 	for (int i = 0; i < n; i++)
 	{
 		ForestEntry entry;
-		ForestEntry old;
 
 		forest_lookup(&views.latest, table->table_id, keys[i], &entry);
 		check_serializable(&views, table->table_id, keys[i], &entry);
-
-		/* The transaction would go on to see the row that a flush has moved, and not what was loaded. */
-		if (forest_lookup_in_delta(&views.seen, table->table_id, keys[i], &old) && !old.row.is_own &&
-			(entry.found_in != FOUND_IN_DELTA || !ItemPointerEquals(&entry.row.tid, &old.row.tid)))
-			report_conflict();
 	}
 	views_close(&views);
 }
 
 /* Whether the statement that S belongs to, or what it called, wrote what L finds. */
 static bool
-written_since(const ForestEntry *entry, Snapshot snapshot)
+written_since(LockViews *views, const ForestEntry *entry)
 {
+	if (entry->found_in == FOUND_IN_RUN)
+		return entry->run->is_own && lsm_forest_find_run(views->seen.forest, entry->run->id) == NULL;
 	return entry->found_in == FOUND_IN_DELTA && entry->row.is_own &&
-		entry->row.own_command >= snapshot->curcid;
+		entry->row.own_command >= views->seen.snapshot->curcid;
 }
 
 /* READ COMMITTED: whether L's content may differ from S's.  *newest already has L's. */
@@ -297,6 +303,7 @@ content_changed(LockViews *views, int32 table_id, SvSlice key, const ForestEntry
 
 	if (entry->found_in != FOUND_NOWHERE &&
 		!(entry->found_in == FOUND_IN_DELTA && entry->row.is_own) &&
+		!(entry->found_in == FOUND_IN_RUN && entry->run->is_own) &&
 		entry_is_seen(views, table_id, entry))
 		return false;
 	latest.value = newest->value;	/* the lookup below may overwrite the entry's */
@@ -308,7 +315,7 @@ static ForestLockResult
 compare_views(LockViews *views, int32 table_id, SvSlice key, const ForestEntry *entry,
 			  const ForestValue *newest)
 {
-	if (written_since(entry, views->seen.snapshot))
+	if (written_since(views, entry))
 		return FOREST_CHANGED_BY_SELF;
 	if (IsolationUsesXactSnapshot())
 	{

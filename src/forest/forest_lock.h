@@ -26,7 +26,7 @@ extern void forest_lock_for_write(const ForestTable *table, const SvSlice *keys,
  * For a load under REPEATABLE READ, which has the table lock: whether anything of
  * the table differs between the transaction's snapshot and the latest one; and if
  * so, for all keys that were loaded, 40001 if another transaction has written one
- * since, or a flush has moved it.
+ * since.
  */
 extern bool forest_lock_may_conflict(const ForestTable *table, Snapshot seen, Snapshot latest);
 extern void forest_lock_check_load(const ForestTable *table, const SvSlice *keys, int n,

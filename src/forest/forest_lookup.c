@@ -106,8 +106,9 @@ forest_lookup_expect(const ForestTable *table, SvSlice key)
 		forest_run_expect(source->run, key_in_run(source, key, walkey));
 }
 
+/* In the groups from `first` up to `end`. */
 static bool
-lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
+lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, int first, int end, ForestEntry *entry)
 {
 	uint8		walkey[LSM_WALKEY_PREFIX_BYTES + SST_MAX_KEY_BYTES];
 	SvBuffer   *values = value_buffer();
@@ -115,7 +116,8 @@ lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry
 	const LsmGroup *groups = lsm_forest_groups(view->forest, table_id, &ngroups);
 	bool		tails_fetched = false;
 
-	for (int i = 0; i < ngroups; i++)
+	ngroups = Min(ngroups, end);
+	for (int i = first; i < ngroups; i++)
 	{
 		const LsmSourceRun *source = lsm_group_find(&groups[i], key);
 		RunAnswer	answer;
@@ -145,12 +147,9 @@ lookup_in_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry
 	return false;
 }
 
-bool
-forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
+static bool
+lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, bool own_only, ForestEntry *entry)
 {
-	const LsmFloor *floor = lsm_forest_floor(view->forest, table_id);
-	bool		own_only = floor != NULL && floor->is_own;
-
 	if (!delta_probe(&view->probe, table_id, key, own_only, &entry->row))
 		return false;
 	entry->found_in = FOUND_IN_DELTA;
@@ -161,12 +160,37 @@ forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntr
 	return true;
 }
 
+static bool
+lookup_before_runs(ForestView *view, int32 table_id, SvSlice key, int own_groups, ForestEntry *entry)
+{
+	const LsmFloor *floor = lsm_forest_floor(view->forest, table_id);
+	bool		own_only = floor != NULL && floor->is_own;
+
+	if (unlikely(own_groups > 0))
+	{
+		if (lookup_in_delta(view, table_id, key, true, entry) ||
+			lookup_in_runs(view, table_id, key, 0, own_groups, entry))
+			return true;
+		if (own_only)
+			return false;
+	}
+	return lookup_in_delta(view, table_id, key, own_only, entry);
+}
+
+bool
+forest_lookup_before_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
+{
+	return lookup_before_runs(view, table_id, key, lsm_forest_own_groups(view->forest, table_id), entry);
+}
+
 void
 forest_lookup(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry)
 {
+	int			own_groups = lsm_forest_own_groups(view->forest, table_id);
+
 	CHECK_FOR_INTERRUPTS();
-	if (forest_lookup_in_delta(view, table_id, key, entry) ||
-		lookup_in_runs(view, table_id, key, entry))
+	if (lookup_before_runs(view, table_id, key, own_groups, entry) ||
+		lookup_in_runs(view, table_id, key, own_groups, INT_MAX, entry))
 		return;
 	entry->found_in = FOUND_NOWHERE;
 	entry->is_tombstone = false;

@@ -3,8 +3,10 @@
  *		Finding the newest entry of a key under a snapshot, and where it was:
  *		what reading and locking a key have in common.
  *
- * Order: the own delta row; the own floor, which hides every row that is not
- * own and every run below it; the delta; the table's runs in lookup order.
+ * Order: the own delta row; the own runs; the own floor, which hides every row
+ * that is not own and every run below it; the delta; the table's other runs in
+ * lookup order.  For a snapshot may still see delta rows that the transaction's own
+ * load has replaced, since a flush has deleted them after it.
  */
 #ifndef FOREST_LOOKUP_H
 #define FOREST_LOOKUP_H
@@ -49,8 +51,12 @@ extern void forest_view_close(ForestView *view);
 
 extern void forest_lookup(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry);
 
-/* Only the first part of it: false, with nothing in *entry, if the delta says nothing of the key. */
-extern bool forest_lookup_in_delta(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry);
+/*
+ * Only the first part of it, all that comes before others' runs: false, with
+ * nothing in *entry, if nothing is said of the key there.  The groups of runs that
+ * are left begin behind lsm_forest_own_groups.
+ */
+extern bool forest_lookup_before_runs(ForestView *view, int32 table_id, SvSlice key, ForestEntry *entry);
 
 /*
  * Asks for the memory that looking up the key will most likely begin with: in

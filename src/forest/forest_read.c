@@ -19,8 +19,9 @@ struct ForestScan
 {
 	MemoryContext context;		/* holds this struct and all below */
 	SvAlloc		alloc;
-	DeltaScan  *delta;
-	LsmMerge   *merge;			/* source 0 is the delta */
+	DeltaScan  *own_delta;		/* NULL: the delta is read once */
+	DeltaScan  *delta;			/* NULL: of the delta only own rows count */
+	LsmMerge   *merge;
 	TimestampTz now;
 };
 
@@ -84,25 +85,47 @@ delta_source_next(void *state, SstEntry *entry, SvError *err)
 	return SV_OK;
 }
 
+static LsmSource
+delta_source(DeltaScan *delta)
+{
+	return (LsmSource) {.next = delta_source_next,.state = delta};
+}
+
+/*
+ * Newest first.  Own runs are newer than all in the delta but own rows, which are
+ * read apart then; that they come again with the others does no harm.
+ */
 static void
 open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 			 const SvSlice *low, const SvSlice *high, bool backward, const ForestScanPart *part)
 {
 	const LsmForest *forest = forest_of_snapshot(table->vault_id, snapshot);
 	const LsmFloor *floor = lsm_forest_floor(forest, table->table_id);
+	bool		own_only = floor != NULL && floor->is_own;
+	int			own_groups = lsm_forest_own_groups(forest, table->table_id);
 	int			ngroups;
 	const LsmGroup *groups = lsm_forest_groups(forest, table->table_id, &ngroups);
-	LsmSource  *sources = palloc((ngroups + 1) * sizeof(LsmSource));
+	LsmSource  *sources = palloc((ngroups + 2) * sizeof(LsmSource));
 	int			n = 0;
 	SvError		err;
 
-	scan->delta = delta_scan_begin(table->table_id, low, high, backward,
-								   floor != NULL && floor->is_own, snapshot);
-	sources[n++] = (LsmSource) {.next = delta_source_next,.state = scan->delta};
-	for (int i = 0; i < ngroups; i++)
+	if (own_only || own_groups > 0)
 	{
-		ForestRunIterator *iterator = forest_run_iterate(table->server_oid, &groups[i], low, high, backward);
+		scan->own_delta = delta_scan_begin(table->table_id, low, high, backward, true, snapshot);
+		sources[n++] = delta_source(scan->own_delta);
+	}
+	for (int i = 0; i <= ngroups; i++)
+	{
+		ForestRunIterator *iterator;
 
+		if (i == own_groups && !own_only)
+		{
+			scan->delta = delta_scan_begin(table->table_id, low, high, backward, false, snapshot);
+			sources[n++] = delta_source(scan->delta);
+		}
+		if (i == ngroups)
+			break;
+		iterator = forest_run_iterate(table->server_oid, &groups[i], low, high, backward);
 		if (part != NULL)
 			forest_run_iterate_part(iterator, part->bytes, part->went);
 		sources[n++] = forest_run_source(iterator);
@@ -178,6 +201,8 @@ forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value)
 void
 forest_scan_end(ForestScan *scan)
 {
+	if (scan->own_delta != NULL)
+		delta_scan_end(scan->own_delta);
 	if (scan->delta != NULL)
 		delta_scan_end(scan->delta);
 	MemoryContextDelete(scan->context);

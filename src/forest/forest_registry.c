@@ -131,6 +131,7 @@ run_from_tuple(HeapTuple tuple, TupleDesc desc, LsmRun *run)
 	run->object = TextDatumGetCString(required(tuple, desc, Anum_run_object));
 	identify_run(run);
 	run->registered_by = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	run->is_own = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 	run->nparts = columns.n;
 	run->parts = palloc(columns.n * sizeof(LsmPart));
 	for (int i = 0; i < columns.n; i++)

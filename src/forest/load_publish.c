@@ -11,16 +11,16 @@
  * has a row that it did not know.
  *
  * What of the delta is older than the load has to go, or it would hide it: exactly
- * the rows in sight whose keys were loaded.  Under READ COMMITTED nothing else is in
- * the way, since every later snapshot of this transaction is newer than the one that
- * was looked at here.  Under REPEATABLE READ the transaction's snapshot may be
- * older, and still see delta rows that a flush has taken away since, which would hide
- * the loaded entries from this transaction.  So there every key that anybody has
- * written since is a conflict, and also one that a flush has moved: see
- * forest_lock_check_load.
+ * the rows in sight whose keys were loaded, claims too.  Under REPEATABLE READ the
+ * transaction's snapshot may still see delta rows that a flush has taken away before;
+ * these it looks at after its own runs (forest_lookup.h).
+ *
+ * Everything is heap rows of this transaction: an abort, also of the savepoint
+ * alone, or a crash takes them back, and PREPARE TRANSACTION carries them along.
+ * The objects are orphans then.
  *
  * SERIALIZABLE is not here: what was loaded leaves no trace where predicate locks
- * of readers would meet it (worker_load_admit).
+ * of readers would meet it (forest_load_possible).
  */
 #include "postgres.h"
 
@@ -45,8 +45,10 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* Keys of one look at what the table holds. */
-#define CHECK_KEYS 1000
+/* Keys that are looked up at once; their values come along, so of large ones fewer. */
+#define SOME_KEYS 1000
+#define SOME_BYTES ((uint64) 4 * 1024 * 1024)
+#define SCRATCH_KEPT_BYTES ((size_t) 1024 * 1024)
 
 /* The runs as lookups and iterators want them. */
 typedef struct LoadedRuns
@@ -57,6 +59,7 @@ typedef struct LoadedRuns
 	LsmSourceRun *sources;		/* newer stretch, then the older one; each ascending by key */
 	LsmGroup   *groups;
 	int			ngroups;
+	int			some;			/* keys to be looked up at once */
 	SvBuffer	values;
 	SvAlloc		alloc;
 } LoadedRuns;
@@ -70,6 +73,9 @@ loaded_runs(const ForestTable *table, const LoadBuilt *built)
 	loaded->server_oid = table->server_oid;
 	loaded->alloc = pg_status_alloc(CurrentMemoryContext);
 	sv_buffer_init(&loaded->values, &loaded->alloc);
+	loaded->some = SOME_KEYS;
+	if (built->entries > 0)
+		loaded->some = Max(1, Min(SOME_KEYS, SOME_BYTES / (built->raw_bytes / built->entries + 1)));
 	loaded->nruns = built->nruns;
 	loaded->runs = palloc(sizeof(LsmRun) * Max(built->nruns, 1));
 	loaded->sources = source = palloc(sizeof(LsmSourceRun) * Max(built->nruns, 1));
@@ -93,33 +99,51 @@ loaded_runs(const ForestTable *table, const LoadBuilt *built)
 	return loaded;
 }
 
-static bool
-is_loaded(LoadedRuns *loaded, SvSlice key)
+/*
+ * Which of the ascending keys are in the group: sets found[i], and leaves the
+ * others as they are.
+ */
+static void
+find_in_group(LoadedRuns *loaded, const LsmGroup *group, const SvSlice *keys, int n, bool *found)
 {
-	for (int i = 0; i < loaded->ngroups; i++)
+	static SvScratch scratch;
+	const LsmRun **runs = palloc(sizeof(LsmRun *) * n);
+	SvSlice    *asked = palloc(sizeof(SvSlice) * n);
+	RunAnswer  *answers = palloc(sizeof(RunAnswer) * n);
+	int		   *at = palloc(sizeof(int) * n);
+	int			nasked = 0;
+
+	for (int i = 0; i < n; i++)
 	{
-		const LsmSourceRun *source = lsm_group_find(&loaded->groups[i], key);
-		RunAnswer	answer;
+		const LsmSourceRun *source = lsm_group_find(group, keys[i]);
 
 		if (source == NULL)
 			continue;
-		sv_buffer_reset(&loaded->values);
-		forest_run_get(loaded->server_oid, source->run, key, &loaded->values, &answer);
-		if (answer.kind != RUN_ABSENT)
-			return true;
+		runs[nasked] = source->run;
+		asked[nasked] = keys[i];
+		at[nasked++] = i;
 	}
-	return false;
+	sv_buffer_reset(&loaded->values);
+	sv_scratch_reset(&scratch, SCRATCH_KEPT_BYTES);
+	if (nasked > 0 && forest_run_get_cached(runs, asked, nasked, &scratch, &loaded->values, answers) > 0)
+		forest_run_fetch(loaded->server_oid, runs, asked, nasked, &scratch, &loaded->values, answers);
+	for (int i = 0; i < nasked; i++)
+		found[at[i]] |= answers[i].kind != RUN_ABSENT;
+	pfree(at);
+	pfree(answers);
+	pfree(asked);
+	pfree(runs);
 }
 
 /* Calls `check` with the loaded keys, ascending within a group, some at a time; keys are good during the call. */
-typedef void (*CheckKeys) (void *arg, const SvSlice *keys, int n);
+typedef void (*CheckKeys) (void *arg, int group, const SvSlice *keys, int n);
 
 static void
 for_each_key(LoadedRuns *loaded, CheckKeys check, void *arg)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "skyvault load keys",
 												  ALLOCSET_DEFAULT_SIZES);
-	SvSlice    *keys = palloc(sizeof(SvSlice) * CHECK_KEYS);
+	SvSlice    *keys = palloc(sizeof(SvSlice) * loaded->some);
 
 	for (int i = 0; i < loaded->ngroups; i++)
 	{
@@ -139,18 +163,18 @@ for_each_key(LoadedRuns *loaded, CheckKeys check, void *arg)
 			if (entry.key.len > 0)
 				memcpy(copy, entry.key.data, entry.key.len);
 			keys[n++] = sv_slice(copy, entry.key.len);
-			if (n < CHECK_KEYS)
+			if (n < loaded->some)
 				continue;
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextSwitchTo(scratch);
-			check(arg, keys, n);
+			check(arg, i, keys, n);
 			MemoryContextSwitchTo(open);
 			MemoryContextReset(scratch);
 			n = 0;
 		}
 		MemoryContextSwitchTo(scratch);
 		if (n > 0)
-			check(arg, keys, n);
+			check(arg, i, keys, n);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
 		MemoryContextDelete(open);
@@ -165,30 +189,52 @@ typedef struct KeyCheck
 {
 	const ForestTable *table;
 	const ForestLoadOptions *options;
+	LoadedRuns *loaded;
 	Snapshot	seen;
 	Snapshot	latest;
 } KeyCheck;
 
 static void
-check_conflicts(void *arg, const SvSlice *keys, int n)
+check_conflicts(void *arg, int group, const SvSlice *keys, int n)
 {
 	const KeyCheck *check = arg;
 
 	forest_lock_check_load(check->table, keys, n, check->seen, check->latest);
 }
 
+static void
+report_found(const KeyCheck *check, const SvSlice *keys, int n, const bool *found)
+{
+	for (int i = 0; i < n; i++)
+		if (found[i])
+			check->options->duplicate(check->options->duplicate_state, keys[i]);
+}
+
 /* The load is strict: a key that the table holds is an error. */
 static void
-check_absent(void *arg, const SvSlice *keys, int n)
+check_absent(void *arg, int group, const SvSlice *keys, int n)
 {
 	const KeyCheck *check = arg;
 	ForestBatch *batch = forest_batch_begin();
 	const ForestValue *values = forest_batch_get(batch, &check->table, true, keys, n, check->latest);
+	bool	   *found = palloc(sizeof(bool) * n);
 
 	for (int i = 0; i < n; i++)
-		if (values[i].found)
-			check->options->duplicate(check->options->duplicate_state, keys[i]);
+		found[i] = values[i].found;
 	forest_batch_end(batch);
+	report_found(check, keys, n, found);
+}
+
+/* And one that is in both stretches, which are groups then. */
+static void
+check_once(void *arg, int group, const SvSlice *keys, int n)
+{
+	const KeyCheck *check = arg;
+	bool	   *found = palloc0(sizeof(bool) * n);
+
+	for (int i = group + 1; i < check->loaded->ngroups; i++)
+		find_in_group(check->loaded, &check->loaded->groups[i], keys, n, found);
+	report_found(check, keys, n, found);
 }
 
 static bool
@@ -210,56 +256,76 @@ table_is_empty(const ForestTable *table, Snapshot latest)
 
 /* ---- the delta ---- */
 
-typedef struct OldRow
+/* Some rows of the delta, ascending, of which those whose keys were loaded have to go. */
+typedef struct OldRows
 {
-	SvSlice		key;
-	ItemPointerData tid;
-	TransactionId raw_xmin;
-} OldRow;
-
-/* The rows that the load replaces. */
-static OldRow *
-find_old_rows(const ForestTable *table, LoadedRuns *loaded, Snapshot latest, int *n)
-{
-	DeltaScan  *scan = delta_scan_begin(table->table_id, NULL, NULL, false, false, latest);
-	int			room = 64;
-	OldRow	   *rows = palloc(sizeof(OldRow) * room);
-	DeltaRow	row;
-
-	*n = 0;
-	while (delta_scan_next(scan, &row))
-	{
-		uint8	   *copy;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!is_loaded(loaded, row.key))
-			continue;
-		if (*n == room)
-			rows = repalloc_huge(rows, sizeof(OldRow) * (room *= 2));
-		copy = palloc(Max(row.key.len, 1));
-		if (row.key.len > 0)
-			memcpy(copy, row.key.data, row.key.len);
-		rows[(*n)++] = (OldRow) {
-			.key = sv_slice(copy, row.key.len),.tid = row.tid,.raw_xmin = row.raw_xmin
-		};
-	}
-	delta_scan_end(scan);
-	return rows;
-}
+	MemoryContext context;		/* of the keys */
+	int			n;
+	SvSlice    *keys;
+	ItemPointerData *tids;
+	TransactionId *raw_xmins;
+	DeltaDeleter *deleter;
+	uint64		deleted;
+} OldRows;
 
 /* Nobody else can have a lock on them: who has, has the table lock, and has been waited for. */
 static void
-delete_old_rows(const ForestTable *table, OldRow *rows, int n, Snapshot latest)
+delete_loaded(const ForestTable *table, LoadedRuns *loaded, OldRows *rows)
 {
-	DeltaDeleter *deleter = delta_deleter_begin(latest, true);
+	MemoryContext old = MemoryContextSwitchTo(rows->context);
+	bool	   *found = palloc0(sizeof(bool) * Max(rows->n, 1));
 
-	for (int i = 0; i < n; i++)
-		if (!delta_delete_exactly(deleter, table->table_id, rows[i].key, &rows[i].tid, rows[i].raw_xmin))
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not load table %d: a row of the delta changed meanwhile", table->table_id),
-					 errhint("The transaction might succeed if retried.")));
-	delta_deleter_end(deleter);
+	for (int i = 0; i < loaded->ngroups && rows->n > 0; i++)
+		find_in_group(loaded, &loaded->groups[i], rows->keys, rows->n, found);
+	for (int i = 0; i < rows->n; i++)
+	{
+		if (!found[i])
+			continue;
+		if (!delta_delete_exactly(rows->deleter, table->table_id, rows->keys[i], &rows->tids[i], rows->raw_xmins[i]))
+			elog(ERROR, "a row of the delta has changed under the lock of its table");
+		rows->deleted++;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(rows->context);
+	rows->n = 0;
+}
+
+static void
+add_row(OldRows *rows, const DeltaRow *row)
+{
+	uint8	   *copy = MemoryContextAlloc(rows->context, Max(row->key.len, 1));
+
+	if (row->key.len > 0)
+		memcpy(copy, row->key.data, row->key.len);
+	rows->keys[rows->n] = sv_slice(copy, row->key.len);
+	rows->tids[rows->n] = row->tid;
+	rows->raw_xmins[rows->n++] = row->raw_xmin;
+}
+
+/* Takes the rows out of the delta that the load replaces; how many. */
+static uint64
+delete_old_rows(const ForestTable *table, LoadedRuns *loaded, Snapshot latest)
+{
+	OldRows		rows = {
+		.context = AllocSetContextCreate(CurrentMemoryContext, "skyvault load rows", ALLOCSET_DEFAULT_SIZES),
+		.keys = palloc(sizeof(SvSlice) * loaded->some),.tids = palloc(sizeof(ItemPointerData) * loaded->some),
+		.raw_xmins = palloc(sizeof(TransactionId) * loaded->some),.deleter = delta_deleter_begin(latest, true)
+	};
+	DeltaScan  *scan = delta_scan_begin_with_claims(table->table_id, NULL, latest);
+	DeltaRow	row;
+
+	while (delta_scan_next(scan, &row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_row(&rows, &row);
+		if (rows.n == loaded->some)
+			delete_loaded(table, loaded, &rows);
+	}
+	delta_scan_end(scan);
+	delete_loaded(table, loaded, &rows);
+	delta_deleter_end(rows.deleter);
+	MemoryContextDelete(rows.context);
+	return rows.deleted;
 }
 
 /* ---- registry ---- */
@@ -292,8 +358,12 @@ register_runs(const ForestTable *table, const LoadBuilt *built, LoadedRuns *load
 static void
 check_keys(const ForestTable *table, LoadedRuns *loaded, const ForestLoadOptions *options, Snapshot latest)
 {
-	KeyCheck	check = {.table = table,.options = options,.latest = latest};
+	KeyCheck	check = {.table = table,.options = options,.loaded = loaded,.latest = latest};
 
+	if (options->strict && loaded->ngroups > 1)
+		for_each_key(loaded, check_once, &check);
+	if (options->replace)
+		return;
 	if (IsolationUsesXactSnapshot())
 	{
 		check.seen = RegisterSnapshot(GetTransactionSnapshot());
@@ -311,25 +381,20 @@ load_publish(const ForestTable *table, const LoadBuilt *built, const ForestLoadO
 {
 	LoadedRuns *loaded = loaded_runs(table, built);
 	Snapshot	latest;
-	OldRow	   *rows;
-	int			nrows = 0;
 
+	*delta_rows = 0;
 	if (options->replace)
 		forest_truncate(table);
 	catalog_lock_table(table->table_id, ShareRowExclusiveLock);
 	CommandCounterIncrement();
 	latest = RegisterSnapshot(GetLatestSnapshot());
 	STOP_POINT("load-publish-locked");
+	check_keys(table, loaded, options, latest);
 	if (!options->replace)
-	{
-		check_keys(table, loaded, options, latest);
-		rows = find_old_rows(table, loaded, latest, &nrows);
-		delete_old_rows(table, rows, nrows, latest);
-	}
+		*delta_rows = delete_old_rows(table, loaded, latest);
 	UnregisterSnapshot(latest);
 	if (loaded->nruns > 0)
 		register_runs(table, built, loaded);
-	*delta_rows = nrows;
 	forest_xact_note_vault(table->vault_id);
 	CommandCounterIncrement();
 	STOP_POINT("load-published");

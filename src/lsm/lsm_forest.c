@@ -430,6 +430,18 @@ lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count)
 	return table == NULL ? NULL : &forest->groups[table->first_group];
 }
 
+int
+lsm_forest_own_groups(const LsmForest *forest, int32_t table_id)
+{
+	int			ngroups;
+	const LsmGroup *groups = lsm_forest_groups(forest, table_id, &ngroups);
+	int			n = 0;
+
+	while (n < ngroups && groups[n].sources[0].run->is_own)
+		n++;
+	return n;
+}
+
 static size_t
 aligned(size_t bytes)
 {

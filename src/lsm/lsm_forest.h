@@ -80,4 +80,10 @@ extern const LsmSourceRun *lsm_forest_sources(const LsmForest *forest, int32_t t
 /* The same runs as groups (lsm_group.h), in lookup order. */
 extern const LsmGroup *lsm_forest_groups(const LsmForest *forest, int32_t table_id, int *count);
 
+/*
+ * How many of the groups, the first ones, are of runs that the reading transaction
+ * has registered itself.  They go before what others have in the delta.
+ */
+extern int	lsm_forest_own_groups(const LsmForest *forest, int32_t table_id);
+
 #endif							/* LSM_FOREST_H */

@@ -39,6 +39,7 @@ lsm_group_find(const LsmGroup *group, SvSlice key)
 /*
  * The source right behind the group joins it if it overlaps none of it.  The
  * members being disjoint, only the first that does not end before it can.
+ * Own runs stay among themselves: between them and others there is the delta.
  */
 static bool
 join(LsmGroup *group)
@@ -46,6 +47,8 @@ join(LsmGroup *group)
 	LsmSourceRun source = group->sources[group->count];
 	int			i = lsm_group_seek(group, source.part->min_key);
 
+	if (group->sources[0].run->is_own != source.run->is_own)
+		return false;
 	if (i < group->count &&
 		sv_slice_compare(group->sources[i].part->min_key, source.part->max_key) <= 0)
 		return false;

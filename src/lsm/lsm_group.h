@@ -6,7 +6,8 @@
  * Runs that follow one another in lookup order and are disjoint by key may be
  * asked in any order, so they form a group, sorted by key, in which one binary
  * search finds the only run to ask: a whole level, the files of one load, or
- * flushes of keys that were written in order.
+ * flushes of keys that were written in order.  Runs of the reading transaction's own
+ * are in groups of their own.
  */
 #ifndef LSM_GROUP_H
 #define LSM_GROUP_H

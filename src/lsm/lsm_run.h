@@ -45,6 +45,7 @@ typedef struct LsmRun
 	uint64_t	file_bytes;
 	uint64_t	tail_bytes;
 	uint64_t	registered_by;	/* transaction id of the publish: ties a run to the rows it flushed */
+	bool		is_own;			/* registered by the reading transaction itself */
 	const char *object;			/* name in the store */
 	uint64_t	identity[2];	/* what caches know the object by; of no meaning here */
 	int			nparts;

@@ -33,6 +33,7 @@ gc_sweep_find(int32 vault_id)
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	sweep = palloc0(sizeof(GcSweep));
 	sweep->vault_id = vault_id;
+	sweep->load_xid = ReadNextFullTransactionId();	/* another scheduler may have been asked */
 	sweeps = lappend(sweeps, sweep);
 	MemoryContextSwitchTo(old);
 	return sweep;
@@ -79,6 +80,32 @@ read_jobs(const ForestVault *vault, const GcSweep *sweep)
 }
 
 void
+gc_sweep_note_load(int32 vault_id, FullTransactionId xid)
+{
+	GcSweep    *sweep = gc_sweep_find(vault_id);
+
+	sweep->dirty = true;
+	if (FullTransactionIdFollows(xid, sweep->load_xid))
+		sweep->load_xid = xid;
+}
+
+/* Whether a transaction that may load runs, or one that is as old; also as long as it is prepared. */
+static bool
+load_may_run(const GcSweep *sweep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ForestRows	rows;
+
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = forest_sql("SELECT pg_snapshot_xmin(pg_current_snapshot()) <= $1::xid8", 1,
+					  forest_arg((int64) U64FromFullTransactionId(sweep->load_xid)));
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	return forest_cell_bool(&rows, 0, 0);
+}
+
+void
 gc_sweep_look(const ForestVault *vault, GcSweep *sweep)
 {
 	JobsSeen	seen = read_jobs(vault, sweep);
@@ -109,7 +136,7 @@ gc_sweep_begin(const ForestVault *vault, GcSweep *sweep)
 	sweep->epoch = vault->epoch;
 	sweep->place = seen.place;
 	sweep->job_id = seen.newest;
-	sweep->incomplete = seen.running;
+	sweep->incomplete = seen.running || load_may_run(sweep);
 	sweep->looked_at_id = seen.newest_of_all;
 	sweep->dirty = false;
 }

@@ -25,6 +25,10 @@
  * sight out of order the older is known by its end; and that old rows are
  * deleted is noticed: then a job may have been missed, and counts as one.
  *
+ * Bulk loads have no job, but ask the scheduler before they write.  A sweep that
+ * begins while a transaction runs that may be one of them does not count, so there
+ * are two after its end.
+ *
  * All of this is in the scheduler's memory.  When that is lost (a start of the
  * server, which may be one after a crash, or an end of the scheduler) the vault is
  * swept as if it had been written to: twice, and not again.
@@ -34,10 +38,11 @@
 
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "forest/forest_vault.h"
 
-/* All zero: never swept. */
+/* All zero: never swept; that a load may be under way is for gc_sweep_find to say. */
 typedef struct GcSweep
 {
 	int32		vault_id;
@@ -53,12 +58,16 @@ typedef struct GcSweep
 	/* Since then: */
 	int64		looked_at_id;	/* newest job of all vaults at the last look */
 	bool		dirty;			/* something was written */
+	FullTransactionId load_xid; /* newest transaction that may have loaded into the vault */
 
 	int			clean;			/* sweeps one after the other that have seen all */
 } GcSweep;
 
-/* That of a vault, which stays; zero at first. */
+/* That of a vault, which stays. */
 extern GcSweep *gc_sweep_find(int32 vault_id);
+
+/* A transaction is about to write runs of its own into the vault. */
+extern void gc_sweep_note_load(int32 vault_id, FullTransactionId xid);
 
 /* Notices what was written.  Outside a transaction. */
 extern void gc_sweep_look(const ForestVault *vault, GcSweep *sweep);

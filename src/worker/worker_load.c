@@ -6,9 +6,11 @@
 
 #include "worker/worker_load.h"
 
+#include "access/xact.h"
 #include "foreign/foreign.h"
 #include "forest/forest_load.h"
 #include "miscadmin.h"
+#include "worker/gc_sweep.h"
 #include "worker/load_feed.h"
 #include "worker/vault_chore.h"
 #include "worker/worker_embedded.h"
@@ -27,7 +29,9 @@ is_possible(const ForestVault *vault)
 static void
 take_vault(ForestVault *vault)
 {
-	WorkerRequest request = {.kind = REQUEST_TAKE,.vault_id = vault->id};
+	WorkerRequest request = {
+		.kind = REQUEST_TAKE,.vault_id = vault->id,.xid = GetTopFullTransactionId()
+	};
 	Oid			server_oid = vault->server_oid;
 
 	if (worker_request(&request, CHORE_TAKE) == 0 || !forest_vault_find(server_oid, vault))
@@ -51,14 +55,16 @@ worker_load_install(void)
 
 /* ---- the scheduler ---- */
 
+/* What the load will write may be orphans when it ends, and it has no job. */
 static int64
-take(int32 vault_id)
+take(int32 vault_id, FullTransactionId xid)
 {
 	ForestVault vault;
 	ObjectStore *store;
 
 	if (!vault_chore_find(vault_id, &vault))
 		return 0;
+	gc_sweep_note_load(vault.id, xid);
 	store = vault_chore_store(&vault);
 	worker_probe_conditions(&vault, store);
 	worker_owner_require(&vault, vault_chore_store(&vault));
@@ -76,7 +82,7 @@ worker_load_chore(void)
 	{
 		PG_TRY();
 		{
-			worker_request_answer(handle, take(request.vault_id), NULL);
+			worker_request_answer(handle, take(request.vault_id, request.xid), NULL);
 		}
 		PG_CATCH();
 		{

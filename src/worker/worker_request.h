@@ -12,6 +12,7 @@
 
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "worker/worker_chore.h"
 
 typedef enum WorkerRequestKind
@@ -29,6 +30,7 @@ typedef struct WorkerRequest
 	bool		sweep;			/* REQUEST_GC: look for orphans first */
 	bool		has_name;
 	NameData	name;			/* REQUEST_SNAPSHOT */
+	FullTransactionId xid;		/* REQUEST_TAKE: of the transaction that loads */
 	int64		job_id;			/* of an earlier try, by a scheduler that has gone; 0: none */
 } WorkerRequest;
 
