@@ -59,7 +59,7 @@ static void
 explain_batches(const FdwJoinState *join, ExplainState *es)
 {
 	ExplainPropertyInteger("Batch Size", NULL, FDW_BATCH_KEYS, es);
-	if (!es->analyze)
+	if (!es->analyze || (join->batches == 0 && es->format == EXPLAIN_FORMAT_TEXT))
 		return;
 	ExplainPropertyInteger("Batches", NULL, join->batches, es);
 	ExplainPropertyInteger("Keys Looked Up", NULL, join->keys_asked, es);
