@@ -74,6 +74,17 @@ EXPLAIN (COSTS OFF) SELECT * FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = 
 EXPLAIN (COSTS OFF) SELECT count(*) FROM generate_series(1, 5000) i JOIN fdw_join_one s ON s.k = i;
 SELECT fdw_join_took('SELECT o.id, s.v FROM (SELECT * FROM fdw_join_outer OFFSET 0) o JOIN fdw_join_one s ON s.k = o.k AND s.n < 5 AND s.n <> o.id');
 
+-- a key of one column is known to be unique: no more rows than there are outer ones
+CREATE FUNCTION fdw_join_rows(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+	RETURN plan->0->'Plan'->>'Plan Rows';
+END $$;
+SELECT fdw_join_rows('SELECT * FROM fdw_join_outer o LEFT JOIN fdw_join_one s ON s.k = o.k') AS with_one,
+	fdw_join_rows('SELECT * FROM fdw_join_outer o LEFT JOIN fdw_join_map s ON s.k = o.a') AS with_map;
+
 -- from here on whatever they cost
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fdw/fdw_join.h"
+#include "fdw/fdw_unique.h"
 #include "fmgr.h"
 #include "forest/forest_alter.h"
 #include "forest/forest_arena.h"
@@ -130,6 +131,7 @@ _PG_init(void)
 	forest_filter_install_hook();
 	forest_fetch_install_hook();
 	fdw_join_install();
+	fdw_unique_install();
 	worker_load_install();
 	worker_ddl_install();
 	worker_ddl_set_after_create_foreign_table(after_create_foreign_table);
