@@ -72,8 +72,8 @@ timed() {
 	awk -v what="$1,$2" -v ms="$ms" -v rows="$keys" 'BEGIN { printf "%s,%.0f\n", what, rows / ms * 1000 }' | tee -a "$scratch/rates"
 }
 
-plain() { echo "DROP TABLE IF EXISTS p; CREATE TABLE p (k $1 PRIMARY KEY, v text)"; }
-foreign() { echo "DROP FOREIGN TABLE IF EXISTS f; CREATE FOREIGN TABLE f (k $1, v text) SERVER skyvault OPTIONS (key 'k')"; }
+plain() { echo "SET client_min_messages = warning; DROP TABLE IF EXISTS p; CREATE TABLE p (k $1 PRIMARY KEY, v text)"; }
+foreign() { echo "SET client_min_messages = warning; DROP FOREIGN TABLE IF EXISTS f; CREATE FOREIGN TABLE f (k $1, v text) SERVER skyvault OPTIONS (key 'k')"; }
 
 measure_round() {
 	local string='text COLLATE "C"'
@@ -90,7 +90,7 @@ measure_round() {
 	fi
 }
 
-# Private memory in kB of the load's backend and its workers, and the memory between them.
+# Private memory in kB of the load's backend and its workers.
 private_memory() {
 	local pid
 	for pid in "$1" $(pgrep -f '^postgres: skyvault load worker' || true); do
@@ -98,15 +98,15 @@ private_memory() {
 	done | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-# The most that was seen, in kB; $1 is how much the backend had before it.
+# The most that was seen.
 measure_memory() {
 	local pid peak=0 now
 	echo "loading $memory_keys rows"
 	run_psql -c "$(foreign bigint)" >/dev/null
-	PGAPPNAME=bench-load run_psql -c "COPY f FROM PROGRAM \$\$for ((i = 0; i < $memory_keys / $keys; i++)); do sed \"s/^/\$i/\" '$data_directory/random.txt' | sed 's/^\\([0-9]\\)-/-\\1/'; done\$\$" &
+	PGAPPNAME=bench-load run_psql -c "SELECT skyvault_load('f', \$\$SELECT $key_sql, $value_sql FROM generate_series(1, $memory_keys) AS n\$\$)" >/dev/null &
 	load_pid=$!
 	until pid=$(run_psql -At -c "SELECT pid FROM pg_stat_activity WHERE application_name = 'bench-load' AND state = 'active'") && [ -n "$pid" ]; do
-		kill -0 "$load_pid" 2>/dev/null || die "the load has ended"
+		kill -0 "$load_pid" 2>/dev/null || die "the load has ended before its memory was sampled"
 	done
 	while kill -0 "$load_pid" 2>/dev/null; do
 		now=$(private_memory "$pid")
@@ -132,7 +132,7 @@ compare() {
 		$1 == work && $2 == "skyvault" { ours = $3 }
 		$1 == work && $2 == peer { theirs = $3 }
 		END { if (theirs) printf "| %s | %.2f M rows/s | %s %.2f | %.1f | %s | %s |\n", work, ours / 1e6, peer, theirs / 1e6,
-			ours / theirs, aim, ours / theirs >= aim ? "reached" : "missed" }' "$csv"
+			ours / theirs, aim, (ours >= aim * theirs ? "reached" : "missed") }' "$csv"
 }
 
 write_report() {
@@ -149,7 +149,7 @@ write_report() {
 		compare "COPY sorted strings" plain 1.5
 		compare "load from a query" rocksdb 0.7
 		awk -F , '$1 == "memory" { v[$2] = $3 } END { if (v["aim"]) printf "\nMemory of a load, at its peak: %d MB; the aim is %d MB: %s.\n",
-			v["skyvault"], v["aim"], v["skyvault"] <= v["aim"] ? "reached" : "missed" }' "$csv"
+			v["skyvault"], v["aim"], (v["skyvault"] <= v["aim"] ? "reached" : "missed") }' "$csv"
 	} | tee "$report"
 }
 
