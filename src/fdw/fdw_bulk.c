@@ -9,6 +9,7 @@
 #include "catalog/pg_inherits.h"
 #include "executor/executor.h"
 #include "fdw/fdw_bulk_plan.h"
+#include "forest/forest_catalog.h"
 #include "forest/forest_load.h"
 #include "forest/load_request.h"
 #include "miscadmin.h"
@@ -26,9 +27,6 @@
 /* Keys and values are copied to pieces of this size; longer ones alone. */
 #define PIECE_BYTES (128 * 1024)
 
-/* How often people are told how far it is. */
-#define PROGRESS_ROWS 1000
-
 /* The least memory that a load is worth beginning with. */
 #define LOAD_MIN_KB (16 * 1024)
 
@@ -41,6 +39,7 @@ typedef struct BulkStatement
 	int			loads;			/* that were begun */
 	int			max_loads;
 	List	   *tables;			/* FdwModify */
+	bool		ended;
 	MemoryContextCallback forget;
 } BulkStatement;
 
@@ -50,8 +49,6 @@ struct FdwBulk
 	ForestLoad *load;			/* takes all rows, once it has begun */
 	LoadLine	progress;		/* of the load */
 	const char *command;		/* for it */
-	uint64		loaded;			/* rows that it was given */
-	uint64		loaded_bytes;
 	StringInfoData key;			/* room for those of one row */
 	StringInfoData value;
 	bool		replaces;		/* what the table has */
@@ -240,9 +237,6 @@ static void
 add_to_load(FdwBulk *bulk, const ForestWrite *put)
 {
 	forest_load_add(bulk->load, put->key, put->value, put->expires_at);
-	bulk->loaded_bytes += put->key.len + put->value.len;
-	if (++bulk->loaded % PROGRESS_ROWS == 0)
-		load_progress_read(bulk->progress, bulk->loaded, bulk->loaded_bytes);
 }
 
 static void
@@ -276,7 +270,6 @@ finish_load(FdwBulk *bulk)
 	ForestLoadResult result;
 
 	bulk->load = NULL;
-	load_progress_read(bulk->progress, bulk->loaded, bulk->loaded_bytes);
 	forest_load_finish(load, &result);
 	load_progress_end(bulk->progress);
 }
@@ -389,16 +382,64 @@ fdw_bulk_add(FdwModify *state, TupleTableSlot *slot)
 		relieve(bulk->statement);
 }
 
+static int
+compare_tables(const ListCell *a, const ListCell *b)
+{
+	int32		left = ((const FdwModify *) lfirst(a))->table.table_id;
+	int32		right = ((const FdwModify *) lfirst(b))->table.table_id;
+
+	return (left > right) - (left < right);
+}
+
+/*
+ * Two statements that load the same partitions meet at the locks that their loads
+ * take.  They come to the partitions in the order of their rows: so the locks
+ * are taken in another one, which is the same for both, and only when all that
+ * takes long is done.
+ */
+static void
+lock_tables(BulkStatement *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->tables)
+	{
+		const FdwModify *state = lfirst(cell);
+
+		if (state->bulk->load != NULL)
+			forest_load_build(state->bulk->load);
+	}
+	list_sort(statement->tables, compare_tables);
+	foreach(cell, statement->tables)
+	{
+		const FdwModify *state = lfirst(cell);
+
+		if (state->bulk->load != NULL || state->bulk->n > 0)
+			catalog_lock_table(state->table.table_id,
+							   state->bulk->load != NULL ? ShareRowExclusiveLock : RowExclusiveLock);
+	}
+}
+
+/* Core ends one table after the other, when the last row has come. */
 void
 fdw_bulk_end(FdwModify *state)
 {
-	FdwBulk    *bulk = state->bulk;
+	BulkStatement *statement = state->bulk != NULL ? state->bulk->statement : NULL;
+	ListCell   *cell;
 
-	if (bulk == NULL)
+	if (statement == NULL || statement->ended)
 		return;
-	write_rows(state, bulk);
-	if (bulk->load != NULL)
-		finish_load(bulk);
+	statement->ended = true;
+	if (list_length(statement->tables) > 1)
+		lock_tables(statement);
+	foreach(cell, statement->tables)
+	{
+		FdwModify  *each = lfirst(cell);
+
+		write_rows(each, each->bulk);
+		if (each->bulk->load != NULL)
+			finish_load(each->bulk);
+	}
 }
 
 bool

@@ -23,6 +23,8 @@ struct ForestLoad
 	ForestLoadOptions options;
 	List	   *server_options;	/* as they were when it began */
 	LoadBuilder builder;
+	LoadBuilt	built;
+	bool		is_built;
 	uint64		rows;
 	uint64		bytes;
 };
@@ -140,25 +142,38 @@ check_server(const ForestLoad *load)
 }
 
 void
+forest_load_build(ForestLoad *load)
+{
+	MemoryContext old;
+
+	if (load->is_built)
+		return;
+	old = MemoryContextSwitchTo(load->context);
+	load_progress_read(load->options.progress, load->rows, load->bytes);
+	load_progress_phase(load->options.progress, LOAD_WRITING);
+	load->builder.finish(load->builder.state, &load->built);
+	load->is_built = true;
+	MemoryContextSwitchTo(old);
+}
+
+void
 forest_load_finish(ForestLoad *load, ForestLoadResult *result)
 {
 	MemoryContext old = MemoryContextSwitchTo(load->context);
-	LoadBuilt	built = {0};
+	const LoadBuilt *built = &load->built;
 
 	memset(result, 0, sizeof(ForestLoadResult));
-	load_progress_read(load->options.progress, load->rows, load->bytes);
-	load_progress_phase(load->options.progress, LOAD_WRITING);
-	load->builder.finish(load->builder.state, &built);
+	forest_load_build(load);
 	load_progress_phase(load->options.progress, LOAD_PUBLISHING);
 	check_server(load);
-	if (built.nruns > 0 || load->options.replace)
-		load_publish(&load->table, &built, &load->options, &result->delta_rows);
+	if (built->nruns > 0 || load->options.replace)
+		load_publish(&load->table, built, &load->options, &result->delta_rows);
 
 	result->given = load->rows;
-	result->loaded = built.entries;
-	result->raw_bytes = built.raw_bytes;
-	result->file_bytes = built.file_bytes;
-	result->runs = built.nruns;
+	result->loaded = built->entries;
+	result->raw_bytes = built->raw_bytes;
+	result->file_bytes = built->file_bytes;
+	result->runs = built->nruns;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(load->context);
 }

@@ -64,6 +64,13 @@ extern ForestLoad *forest_load_begin(const ForestTable *table, const ForestLoadO
 /* key and value are copied; 54000 if one is too long. */
 extern void forest_load_add(ForestLoad *load, SvSlice key, SvSlice value, TimestampTz expires_at);
 
+/*
+ * All rows are there: sends the rest of them to the store, and takes no lock yet.
+ * For who finishes several loads, and must not hold the locks of the first ones
+ * meanwhile; without it forest_load_finish does it.
+ */
+extern void forest_load_build(ForestLoad *load);
+
 /* Publishes, and frees the load.  Without rows nothing happens, but for replace. */
 extern void forest_load_finish(ForestLoad *load, ForestLoadResult *result);
 

@@ -201,6 +201,27 @@ sql('REVOKE INSERT ON features FROM loader');
 fails_with($node, "SET ROLE loader; SELECT skyvault_load('features', 'SELECT 1')", '42501', qr/foreign table features/, 'without INSERT nothing goes');
 
 #
+# Two statements that load the same partitions, and come to them the other way round:
+# one waits for the other, and neither is a deadlock's victim.
+#
+sql('CREATE TABLE parts (k int, v text) PARTITION BY RANGE (k)');
+sql("CREATE FOREIGN TABLE parts_$_ PARTITION OF parts FOR VALUES FROM (${_}00) TO (${_}99) SERVER skyvault OPTIONS (key 'k')") foreach (1, 2);
+{
+	my @sessions = map { session($node) } 1 .. 2;
+
+	$_->run('SET skyvault.bulk_threshold = 0') foreach @sessions;
+	sql("SELECT stop_point_arm('load-published', 'wait')");
+	$sessions[0]->send("INSERT INTO parts VALUES (101, 'first'), (201, 'first')");
+	sql("CALL stop_point_await('load-published')");
+	$sessions[1]->send("INSERT INTO parts VALUES (201, 'second'), (101, 'second')");
+	$node->poll_query_until('postgres', "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = " . $sessions[1]->pid);
+	sql("SELECT stop_point_disarm('load-published')");
+	is(($_->receive)[1], undef, 'a load of partitions goes through') foreach @sessions;
+	$_->quit foreach @sessions;
+	is(sql("SELECT string_agg(k || ' ' || v, ', ' ORDER BY k) FROM parts"), '101 second, 201 second', 'the later one counts');
+}
+
+#
 # After a crash there is what was committed.
 #
 load(version(3), 'replace => true');
