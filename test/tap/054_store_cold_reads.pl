@@ -221,7 +221,7 @@ foreach my $scan ('SELECT count(*) FROM one', "SELECT skyvault_prewarm('one')")
 	$session->run('ROLLBACK TO s');
 	is(($other->run("SELECT count(*), count(DISTINCT value) FROM $_"))[0], '11010|11010', "another session reads all of $_")
 	  foreach qw(one two);
-	is(($session->run('SELECT count(*) FROM one'))[0], 11010, 'so does the first');
+	is(($session->run('SELECT count(value) FROM one'))[0], 11010, 'so does the first');
 	is(($session->run('FETCH 1 FROM one'))[0], 'k06003', 'whose cursors go on');
 	is(($session->run('FETCH 1 FROM two'))[0], 'k03002', 'both');
 	$session->run('COMMIT');

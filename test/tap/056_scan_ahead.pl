@@ -12,7 +12,8 @@ use Test::More;
 
 my $s3 = SkyvaultS3->shared->start_proxy;
 my $node = new_server('main',
-	settings => "skyvault.cache_size = 8MB\nskyvault.disk_cache_size = 0\nskyvault.store_timeout = 1h\nskyvault.run_size = 16MB\n");
+	settings => "skyvault.cache_size = 8MB\nskyvault.disk_cache_size = 0\nskyvault.store_timeout = 1h\nskyvault.run_size = 16MB\n"
+	  . "max_parallel_workers_per_gather = 0\n");
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -93,8 +94,8 @@ sub is_quiet
 	cmp_ok($mb, '<', $all_bytes / 1e6 + 1, 'and nothing twice') or diag("$mb of $all_bytes");
 	cmp_ok(sql('SELECT count(*) FROM skyvault_cache'), '<', 600, 'most of it was never cached');
 	is(sql("SELECT $digest FROM (SELECT * FROM kv ORDER BY key) AS t"), $right, 'in order');
-	is(sql(q{SELECT count(*) FROM kv}), 24000, 'no column of it');
-	is(sql(q{SELECT count(*) FROM kv WHERE key >= 'k00300' AND key < 'k23123'}), 22823, 'between bounds');
+	is(sql(q{SELECT count(*) FROM (SELECT 1 FROM kv OFFSET 0) AS t}), 24000, 'no column of it');
+	is(sql(q{SELECT count(value) FROM kv WHERE key >= 'k00300' AND key < 'k23123'}), 22823, 'between bounds');
 	is(sql(q{SELECT count(*) FROM skyvault_scan('kv', reverse => true)}), 24000, 'backward, by way of the cache');
 }
 
