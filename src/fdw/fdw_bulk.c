@@ -51,6 +51,7 @@ struct FdwBulk
 	const char *command;		/* for it */
 	StringInfoData key;			/* room for those of one row */
 	StringInfoData value;
+	bool		on_request;		/* of skyvault_load */
 	bool		replaces;		/* what the table has */
 	MemoryContext context;		/* of what is held back alone */
 	ForestWrite *rows;			/* in the order they came */
@@ -305,6 +306,7 @@ create(FdwModify *state, ResultRelInfo *rinfo, bool on_request)
 
 	bulk->statement = statement_of(state->mtstate, rinfo);
 	bulk->statement->tables = lappend(bulk->statement->tables, state);
+	bulk->on_request = on_request;
 	bulk->command = on_request ? "skyvault_load" : state->from_copy ? "COPY" : "INSERT";
 	initStringInfo(&bulk->key);
 	initStringInfo(&bulk->value);
@@ -446,4 +448,10 @@ bool
 fdw_bulk_loads(const FdwModify *state)
 {
 	return state->bulk != NULL && state->bulk->load != NULL;
+}
+
+bool
+fdw_bulk_on_request(const FdwModify *state)
+{
+	return state->bulk != NULL && state->bulk->on_request;
 }

@@ -28,6 +28,9 @@ extern void fdw_bulk_add(FdwModify *state, TupleTableSlot *slot);
 /* The end of the statement: writes what is held back, or publishes the load. */
 extern void fdw_bulk_end(FdwModify *state);
 
+/* Whether skyvault_load has asked for it. */
+extern bool fdw_bulk_on_request(const FdwModify *state);
+
 /* Whether a load has begun. */
 extern bool fdw_bulk_loads(const FdwModify *state);
 

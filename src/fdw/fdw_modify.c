@@ -140,12 +140,14 @@ claim_key(FdwModify *state, EState *estate, SvSlice key, TupleTableSlot *slot)
 
 /*
  * From 16 on, COPY hands over rows one by one, where batches could be had, only
- * if its WHERE may look at the rows before.
+ * if its WHERE or a default may look at the rows before.  What skyvault_load runs
+ * sees the table as it was.
  */
 static bool
 handed_over_alone(const FdwModify *state, const ResultRelInfo *rinfo)
 {
-	return COMPAT_COPY_HAS_BATCHES && state->from_copy && rinfo->ri_BatchSize > 1;
+	return COMPAT_COPY_HAS_BATCHES && state->from_copy && rinfo->ri_BatchSize > 1 &&
+		!fdw_bulk_on_request(state);
 }
 
 static bool
