@@ -111,6 +111,31 @@ sub begin_load
 	is_loaded('sorted input');
 }
 
+# Each worker's keys come in order at first, and then anew in any order.
+foreach my $case ([ 'one sequence', 'n', 1 ], [ 'two sequences', 'n + n % 2 * 1000000000', 2 ])
+{
+	my ($name, $key, $count) = @$case;
+	my $client = session($node);
+
+	sql(<<~SQL);
+		TRUNCATE t;
+		CREATE TABLE s AS SELECT 1 AS part, n, $key AS k, repeat(md5(n::text), 4) AS v FROM generate_series(1, 90000) AS n;
+		INSERT INTO s SELECT 2, row_number() OVER (ORDER BY md5(k::text)), k, 'anew' FROM s WHERE k % 10 = 0;
+		INSERT INTO s SELECT 3, n, k, 'and again' FROM s WHERE part = 2 AND k % 100 = 0;
+		COPY (SELECT k, v FROM s ORDER BY part, n) TO '$input/mixed';
+		SQL
+	arm('load-worker-before-finish', 'wait', 2);
+	$client->send("COPY t FROM '$input/mixed'");
+	await('load-worker-before-finish');
+	is(sql("SELECT workers $progress"), $count, "$name: workers");
+	disarm('load-worker-before-finish');
+	is(($client->receive)[1], undef, "$name: loaded");
+	is(sql('SELECT count(*), md5(string_agg(k || v, $$,$$ ORDER BY k)) FROM t'),
+		sql('SELECT count(*), md5(string_agg(k || v, $$,$$ ORDER BY k)) FROM (SELECT DISTINCT ON (k) k, v FROM s ORDER BY k, part DESC) AS r'),
+		"$name: the last of each key is there");
+	sql('DROP TABLE s');
+}
+
 # ------------------------------------------------- no workers to be had
 {
 	my $client = session($node);
