@@ -177,6 +177,20 @@ sub insert_rows
 		"INSERT INTO m_$table VALUES $values ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = NULL");
 }
 
+# In bulk, with keys that occur twice, sorted or not.
+sub load_rows
+{
+	my $table = random_table();
+	my @keys = map { random_key() } 1 .. 1 + int(rand(60));
+	@keys = sort @keys if rand() < 0.3;
+	my $rows = sprintf("unnest(%s, %s) WITH ORDINALITY AS u(k, v, n)", quoted_array(@keys), quoted_array(map { random_value() } @keys));
+
+	do_write("SET skyvault.bulk_threshold = 0; INSERT INTO $table SELECT k, v FROM $rows;"
+		  . " INSERT INTO m_$table SELECT DISTINCT ON (k COLLATE \"C\") k, v FROM $rows ORDER BY k COLLATE \"C\", n DESC"
+		  . ' ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = NULL; RESET skyvault.bulk_threshold');
+	return;
+}
+
 sub update_rows
 {
 	my $table = random_table();
@@ -457,7 +471,7 @@ sub compare
 
 my @weighted = (
 	[ 16, \&put ], [ 4, \&put_expiring ], [ 12, \&multi_put ], [ 10, \&delete_key ],
-	[ 6, \&insert_rows ], [ 6, \&update_rows ], [ 4, \&delete_rows ], [ 2, \&truncate_table ], [ 1, \&drop_table ],
+	[ 6, \&insert_rows ], [ 6, \&load_rows ], [ 6, \&update_rows ], [ 4, \&delete_rows ], [ 2, \&truncate_table ], [ 1, \&drop_table ],
 	[ 7, \&begin ], [ 6, sub { return end_transaction('COMMIT'); } ], [ 3, sub { return end_transaction('ROLLBACK'); } ],
 	[ 6, \&savepoint ], [ 5, sub { return end_savepoint('ROLLBACK TO'); } ], [ 2, sub { return end_savepoint('RELEASE'); } ],
 	[ 8, \&flush ], [ 3, \&compact ], [ 3, \&collect ], [ 2, \&export_log ], [ 1, \&snapshot_in_store ],
