@@ -6,6 +6,7 @@
 
 #include "fdw/fdw_count.h"
 
+#include "access/table.h"
 #include "executor/executor.h"
 #include "fdw/fdw_lookup.h"
 #include "fdw/fdw_meter.h"
@@ -48,12 +49,21 @@ fdw_count_begin(ForeignScanState *node)
 
 	node->fdw_state = count;
 	fdw_meter_init(&count->meter, estate);
-	count->relation = ExecGetRangeTableRelation(estate, fdw_count_relation(node));
+	count->relation = table_open(exec_rt_fetch(fdw_count_relation(node), estate)->relid, AccessShareLock);
 	count->table = *forest_table_for_read(RelationGetRelid(count->relation));
 	count->snapshot = estate->es_snapshot;
 	count->conditions = fdw_conditions_init(node, &count->nconditions);
 	count->ncolumns = list_nth_int(list_nth(plan->fdw_private, FDW_SCAN_MANNER), FDW_MANNER_COUNTS);
 	count->context = AllocSetContextCreate(estate->es_query_cxt, "skyvault count", ALLOCSET_DEFAULT_SIZES);
+}
+
+void
+fdw_count_end(ForeignScanState *node)
+{
+	FdwCount   *count = node->fdw_state;
+
+	if (count != NULL)
+		table_close(count->relation, NoLock);
 }
 
 void

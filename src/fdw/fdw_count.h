@@ -19,6 +19,7 @@ fdw_count_is(const ForeignScanState *node)
 extern void fdw_count_begin(ForeignScanState *node);
 extern TupleTableSlot *fdw_count_iterate(ForeignScanState *node);
 extern void fdw_count_rescan(ForeignScanState *node);
+extern void fdw_count_end(ForeignScanState *node);
 
 /* The index in the range table of what is counted. */
 extern Index fdw_count_relation(const ForeignScanState *node);

@@ -191,7 +191,12 @@ fdw_scan_end(ForeignScanState *node)
 {
 	FdwScan    *scan = node->fdw_state;
 
-	if (scan == NULL || fdw_count_is(node))
+	if (fdw_count_is(node))
+	{
+		fdw_count_end(node);
+		return;
+	}
+	if (scan == NULL)
 		return;
 	fdw_sibling_leave(&scan->sibling);
 	stop_reading(scan);
