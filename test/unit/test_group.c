@@ -32,12 +32,14 @@ key_of(int i)
 static void
 make_sources(LsmRun *runs, LsmPart *parts, LsmSourceRun *sources, int n, int widest)
 {
+	int			own = rand() % 4;
+
 	for (int i = 0; i < n; i++)
 	{
 		int			low = rand() % KEYS;
 		int			high = low + rand() % widest;
 
-		runs[i] = (LsmRun) {.id = i};
+		runs[i] = (LsmRun) {.id = i,.is_own = i < own};
 		parts[i] = (LsmPart) {.min_key = key_of(low),.max_key = key_of(high < KEYS ? high : KEYS - 1)};
 		sources[i] = (LsmSourceRun) {.run = &runs[i],.part = &parts[i]};
 	}
@@ -75,6 +77,16 @@ same_order(const Order *a, const Order *b)
 	return a->n == b->n && memcmp(a->ids, b->ids, (size_t) a->n * sizeof(a->ids[0])) == 0;
 }
 
+/* Between own runs and others there is the delta, so no group has both. */
+static bool
+own_are_apart(const LsmGroup *group)
+{
+	for (int i = 1; i < group->count; i++)
+		if (group->sources[i].run->is_own != group->sources[0].run->is_own)
+			return false;
+	return true;
+}
+
 static bool
 round_is_right(int widest, int *fewest)
 {
@@ -93,7 +105,11 @@ round_is_right(int widest, int *fewest)
 	if (n - ngroups > *fewest)
 		*fewest = n - ngroups;
 	for (int i = 0; i < ngroups; i++)
+	{
 		total += groups[i].count;
+		if (!own_are_apart(&groups[i]))
+			return false;
+	}
 	for (int i = 0; i < KEYS; i++)
 	{
 		Order		expected = order_of_sources(sources, n, key_of(i));
