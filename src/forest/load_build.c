@@ -250,7 +250,10 @@ write_sorted(LoadBuild *build)
 {
 	SstEntry	entry;
 
+	load_progress_phase(build->spec.progress, LOAD_SORTING);
+	STOP_POINT("load-sorting");
 	load_sort_perform(build->sort);
+	load_progress_phase(build->spec.progress, LOAD_WRITING);
 	while (load_sort_next(build->sort, &entry))
 	{
 		CHECK_FOR_INTERRUPTS();

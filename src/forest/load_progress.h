@@ -46,8 +46,10 @@ extern void load_progress_shmem_startup(void);
 extern LoadLine load_progress_begin(MemoryContext context, const char *command, Oid relid);
 extern void load_progress_end(LoadLine line);
 
-/* For who has begun it. */
+/* For who has begun it, and for its workers once all is read: then it is what one of them does. */
 extern void load_progress_phase(LoadLine line, LoadPhase phase);
+
+/* For who has begun it. */
 extern void load_progress_read(LoadLine line, uint64 rows, uint64 bytes);	/* so far */
 extern void load_progress_total(LoadLine line, uint64 rows, uint64 bytes);	/* 0: not known */
 extern void load_progress_workers(LoadLine line, int workers);

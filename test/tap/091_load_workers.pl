@@ -136,6 +136,15 @@ foreach my $case ([ 'one sequence', 'n', 1 ], [ 'two sequences', 'n + n % 2 * 10
 	sql('DROP TABLE s');
 }
 
+{
+	my $client = begin_load('load-sorting');
+
+	ok($node->poll_query_until('postgres', "SELECT stop_point_waiting('load-sorting') = 2"), 'two workers sort');
+	is(sql("SELECT phase, percent, rows_written $progress"), 'sorting|50.0|0', 'that they do is seen');
+	disarm('load-sorting');
+	$client->receive;
+}
+
 # ------------------------------------------------- no workers to be had
 {
 	my $client = session($node);
@@ -232,6 +241,7 @@ foreach my $point (qw(load-worker-ready load-worker-added load-worker-before-fin
 	my $client = begin_load('load-worker-built');
 
 	ok($node->poll_query_until('postgres', "SELECT stop_point_waiting('load-worker-built') = 2"), 'all is written');
+	is(sql("SELECT phase, percent $progress"), 'writing|99.2', 'all that is written is seen, of equal keys one');
 	cmp_ok(sql("SELECT count(*) FROM skyvault_gc(vault => 'vault', sweep => true) WHERE reason ~ 'orphan'"), '>', 0, 'what was given up is swept');
 	disarm('load-worker-built');
 	$client->receive;
