@@ -122,10 +122,13 @@ INSERT INTO fdw_bulk_columns (v) SELECT g FROM generate_series(50, 51) AS g;
 SELECT * FROM fdw_bulk_path('fdw_bulk_columns');
 SELECT * FROM fdw_bulk_columns;
 COMMIT;
+-- From 16 on the line is not named: rows come in batches.
+\set SHOW_CONTEXT never
 COPY fdw_bulk_columns (v) FROM STDIN;
 1
 -1
 \.
+\set SHOW_CONTEXT errors
 INSERT INTO fdw_bulk_columns (v) SELECT -g FROM generate_series(1, 2) AS g;
 INSERT INTO fdw_bulk_columns (k, v) SELECT NULL, g FROM generate_series(1, 2) AS g;
 SELECT count(*) FROM fdw_bulk_columns;

@@ -142,11 +142,13 @@ ROLLBACK;
 
 -- Every scan in a worker.
 RESET parallel_leader_participation;
-SET force_parallel_mode = regress;
+SELECT set_config(CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END,
+                  'regress', false);
 SELECT * FROM par_same('SELECT * FROM %s WHERE id IN (1, 2, 3)');
 SELECT * FROM par_same('SELECT * FROM %s WHERE id = 4');
 SELECT * FROM par_same('SELECT * FROM %s');
-RESET force_parallel_mode;
+SELECT set_config(CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END,
+                  'off', false);
 
 DEALLOCATE par_range;
 DROP FUNCTION par_same;

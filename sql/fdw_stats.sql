@@ -121,7 +121,9 @@ SELECT about('SELECT * FROM stat_small', 1000, 1000) AS small, about('SELECT * F
 -- Privileges.
 CREATE ROLE stat_user;
 SET ROLE stat_user;
+\set VERBOSITY sqlstate
 ANALYZE stat_t;
+\set VERBOSITY default
 RESET ROLE;
 DROP ROLE stat_user;
 DROP FUNCTION about, planned;

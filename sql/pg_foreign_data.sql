@@ -34,7 +34,9 @@ GRANT USAGE ON FOREIGN DATA WRAPPER skyvault TO regress_fd_owner;
 SET ROLE regress_fd_owner;
 CREATE SERVER fd_own FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:fd_own');
 ALTER SERVER fd_own VERSION '2';
+\set VERBOSITY sqlstate
 ALTER SERVER fd_own OWNER TO regress_fd_user;
+\set VERBOSITY terse
 RESET ROLE;
 ALTER SERVER fd_own OWNER TO regress_fd_user;
 ALTER SERVER fd_own RENAME TO fd_renamed;

@@ -6,6 +6,7 @@
 
 #include "worker/vault_import.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "foreign/fdwapi.h"
 #include "forest/forest_sql.h"
 #include "forest/forest_vault.h"
