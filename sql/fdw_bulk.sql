@@ -90,6 +90,14 @@ SELECT * FROM fdw_bulk_t;
 COMMIT;
 SELECT * FROM fdw_bulk_t;
 
+-- a function in a subquery of a WHERE sees the rows before
+CREATE FOREIGN TABLE fdw_bulk_few (k int NOT NULL) SERVER skyvault OPTIONS (key 'k');
+CREATE FUNCTION fdw_bulk_room(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) < 3 FROM fdw_bulk_few); END';
+INSERT INTO fdw_bulk_few SELECT g FROM generate_series(1, 10) AS g WHERE (SELECT fdw_bulk_room(g));
+SELECT * FROM fdw_bulk_few;
+DROP FUNCTION fdw_bulk_room;
+DROP FOREIGN TABLE fdw_bulk_few;
+
 -- a line that is none: nothing of the others is left
 COPY fdw_bulk_t FROM STDIN (FORMAT csv);
 100,a

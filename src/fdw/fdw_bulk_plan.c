@@ -86,12 +86,24 @@ plan_calls_functions(const PlannedStmt *statement)
 	return false;
 }
 
+/*
+ * Functions of a subquery that has a plan of its own are not looked at one by one:
+ * each that is not Postgres's may be such a one.
+ */
+bool
+fdw_bulk_subplans_call(const ModifyTableState *mtstate)
+{
+	const PlannedStmt *statement = mtstate->ps.state->es_plannedstmt;
+
+	return mtstate->ps.plan != NULL && statement->subplans != NIL && plan_calls_functions(statement);
+}
+
 static bool
 functions_may_read(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool plan_calls_volatile)
 {
 	ResultRelInfo *root = mtstate->rootResultRelInfo;
 
-	if (plan_calls_volatile || checks_call_volatile(rinfo->ri_RelationDesc))
+	if (plan_calls_volatile || fdw_bulk_subplans_call(mtstate) || checks_call_volatile(rinfo->ri_RelationDesc))
 		return true;
 	if (mtstate->ps.plan == NULL)
 		return defaults_call_volatile(root != NULL ? root->ri_RelationDesc : rinfo->ri_RelationDesc);

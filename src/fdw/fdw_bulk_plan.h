@@ -26,4 +26,7 @@ extern const char *fdw_bulk_obstacle(ModifyTableState *mtstate, ResultRelInfo *r
 /* Whether the expression or query calls a volatile function that is not Postgres's own. */
 extern bool fdw_bulk_calls_volatile(Node *node);
 
+/* Whether a subquery of the statement that has a plan of its own may call one. */
+extern bool fdw_bulk_subplans_call(const ModifyTableState *mtstate);
+
 #endif							/* FDW_BULK_PLAN_H */

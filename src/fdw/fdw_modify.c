@@ -64,7 +64,7 @@ begin(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool calls_volatile)
 	FdwModify  *state = fdw_modify_state_create(mtstate, rinfo);
 
 	worker_pressure_admit(state->table.vault_id, state->table.server_oid);
-	state->one_by_one = calls_volatile;
+	state->one_by_one = calls_volatile || (mtstate->operation == CMD_INSERT && fdw_bulk_subplans_call(mtstate));
 	fdw_bulk_begin(state, rinfo, calls_volatile);
 	return state;
 }

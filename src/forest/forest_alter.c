@@ -18,9 +18,10 @@
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_proc.h"
 #include "executor/spi.h"
-#include "forest/forest_catalog.h"
-#include "forest/forest_sql.h"
+#include "forest/forest_delta.h"
+#include "forest/forest_snapshot.h"
 #include "forest/forest_table.h"
+#include "forest/forest_truncate.h"
 #include "forest/row_key_columns.h"
 #include "forest/row_shape.h"
 #include "forest/value_codec.h"
@@ -122,20 +123,28 @@ forest_alter_install_hook(void)
 /*
  * Whether anything of the table is stored, be it expired or deleted: a row that
  * compaction has not taken away yet is as good as one that is there.  Nobody
- * else writes, as ALTER TABLE has locked the relation.
+ * else writes, as ALTER TABLE has locked the relation; but somebody may have since
+ * the transaction's snapshot, so a latest one is asked.
  */
 static bool
 has_entries(const ForestTable *table)
 {
-	const char *id = forest_arg(table->table_id);
-	ForestRows	rows;
+	Snapshot	latest;
+	DeltaScan  *scan;
+	DeltaRow	row;
+	bool		found;
+	int			nruns;
 
 	if (table->table_id == 0)
 		return false;
-	rows = forest_sql("SELECT 1 WHERE EXISTS (SELECT FROM skyvault.delta WHERE table_id = $1::integer)"
-					  " OR EXISTS (SELECT FROM skyvault.run AS r, skyvault.\"table\" AS t WHERE t.id = $1::integer"
-					  " AND r.vault_id = t.vault_id AND t.id = ANY (r.table_ids) AND r.seq_hi > t.floor_seq)", 1, id);
-	return rows.nrows > 0;
+	CommandCounterIncrement();
+	latest = RegisterSnapshot(GetLatestSnapshot());
+	scan = delta_scan_begin_with_claims(table->table_id, NULL, latest);
+	found = delta_scan_next(scan, &row);
+	delta_scan_end(scan);
+	(void) lsm_forest_sources(forest_peek(table->vault_id, latest), table->table_id, &nruns);
+	UnregisterSnapshot(latest);
+	return found || nruns > 0;
 }
 
 static bool
@@ -280,8 +289,7 @@ check_key(const ForestTable *table)
 				 errdetail("Its rows are stored under the old key."),
 				 errhint("Make a new foreign table with that key, INSERT ... SELECT into it, and rename both; or"
 						 " TRUNCATE this one before.")));
-	(void) forest_sql("UPDATE skyvault.\"table\" SET key_signature = $2::integer WHERE id = $1::integer", 2,
-					  forest_arg(table->table_id), forest_arg(table->key_signature));
+	forest_table_store_key(table);
 	CacheInvalidateRelcacheByRelid(table->relid);
 	CommandCounterIncrement();
 }

@@ -39,7 +39,7 @@
 
 static object_access_hook_type previous_hook = NULL;
 
-/* The row of a table, as the snapshot sees it, is deleted, or gets a floor and the key it is declared with. */
+/* The row of a table, as the snapshot sees it, is deleted, or gets a floor (0: as it was) and the declared key. */
 static void
 change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, const ForestTable *declared)
 {
@@ -64,7 +64,7 @@ change_table_row(int32 table_id, Snapshot snapshot, int64 floor_seq, const Fores
 		HeapTuple	changed;
 
 		values[Anum_table_floor_seq - 1] = Int64GetDatum(floor_seq);
-		replace[Anum_table_floor_seq - 1] = true;
+		replace[Anum_table_floor_seq - 1] = floor_seq != 0;
 		values[Anum_table_key_signature - 1] = Int32GetDatum(declared->key_signature);
 		replace[Anum_table_key_signature - 1] = true;
 		changed = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
@@ -112,6 +112,15 @@ forest_truncate(const ForestTable *table)
 	empty_table(declared.vault_id, declared.table_id, &declared);
 	if (declared.stored_signature != declared.key_signature)
 		CacheInvalidateRelcacheByRelid(declared.relid);
+}
+
+void
+forest_table_store_key(const ForestTable *declared)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+
+	change_table_row(declared->table_id, latest, 0, declared);
+	UnregisterSnapshot(latest);
 }
 
 /* The foreign table may be of another wrapper: then it has no row. */

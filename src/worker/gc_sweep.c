@@ -33,7 +33,9 @@ gc_sweep_find(int32 vault_id)
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	sweep = palloc0(sizeof(GcSweep));
 	sweep->vault_id = vault_id;
-	sweep->load_xid = ReadNextFullTransactionId();	/* another scheduler may have been asked */
+	/* Another scheduler may have been asked, by any transaction that has an id. */
+	sweep->load_xid = ReadNextFullTransactionId();
+	FullTransactionIdRetreat(&sweep->load_xid);
 	sweeps = lappend(sweeps, sweep);
 	MemoryContextSwitchTo(old);
 	return sweep;

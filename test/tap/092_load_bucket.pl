@@ -51,6 +51,26 @@ foreach my $workers (0, 2)
 }
 is(sql(q{SELECT count(*) FROM skyvault_verify('parts_0', true)}), '0', 'the runs are whole');
 $session->quit;
+
+# ------------------------------------------------ a store that never answers
+# It is asked once, whoever waits; others are flushed meanwhile.
+sql($s3->create_server('silent'));
+sql("CREATE FOREIGN TABLE silent (k bigint, v text) SERVER silent OPTIONS (key 'k')");
+$s3->fault('hang', path => '/silent');
+$s3->forget_requests;
+my @sessions = map { session($node) } 1 .. 6;
+$_->send("INSERT INTO silent $rows") foreach @sessions;
+sql("INSERT INTO parts VALUES (-1, 'flushed')");
+sql("SELECT skyvault_flush('vault')");
+is(sql("SELECT count(*) FROM skyvault.delta"), '0', 'another vault is flushed');
+foreach (@sessions)
+{
+	my (undef, $error) = $_->receive;
+	like($error, qr/ERROR: +58030: could not read object "probe"/, 'a load to it fails');
+}
+cmp_ok(scalar($s3->requests(target => '/silent')), '<=', 2, 'and it was asked but once, or once more after a pause');
+$s3->clear_faults;
+$_->quit foreach @sessions;
 $node->stop;
 
 done_testing();
