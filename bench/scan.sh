@@ -21,7 +21,7 @@ runs=${BENCH_RUNS:-5}
 portion=250000
 
 megabytes=$((keys * 400 / 1048576 + 512))
-settings=("shared_buffers=${megabytes}MB" "skyvault.cache_size=${megabytes}MB" max_wal_size=8GB
+settings=(max_parallel_workers_per_gather=0 "shared_buffers=${megabytes}MB" "skyvault.cache_size=${megabytes}MB" max_wal_size=8GB
 	autovacuum=on skyvault.flush_interval=0 skyvault.flush_size=1TB)
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
