@@ -1,4 +1,4 @@
-# From reads.csv to a Markdown table, with the aims.
+# From reads.csv, or scan.csv, to a Markdown table, with the aims.
 BEGIN {
 	FS = ","
 	aim["batch of 1000 binary; multi_get", 1] = ">= 8"
@@ -8,6 +8,11 @@ BEGIN {
 	aim["get; hit", 1] = ">= 1.0"
 	aim["get; hit", 8] = ">= 1.15"
 	aim["bytes on disk", 0] = "< 0.4"
+	aim["page of 100 from a random start", 1] = ">= 1.0"
+	aim["page of 100 backward", 1] = ">= 1.0"
+	aim["count(*)", 1] = ">= 1.0"
+	aim["page of 100 from a random start; 1 % in the delta", 1] = ">= 1.0"
+	aim["count(*); 1 % in the delta", 1] = ">= 1.0"
 	print "| work | clients | unit | plain: median (min - max) | skyvault: median (min - max) | skyvault/plain | aim | reached |"
 	print "|---|---:|---|---:|---:|---:|---:|---|"
 }

@@ -63,7 +63,7 @@ write_results() {
 		echo
 		cat "$scratch/facts"
 		echo
-		awk -f "$bench/scan.awk" "$scratch/scan.csv"
+		awk -f "$bench/reads.awk" "$scratch/scan.csv"
 	} > "$scratch/scan.md"
 	mkdir -p "$results"
 	cp "$scratch/scan.csv" "$scratch/scan.md" "$results/"
@@ -76,6 +76,6 @@ run_sql_file scan-delta
 measure_scans "; 1 % in the delta"
 write_results
 echo
-awk -f "$bench/scan.awk" "$scratch/scan.csv" | sed '2d; s/^| //; s/ |$//' | column -t -s '|'
+awk -f "$bench/reads.awk" "$scratch/scan.csv" | sed '2d; s/^| //; s/ |$//' | column -t -s '|'
 echo
 echo "written: $results/scan.csv, scan.md"

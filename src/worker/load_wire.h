@@ -13,7 +13,6 @@
 
 #include "postgres.h"
 
-#include "worker/load_crew.h"
 #include "base/sv_buffer.h"
 #include "worker/load_crew.h"
 

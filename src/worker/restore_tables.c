@@ -175,53 +175,54 @@ reserve_numbers(RestoreState *state)
 					  " skyvault.table_id_seq)))", 1, forest_arg(state->table_id));
 }
 
-static void
-check_defined(const RestoreTable *table)
+/* Those that were not dropped; the log must have defined each. */
+static List *
+live_tables(const RestoreState *state)
 {
-	if (table->definition == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the log names table %d and never defines it", table->id)));
+	List	   *live = NIL;
+	ListCell   *cell;
+
+	foreach(cell, state->tables)
+	{
+		RestoreTable *table = lfirst(cell);
+
+		if (table->dropped)
+			continue;
+		if (table->definition == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the log names table %d and never defines it", table->id)));
+		live = lappend(live, table);
+	}
+	return live;
 }
 
 int
 restore_make_tables(RestoreState *state)
 {
-	int			made = 0;
+	List	   *live = live_tables(state);
 	ListCell   *cell;
 
 	reserve_numbers(state);
-	foreach(cell, state->tables)
-	{
-		RestoreTable *table = lfirst(cell);
-
-		if (table->dropped)
-			continue;
-		check_defined(table);
-		make_table(state, table);
-		made++;
-	}
-	return made;
+	foreach(cell, live)
+		make_table(state, lfirst(cell));
+	return list_length(live);
 }
 
 int
 restore_keep_definitions(RestoreState *state)
 {
-	int			kept = 0;
+	List	   *live = live_tables(state);
 	ListCell   *cell;
 
 	reserve_numbers(state);
-	foreach(cell, state->tables)
+	foreach(cell, live)
 	{
 		RestoreTable *table = lfirst(cell);
 
-		if (table->dropped)
-			continue;
-		check_defined(table);
 		(void) forest_sql("INSERT INTO skyvault.unimported VALUES ($1::integer, $2::integer, $3::bigint, $4::jsonb)",
 						  4, forest_arg(state->vault_id), forest_arg(table->id), forest_arg(table->floor_seq),
 						  table->definition);
-		kept++;
 	}
-	return kept;
+	return list_length(live);
 }
