@@ -6,6 +6,7 @@
 
 #include "fdw/fdw_unique.h"
 
+#include "catalog/pg_class.h"
 #include "fdw/fdw_plan.h"
 #include "utils/selfuncs.h"
 
@@ -25,11 +26,15 @@ is_whole_key(const RelOptInfo *rel, AttrNumber attno)
 	return nkeys == 1 && columns[0].attno == attno;
 }
 
-/* Statistics are looked for as ever: this adds to them. */
+/*
+ * Statistics are looked for as ever: this adds to them.  Of an index on a table
+ * core asks with a vardata that nobody has filled in (brincostestimate), so
+ * nothing of it is read before the relation is known to be a foreign table.
+ */
 static bool
 note_unique(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno, VariableStatData *vardata)
 {
-	if (!rte->inh && is_whole_key(vardata->rel, attno))
+	if (rte->relkind == RELKIND_FOREIGN_TABLE && !rte->inh && is_whole_key(vardata->rel, attno))
 		vardata->isunique = true;
 	return previous_hook != NULL && previous_hook(root, rte, attno, vardata);
 }

@@ -125,13 +125,13 @@ failed_tests() {
 run_tests with "shared_preload_libraries = 'skyvault'" || true
 passed=$(grep -Ec '\.\.\. +ok\b|^ok ' "$scratch/with.out" || true)
 failed=$(failed_tests)
+if grep -A 1 -E 'TRAP: |PANIC: |terminated by signal (4|6|7|8|11)\b' "$run"/with.log/postmaster.log; then
+	echo "postgres-tests: FAILED: a server process crashed"
+	exit 1
+fi
 if [ "$passed" -lt 150 ] || [ "$(wc -w <<< "$failed")" -gt "$MOST_STRANGE" ]; then
 	tail -n 30 "$scratch/with.out"
 	echo "postgres-tests: FAILED: $passed tests passed, these failed:" $failed
-	exit 1
-fi
-if grep -E 'TRAP: |PANIC: |terminated by signal (4|6|7|8|11)\b' "$run"/with.log/postmaster.log; then
-	echo "postgres-tests: FAILED: a server process crashed"
 	exit 1
 fi
 
