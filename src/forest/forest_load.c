@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "server/pg_settings.h"
+#include "server/stop_point.h"
 #include "utils/memutils.h"
 
 struct ForestLoad
@@ -110,6 +111,7 @@ forest_load_begin(const ForestTable *table, const ForestLoadOptions *options)
 	spec = make_spec(load, &vault);
 	begin_builder(&spec, &load->builder);
 	load_progress_phase(options->progress, LOAD_READING);
+	STOP_POINT("load-begin");
 	MemoryContextSwitchTo(old);
 	return load;
 }

@@ -6,11 +6,15 @@
  * out, and the eight bytes after it are taken as a number.  A radix sort by
  * the first bytes of it that differ, as few as should tell most keys apart,
  * leaves groups of mostly one key; insertion does the rest.
+ *
+ * What a load sorts may be all of maintenance_work_mem, so each pass looks for
+ * interrupts.
  */
 #include "postgres.h"
 
 #include "forest/key_sort.h"
 
+#include "miscadmin.h"
 #include "port/pg_bswap.h"
 
 #define WINDOW_BYTES 8
@@ -22,6 +26,9 @@
 /* Bytes are sorted by until they have so many combinations for each key. */
 #define COMBINATIONS_PER_KEY 4
 
+/* Keys of a pass between two looks for interrupts: a power of 2, and more than a batch has. */
+#define LOOK_KEYS (1 << 16)
+
 /* Bytes of the windows to sort by, and how often each of their values occurs. */
 typedef struct Radix
 {
@@ -29,6 +36,13 @@ typedef struct Radix
 	int			shifts[WINDOW_BYTES];	/* highest byte first */
 	int			counts[WINDOW_BYTES][DIGITS];
 } Radix;
+
+static inline void
+look_at_times(int i)
+{
+	if (unlikely((i & (LOOK_KEYS - 1)) == LOOK_KEYS - 1))
+		CHECK_FOR_INTERRUPTS();
+}
 
 static size_t
 common_prefix(const SvSlice *keys, const int *order, int n)
@@ -42,6 +56,7 @@ common_prefix(const SvSlice *keys, const int *order, int n)
 		size_t		len = Min(common, key->len);
 		size_t		same = 0;
 
+		look_at_times(i);
 		while (same < len && first->data[same] == key->data[same])
 			same++;
 		common = same;
@@ -76,12 +91,20 @@ compare_items(const void *a, const void *b, void *arg)
 	return cmp != 0 ? cmp : left->position - right->position;
 }
 
+/* Keys that the windows do not tell apart may be many, and long. */
+static int
+compare_many(const void *a, const void *b, void *arg)
+{
+	CHECK_FOR_INTERRUPTS();
+	return compare_items(a, b, arg);
+}
+
 static void
 sort_by_comparison(SvSlice *keys, KeySortItem *items, int n)
 {
 	if (n > FEW_KEYS)
 	{
-		qsort_arg(items, n, sizeof(KeySortItem), compare_items, keys);
+		qsort_arg(items, n, sizeof(KeySortItem), compare_many, keys);
 		return;
 	}
 	for (int i = 1; i < n; i++)
@@ -99,8 +122,11 @@ static bool
 is_sorted(SvSlice *keys, const KeySortItem *items, int n)
 {
 	for (int i = 1; i < n; i++)
+	{
+		look_at_times(i);
 		if (compare_items(&items[i - 1], &items[i], keys) > 0)
 			return false;
+	}
 	return true;
 }
 
@@ -111,6 +137,7 @@ count_digit(const KeySortItem *items, int n, int shift, int *counts)
 	int			different = 0;
 
 	memset(counts, 0, DIGITS * sizeof(int));
+	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < n; i++)
 		counts[(items[i].window >> shift) & (DIGITS - 1)]++;
 	for (int digit = 0; digit < DIGITS; digit++)
@@ -150,7 +177,10 @@ sort_by_digit(const KeySortItem *items, KeySortItem *to, int n, int shift, const
 		start += counts[digit];
 	}
 	for (int i = 0; i < n; i++)
+	{
+		look_at_times(i);
 		to[starts[(items[i].window >> shift) & (DIGITS - 1)]++] = items[i];
+	}
 }
 
 /* Returns where the result is: items or spare. */
@@ -179,6 +209,7 @@ sort_groups(SvSlice *keys, KeySortItem *items, int n, const Radix *radix)
 		mask |= UINT64CONST(0xff) << radix->shifts[digit];
 	for (int first = 0; first < n; first = end)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (end = first + 1; end < n && ((items[end].window ^ items[first].window) & mask) == 0; end++)
 			;
 		if (end - first > 1)
@@ -198,7 +229,10 @@ key_sort(const SvSlice *keys, int *order, int n, KeySortItem *room)
 		return;
 	common = common_prefix(keys, order, n);
 	for (int i = 0; i < n; i++)
+	{
+		look_at_times(i);
 		items[i] = (KeySortItem) {.window = window_at(keys[order[i]], common),.position = order[i]};
+	}
 	if (n <= FEW_KEYS)
 		sort_by_comparison(arg, items, n);
 	else if (!is_sorted(arg, items, n))

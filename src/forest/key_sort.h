@@ -19,6 +19,7 @@ typedef struct KeySortItem
 /*
  * Brings the n positions of keys in `order` into ascending byte order of the
  * keys, those of equal keys ascending.  room: for 2 n items, while it runs.
+ * Looks for interrupts, and leaves positions in any order then.
  */
 extern void key_sort(const SvSlice *keys, int *order, int n, KeySortItem *room);
 

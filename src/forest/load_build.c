@@ -120,12 +120,18 @@ pg_noreturn static void fail(LoadBuild *build, const SvError *err);
 static void
 fail(LoadBuild *build, const SvError *err)
 {
+	SvError		told = *err;
+
 	if (build->upload != NULL)
 		store_upload_abort(build->upload, &build->call);
 	build->upload = NULL;
 	if (err->status == SV_CANCELLED)
 		CHECK_FOR_INTERRUPTS();
-	pg_status_report(ERROR, err);
+	/* Flushes go on by themselves, loads do not. */
+	if (told.status == SV_NO_SPACE && told.hint[0] == '\0')
+		sv_set_hint(&told, "Make room in the store, and load again."
+					" What this load has written there goes with the next sweep for orphans.");
+	pg_status_report(ERROR, &told);
 	pg_unreachable();
 }
 
@@ -253,6 +259,7 @@ write_sorted(LoadBuild *build)
 	load_progress_phase(build->spec.progress, LOAD_SORTING);
 	STOP_POINT("load-sorting");
 	load_sort_perform(build->sort);
+	STOP_POINT("load-sorted");
 	load_progress_phase(build->spec.progress, LOAD_WRITING);
 	while (load_sort_next(build->sort, &entry))
 	{

@@ -44,6 +44,9 @@ typedef struct EntryHeader
 /* So many entries ahead, what lies anywhere in memory is asked for; where it lies, as many before that. */
 #define ENTRIES_AHEAD 16
 
+/* Between two looks for interrupts, where they would cost; a power of 2. */
+#define LOOK_ENTRIES (1 << 16)
+
 #define HUGE_PAGE_BYTES ((Size) 2 * 1024 * 1024)
 #define CACHE_LINE 64
 #define LINES_AHEAD 2
@@ -195,6 +198,8 @@ sort_memory(LoadSort *sort)
 	{
 		const EntryHeader *header = (const EntryHeader *) (sort->memory + at);
 
+		if (unlikely((i & (LOOK_ENTRIES - 1)) == LOOK_ENTRIES - 1))
+			CHECK_FOR_INTERRUPTS();
 		sort->keys[i] = sv_slice(header + 1, header->key_len);
 		sort->order[i] = i;
 		at += TYPEALIGN(ENTRY_ALIGN, sizeof(EntryHeader) + header->key_len + (Size) header->value_len);
@@ -236,6 +241,7 @@ next_in_memory(LoadSort *sort, SstEntry *entry)
 		sort->next++;
 		if (sort->next >= sort->n || !sv_slice_equal(key, sort->keys[sort->order[sort->next]]))
 			break;
+		CHECK_FOR_INTERRUPTS();
 		report_duplicate(sort, key);
 		key = sort->keys[sort->order[sort->next]];
 	}

@@ -35,7 +35,9 @@ typedef enum StopAction
 {
 	STOP_WAIT,					/* wait until disarmed */
 	STOP_ERROR,					/* raise 58030 */
-	STOP_KILL					/* SIGKILL oneself: the postmaster restarts the cluster */
+	STOP_KILL,					/* SIGKILL oneself: the postmaster restarts the cluster */
+	STOP_CANCEL,				/* be told to cancel, and go on: what follows has to notice */
+	STOP_TERMINATE				/* be told to end, and go on */
 } StopAction;
 
 typedef struct StopSlot
@@ -184,7 +186,10 @@ stop_point_reached(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_IO_ERROR),
 				 errmsg("stop point \"%s\" was told to fail", name)));
-	wait_at(name, arming);
+	if (action == STOP_CANCEL || action == STOP_TERMINATE)
+		(void) raise(action == STOP_CANCEL ? SIGINT : SIGTERM);
+	else
+		wait_at(name, arming);
 }
 
 void
@@ -209,10 +214,14 @@ parse_action(const char *text)
 		return STOP_ERROR;
 	if (strcmp(text, "kill") == 0)
 		return STOP_KILL;
+	if (strcmp(text, "cancel") == 0)
+		return STOP_CANCEL;
+	if (strcmp(text, "terminate") == 0)
+		return STOP_TERMINATE;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid stop point action \"%s\"", text),
-			 errhint("Valid actions are: wait, error, kill.")));
+			 errhint("Valid actions are: wait, error, kill, cancel, terminate.")));
 }
 
 /* (name text, action text, count int) */

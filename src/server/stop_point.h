@@ -1,6 +1,7 @@
 /*
  * stop_point.h
- *		Named places where a test can make a process wait, fail or die.
+ *		Named places where a test can make a process wait, fail or die, or tell
+ *		it to cancel or end, which it has to notice by itself.
  *
  * Compiled only with -DSKYVAULT_STOP_POINTS (make STOP_POINTS=1); otherwise
  * STOP_POINT is nothing.  A test arms a point by name through the SQL
