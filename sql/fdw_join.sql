@@ -208,7 +208,7 @@ CREATE TABLE fdw_join_copy AS SELECT o.id, s.v FROM fdw_join_outer o LEFT JOIN f
 INSERT INTO fdw_join_copy SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k;
 SELECT count(*), count(v), count(DISTINCT v) FROM fdw_join_copy;
 
--- partitions and children: of the outer side as ever, on the inner side not
+-- partitions and children; fdw_join_parts has more
 CREATE TABLE fdw_join_parts (id int, k bigint) PARTITION BY RANGE (id);
 CREATE TABLE fdw_join_part1 PARTITION OF fdw_join_parts FOR VALUES FROM (0) TO (500);
 CREATE TABLE fdw_join_part2 PARTITION OF fdw_join_parts FOR VALUES FROM (500) TO (5000);

@@ -1,10 +1,10 @@
 /*
  * fdw_join.h
  *		Batched joins: a custom scan that joins any outer rows with one foreign
- *		table by equality on all its key columns.
+ *		table, or one with foreign partitions, by equality on all its key columns.
  *
  * It collects outer rows, looks up their keys at once, and joins them in the
- * order of the outer rows.  A key has one row at most.
+ * order of the outer rows.  A key has one row at most in each partition.
  */
 #ifndef FDW_JOIN_H
 #define FDW_JOIN_H
@@ -38,7 +38,8 @@ enum FdwJoinPrivate
 {
 	FDW_JOIN_SCALARS,			/* see FdwJoinScalar */
 	FDW_JOIN_COLUMNS,			/* attribute numbers of the table's columns in the scan tuple */
-	FDW_JOIN_NEEDED				/* those of which values are asked for; a part of them */
+	FDW_JOIN_NEEDED,			/* those of which values are asked for; a part of them */
+	FDW_JOIN_TABLES				/* where its rows are, by how much they are behind the table in the range table */
 };
 
 enum FdwJoinScalar

@@ -30,8 +30,11 @@ fdw_join_batch_init(FdwJoinBatch *batch, TupleDesc desc, int ncolumns)
 Size
 fdw_join_batch_row_bytes(const FdwJoinBatch *batch)
 {
-	return (sizeof(Datum) + sizeof(bool)) * batch->ncolumns + sizeof(SvSlice) + 2 * sizeof(int);
+	return (sizeof(Datum) + sizeof(bool)) * batch->ncolumns + sizeof(SvSlice) + 3 * sizeof(int);
 }
+
+/* What a key takes beyond the first of its row, about: here, and in the lookup. */
+#define FDW_JOIN_MORE_KEY_BYTES 128
 
 /* Nothing of what was there is kept. */
 static void *
@@ -57,14 +60,44 @@ fdw_join_batch_reset(FdwJoinBatch *batch, int rows)
 		return;
 	batch->values = make_room(context, batch->values, (Size) rows * batch->ncolumns, sizeof(Datum));
 	batch->isnull = make_room(context, batch->isnull, (Size) rows * batch->ncolumns, sizeof(bool));
-	batch->keys = make_room(context, batch->keys, rows, sizeof(SvSlice));
-	batch->key_of = make_room(context, batch->key_of, rows, sizeof(int));
-	batch->key_end = make_room(context, batch->key_end, rows, sizeof(int));
+	batch->keys_end = make_room(context, batch->keys_end, rows, sizeof(int));
 	batch->room = rows;
+	if (rows <= batch->keys_room)
+		return;
+	batch->keys = make_room(context, batch->keys, rows, sizeof(SvSlice));
+	batch->key_end = make_room(context, batch->key_end, rows, sizeof(int));
+	batch->table_of = make_room(context, batch->table_of, rows, sizeof(int));
+	batch->keys_room = rows;
+}
+
+/* Of a row's keys there is one, unless it may be in several partitions. */
+static void
+make_more_room_for_keys(FdwJoinBatch *batch)
+{
+	Size		room = (Size) batch->keys_room * 2;
+
+	batch->keys = repalloc_huge(batch->keys, room * sizeof(SvSlice));
+	batch->key_end = repalloc_huge(batch->key_end, room * sizeof(int));
+	batch->table_of = repalloc_huge(batch->table_of, room * sizeof(int));
+	batch->keys_room = (int) room;
 }
 
 void
-fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull, bool has_key)
+fdw_join_batch_add_key(FdwJoinBatch *batch, int table)
+{
+	int			begin = batch->nkeys > 0 ? batch->key_end[batch->nkeys - 1] : 0;
+
+	if (batch->nkeys == batch->keys_room)
+		make_more_room_for_keys(batch);
+	batch->bytes += batch->key_bytes.len - begin;
+	if (batch->nkeys > batch->nrows)
+		batch->bytes += FDW_JOIN_MORE_KEY_BYTES;
+	batch->table_of[batch->nkeys] = table;
+	batch->key_end[batch->nkeys++] = batch->key_bytes.len;
+}
+
+void
+fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull)
 {
 	Datum	   *own_values = batch->values + (Size) batch->nrows * batch->ncolumns;
 	bool	   *own_isnull = batch->isnull + (Size) batch->nrows * batch->ncolumns;
@@ -83,18 +116,14 @@ fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull,
 		batch->bytes += datumGetSize(own_values[column], false, len);
 	}
 	batch->bytes += fdw_join_batch_row_bytes(batch);
-	batch->key_of[batch->nrows++] = has_key ? batch->nkeys : -1;
-	if (has_key)
-	{
-		batch->bytes += batch->key_bytes.len - (batch->nkeys > 0 ? batch->key_end[batch->nkeys - 1] : 0);
-		batch->key_end[batch->nkeys++] = batch->key_bytes.len;
-	}
+	batch->keys_end[batch->nrows++] = batch->nkeys;
 	MemoryContextSwitchTo(old);
 }
 
 void
-fdw_join_batch_look_up(FdwJoinBatch *batch, const ForestTable *table, Snapshot snapshot)
+fdw_join_batch_look_up(FdwJoinBatch *batch, const FdwJoinTable *tables, int ntables, Snapshot snapshot)
 {
+	const ForestTable **tables_of;
 	MemoryContext old;
 	int			begin = 0;
 
@@ -105,6 +134,14 @@ fdw_join_batch_look_up(FdwJoinBatch *batch, const ForestTable *table, Snapshot s
 		begin = batch->key_end[i];
 	}
 	old = MemoryContextSwitchTo(batch->context);
-	batch->answers = fdw_lookup_keys(table, batch->keys, batch->nkeys, snapshot);
+	if (ntables == 1)
+		batch->answers = fdw_lookup_keys(&tables[0].table, batch->keys, batch->nkeys, snapshot);
+	else
+	{
+		tables_of = MemoryContextAllocHuge(batch->context, sizeof(ForestTable *) * batch->nkeys);
+		for (int i = 0; i < batch->nkeys; i++)
+			tables_of[i] = &tables[batch->table_of[i]].table;
+		batch->answers = forest_batch_get(forest_batch_begin(), tables_of, false, batch->keys, batch->nkeys, snapshot);
+	}
 	MemoryContextSwitchTo(old);
 }

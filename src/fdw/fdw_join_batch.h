@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "base/sv_slice.h"
+#include "fdw/fdw_join_table.h"
 #include "fdw/fdw_lookup.h"
 #include "lib/stringinfo.h"
 
@@ -23,9 +24,12 @@ typedef struct FdwJoinBatch
 	int			room;			/* rows for which there is room */
 	Datum	   *values;			/* of all rows, ncolumns each */
 	bool	   *isnull;
+	int		   *keys_end;		/* of each row, the end of its keys; they begin where those of the row before end */
+
+	int			keys_room;
 	SvSlice    *keys;
-	int		   *key_of;			/* of each row, the index of its key; -1: it has none */
 	int		   *key_end;		/* of each key, in key_bytes */
+	int		   *table_of;		/* of each key, the index of its table */
 	StringInfoData key_bytes;
 
 	int			nrows;
@@ -43,15 +47,20 @@ extern Size fdw_join_batch_row_bytes(const FdwJoinBatch *batch);
 /* Empties it, with room for so many rows. */
 extern void fdw_join_batch_reset(FdwJoinBatch *batch, int rows);
 
-/*
- * Adds a row, which it copies.  Its key, if it has one, is what has been appended
- * to key_bytes since the last.
- */
-extern void fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull,
-							   bool has_key);
+/* Adds a key to those of the next row: what has been appended to key_bytes since the last. */
+extern void fdw_join_batch_add_key(FdwJoinBatch *batch, int table);
 
-/* Looks up the keys of all rows, of which there is one at least. */
-extern void fdw_join_batch_look_up(FdwJoinBatch *batch, const ForestTable *table,
+/* Adds a row, which it copies, after its keys. */
+extern void fdw_join_batch_add(FdwJoinBatch *batch, const Datum *values, const bool *isnull);
+
+static inline int
+fdw_join_batch_first_key(const FdwJoinBatch *batch, int row)
+{
+	return row == 0 ? 0 : batch->keys_end[row - 1];
+}
+
+/* Looks up all keys, of which there is one at least, each in its own of the tables. */
+extern void fdw_join_batch_look_up(FdwJoinBatch *batch, const FdwJoinTable *tables, int ntables,
 								   Snapshot snapshot);
 
 #endif							/* FDW_JOIN_BATCH_H */

@@ -66,6 +66,22 @@ explain_batches(const FdwJoinState *join, ExplainState *es)
 	ExplainPropertyInteger("Keys Found", NULL, join->keys_found, es);
 }
 
+static void
+explain_partitions(const FdwJoinState *join, ExplainState *es)
+{
+	List	   *names = NIL;
+
+	if (join->relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	for (int i = 0; i < join->ntables; i++)
+	{
+		const char *name = get_rel_name(RelationGetRelid(join->tables[i].relation));
+
+		names = lappend(names, unconstify(char *, quote_identifier(name)));
+	}
+	ExplainPropertyList("Partitions", names, es);
+}
+
 void
 fdw_join_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 {
@@ -74,6 +90,7 @@ fdw_join_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 
 	ExplainPropertyText("Join Type", type_name(join->type), es);
 	ExplainPropertyText("Table", quote_identifier(name), es);
+	explain_partitions(join, es);
 	explain_quals(join, "Key Condition", FDW_JOIN_KEY_CONDITION, ancestors, es);
 	explain_quals(join, "Table Filter", FDW_JOIN_INNER_QUALS, ancestors, es);
 	explain_removed(join, "Rows Removed by Table Filter", FDW_JOIN_INNER_QUALS, join->removed_inner, es);

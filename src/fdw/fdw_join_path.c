@@ -58,20 +58,6 @@ made_type(JoinType type)
 	}
 }
 
-/* Whether the relation is one foreign table of ours, without children. */
-static bool
-is_table(PlannerInfo *root, RelOptInfo *rel)
-{
-	RangeTblEntry *rte;
-
-	if (rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION ||
-		rel->fdwroutine == NULL || rel->fdwroutine->GetForeignRelSize != fdw_plan_rel_size ||
-		IS_DUMMY_REL(rel) || !bms_is_empty(rel->lateral_relids))
-		return false;
-	rte = planner_rt_fetch(rel->relid, root);
-	return !rte->inh && rte->tablesample == NULL;
-}
-
 static bool
 has_pseudoconstant(List *rinfos)
 {
@@ -111,11 +97,9 @@ static bool
 is_offered(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
 		   JoinType type, List *restrictlist)
 {
-	return setting_enable_batched_join && type != JOIN_FULL &&
-		root->parse->commandType == CMD_SELECT && root->rowMarks == NIL &&
+	return type != JOIN_FULL && root->parse->commandType == CMD_SELECT && root->rowMarks == NIL &&
 		joinrel->reloptkind == RELOPT_JOINREL && bms_is_empty(joinrel->lateral_relids) &&
-		is_table(root, inner) && !IS_DUMMY_REL(outer) &&
-		restrictlist != NIL && !has_pseudoconstant(restrictlist) &&
+		!IS_DUMMY_REL(outer) && restrictlist != NIL && !has_pseudoconstant(restrictlist) &&
 		!has_pseudoconstant(inner->baserestrictinfo) && can_make_columns(inner, type);
 }
 
@@ -138,7 +122,7 @@ may_go_first(const RestrictInfo *rinfo, List *rinfos)
 static bool
 add_key(PlannerInfo *root, FdwJoinPath *path, const FdwKeyColumn *columns, RestrictInfo *rinfo)
 {
-	FdwKeyClause *clause = fdw_quals_match(root, path->inner, columns, path->nkeys, rinfo);
+	FdwKeyClause *clause = fdw_quals_match(root, path->inner, columns, path->members.nkeys, rinfo);
 
 	if (clause == NULL || clause->kind != FDW_KEY_EQUAL || path->keys[clause->key] != NULL)
 		return false;
@@ -153,11 +137,11 @@ add_key(PlannerInfo *root, FdwJoinPath *path, const FdwKeyColumn *columns, Restr
 static bool
 find_keys(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path)
 {
-	const FdwKeyColumn *columns = fdw_plan_key_columns(path->inner, &path->nkeys);
+	const FdwKeyColumn *columns = path->members.columns;
 	bool		joined = false;
 	ListCell   *cell;
 
-	path->keys = palloc0(sizeof(FdwKeyClause *) * path->nkeys);
+	path->keys = palloc0(sizeof(FdwKeyClause *) * path->members.nkeys);
 	foreach(cell, path->restrictlist)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
@@ -171,7 +155,7 @@ find_keys(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path)
 		return false;
 	foreach(cell, path->inner->baserestrictinfo)
 		(void) add_key(root, path, columns, lfirst_node(RestrictInfo, cell));
-	for (int i = 0; i < path->nkeys; i++)
+	for (int i = 0; i < path->members.nkeys; i++)
 		if (path->keys[i] == NULL)
 			return false;
 	return true;
@@ -190,12 +174,21 @@ first_batch(PlannerInfo *root)
 
 /* Batches that wait for the store grow, so that at worst they read all of the table, as a scan does. */
 static Cost
-cost_of_requests(const RelOptInfo *inner, double keys)
+cost_of_requests(const FdwJoinMembers *members, double keys)
 {
-	const FdwBlockCosts *blocks = fdw_plan_block_costs(inner);
+	Cost		sum = 0;
+	ListCell   *cell;
 
-	return Min(fdw_cost_requests_of_lookups(blocks, keys, true),
-			   fdw_cost_requests_of_scan(blocks, 1, inner->tuples));
+	foreach(cell, members->rels)
+	{
+		const RelOptInfo *rel = lfirst(cell);
+		const FdwBlockCosts *blocks = fdw_plan_block_costs(rel);
+		double		own = keys * members->lookups / list_length(members->rels);
+
+		sum += Min(fdw_cost_requests_of_lookups(blocks, own, true),
+				   fdw_cost_requests_of_scan(blocks, 1, rel->tuples));
+	}
+	return sum;
 }
 
 static void
@@ -203,19 +196,21 @@ set_cost(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path, Path *outer)
 {
 	Path	   *own = &path->custom.path;
 	QualCost	quals;
+	QualCost	inner_quals;
 	Cost		per_key;
 	Cost		run;
 	double		first = Min(outer->rows, path->first_batch);
 
-	/* However many rows the join is thought to have: a key has one at most. */
+	/* However many rows the join is thought to have: a key has one at most in a table. */
 	cost_qual_eval(&quals, path->restrictlist, root);
-	per_key = FDW_JOIN_KEY_COST + cpu_tuple_cost + FDW_ROW_COST + quals.per_tuple +
-		path->inner->baserestrictcost.per_tuple;
+	cost_qual_eval(&inner_quals, path->inner->baserestrictinfo, root);
+	per_key = FDW_JOIN_KEY_COST * path->members.lookups + cpu_tuple_cost + FDW_ROW_COST + quals.per_tuple +
+		inner_quals.per_tuple;
 	run = outer->total_cost - outer->startup_cost + outer->rows * per_key +
-		ceil(outer->rows / FDW_BATCH_KEYS) * FDW_JOIN_BATCH_COST + cost_of_requests(path->inner, outer->rows) +
-		Min(own->rows, outer->rows) * (cpu_tuple_cost + joinrel->reltarget->cost.per_tuple);
+		ceil(outer->rows / FDW_BATCH_KEYS) * FDW_JOIN_BATCH_COST + cost_of_requests(&path->members, outer->rows) +
+		Min(own->rows, outer->rows * path->members.lookups) * (cpu_tuple_cost + joinrel->reltarget->cost.per_tuple);
 	own->startup_cost = outer->startup_cost + FDW_JOIN_SETUP_COST + quals.startup +
-		path->inner->baserestrictcost.startup + joinrel->reltarget->cost.startup;
+		inner_quals.startup + joinrel->reltarget->cost.startup;
 	own->total_cost = own->startup_cost + run;
 
 	/* The first row comes after the first batch. */
@@ -270,7 +265,8 @@ fdw_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 	FdwJoinPath common = {.type = made_type(type),.inner = inner,.restrictlist = extra->restrictlist};
 	ListCell   *cell;
 
-	if (!is_offered(root, joinrel, outerrel, inner, common.type, extra->restrictlist) ||
+	if (!setting_enable_batched_join || !fdw_join_members(root, inner, &common.members) ||
+		!is_offered(root, joinrel, outerrel, inner, common.type, extra->restrictlist) ||
 		!find_keys(root, joinrel, &common))
 		return;
 	common.first_batch = first_batch(root);

@@ -64,7 +64,7 @@ split_clauses(const FdwJoinPath *path, RelOptInfo *rel, JoinClauses *clauses)
 	List	   *used = NIL;
 	List	   *join;
 
-	for (int i = 0; i < path->nkeys; i++)
+	for (int i = 0; i < path->members.nkeys; i++)
 	{
 		const FdwKeyClause *key = path->keys[i];
 
@@ -193,10 +193,11 @@ fdw_join_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *custom, List *tlis
 	scan->custom_exprs = (List *) as_in_scan_tuple((Node *) list_make4(split.operands, split.inner,
 																	   split.join, split.key_condition),
 												   &tuple);
-	scan->custom_private = list_make3(list_make3_int(path->type,
+	scan->custom_private = list_make4(list_make3_int(path->type,
 													 bms_member_index(rel->relids, path->inner->relid),
 													 path->first_batch),
-									  tuple.columns, needed);
+									  tuple.columns, needed,
+									  fdw_join_members_places(&path->members, path->inner));
 	scan->custom_scan_tlist = tuple.tlist;
 	scan->methods = &fdw_join_scan_methods;
 	return &scan->scan.plan;

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "fdw/fdw_join_members.h"
 #include "fdw/fdw_quals.h"
 #include "nodes/extensible.h"
 #include "nodes/pathnodes.h"
@@ -16,8 +17,8 @@ typedef struct FdwJoinPath
 	CustomPath	custom;			/* custom_paths: the outer one */
 	JoinType	type;
 	RelOptInfo *inner;
+	FdwJoinMembers members;		/* which it consists of */
 	List	   *restrictlist;	/* of the join */
-	int			nkeys;
 	FdwKeyClause **keys;		/* of each key column, what it is equal to */
 	int			first_batch;
 } FdwJoinPath;

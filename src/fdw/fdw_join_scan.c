@@ -10,14 +10,11 @@
 
 #include "fdw/fdw_join_scan.h"
 
-#include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "executor/executor.h"
 #include "fdw/fdw_join.h"
 #include "fdw/fdw_join_explain.h"
 #include "fdw/fdw_join_path.h"
 #include "fdw/fdw_targets.h"
-#include "forest/forest_table.h"
 #include "forest/forest_write.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -32,7 +29,7 @@
  */
 #define WAITING_US_PER_KEY 10
 
-/* Rows of a batch that waits for the store, and by how much batches grow. */
+/* Rows of a batch that waits for the store, and keys of any; and by how much batches grow. */
 #define MOST_ROWS (64 * 1024)
 #define WAITING_GROWTH 4
 
@@ -63,10 +60,11 @@ table_index(const CustomScan *plan)
 }
 
 static void
-begin_operands(FdwJoinState *join, const CustomScan *plan, const RowShape *shape)
+begin_operands(FdwJoinState *join, const CustomScan *plan)
 {
 	List	   *exprs = list_nth(plan->custom_exprs, FDW_JOIN_OPERANDS);
-	TupleDesc	desc = RelationGetDescr(join->relation);
+	TupleDesc	desc = RelationGetDescr(join->tables[0].relation);
+	const RowShape *shape = join->tables[0].rows.shape;
 	ListCell   *cell;
 
 	join->nkeys = list_length(exprs);
@@ -90,13 +88,10 @@ begin_columns(FdwJoinState *join, const CustomScan *plan)
 {
 	List	   *columns = private_list(plan, FDW_JOIN_COLUMNS);
 	List	   *needed = private_list(plan, FDW_JOIN_NEEDED);
-	int			natts = RelationGetDescr(join->relation)->natts;
 	int			first = list_length(plan->custom_scan_tlist) - list_length(columns);
 	ListCell   *cell;
 
 	join->columns = palloc(sizeof(FdwJoinColumn) * Max(list_length(columns), 1));
-	join->table_values = palloc0(sizeof(Datum) * natts);
-	join->table_isnull = palloc0(sizeof(bool) * natts);
 	foreach(cell, columns)
 	{
 		if (list_member_int(needed, lfirst_int(cell)))
@@ -114,19 +109,55 @@ work_mem_bytes(void)
 }
 
 static void
+open_tables(FdwJoinState *join, const CustomScan *plan, EState *estate, int eflags)
+{
+	List	   *places = private_list(plan, FDW_JOIN_TABLES);
+	Index		joined = table_index(plan);
+	ListCell   *cell;
+
+	join->relation = ExecOpenScanRelation(estate, joined, eflags);
+	join->ntables = list_length(places);
+	join->tables = palloc0(sizeof(FdwJoinTable) * join->ntables);
+	foreach(cell, places)
+	{
+		int			place = lfirst_int(cell);
+
+		join->tables[foreach_current_index(cell)].relation = place == 0 ? join->relation :
+			ExecOpenScanRelation(estate, joined + place, eflags);
+	}
+}
+
+/* Key columns are the same in all partitions. */
+static void
+begin_route(FdwJoinState *join, EState *estate)
+{
+	const FdwJoinTable *first = &join->tables[0];
+	const char **names = palloc(sizeof(char *) * join->nkeys);
+	Oid		   *members = palloc(sizeof(Oid) * join->ntables);
+
+	if (join->relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	for (int i = 0; i < join->nkeys; i++)
+	{
+		AttrNumber	attno = row_shape_key_attribute(first->rows.shape, i);
+
+		names[i] = NameStr(TupleDescAttr(RelationGetDescr(first->relation), attno - 1)->attname);
+	}
+	for (int i = 0; i < join->ntables; i++)
+		members[i] = RelationGetRelid(join->tables[i].relation);
+	join->route = fdw_join_route_init(estate, join->relation, names, join->nkeys, members, join->ntables);
+}
+
+static void
 begin_execution(FdwJoinState *join, const CustomScan *plan)
 {
 	TupleTableSlot *slot = join->custom.ss.ss_ScanTupleSlot;
-	const RowShape *shape = row_shape(join->relation);
-	List	   *decoded = NIL;
-	ListCell   *cell;
 
-	join->table = *forest_table_for_read(RelationGetRelid(join->relation));
-	foreach(cell, private_list(plan, FDW_JOIN_NEEDED))
-		if (lfirst_int(cell) >= 0)
-			decoded = lappend_int(decoded, lfirst_int(cell));
-	fdw_rows_init(&join->rows, shape, decoded);
-	begin_operands(join, plan, shape);
+	for (int i = 0; i < join->ntables; i++)
+		fdw_join_table_init(&join->tables[i], join->tables[i].relation, join->relation,
+							private_list(plan, FDW_JOIN_NEEDED));
+	begin_operands(join, plan);
+	begin_route(join, join->custom.ss.ps.state);
 	begin_columns(join, plan);
 	fdw_join_batch_init(&join->batch, slot->tts_tupleDescriptor,
 						list_length(plan->custom_scan_tlist) -
@@ -148,7 +179,7 @@ join_begin(CustomScanState *node, EState *estate, int eflags)
 
 	fdw_meter_init(&join->meter, estate);
 	join->type = (JoinType) scalar(plan, FDW_JOIN_TYPE);
-	join->relation = ExecOpenScanRelation(estate, table_index(plan), eflags);
+	open_tables(join, plan, estate, eflags);
 	outerPlanState(node) = ExecInitNode(outerPlan(plan), estate,
 										eflags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
 	join->inner_quals = ExecInitQual(list_nth(plan->custom_exprs, FDW_JOIN_INNER_QUALS), &node->ss.ps);
@@ -176,7 +207,7 @@ join_rescan(CustomScanState *node)
 	if (join->begun)
 		fdw_join_batch_reset(&join->batch, 0);
 	join->outer_done = false;
-	join->next = 0;
+	join->next = join->key = join->key_end = 0;
 	join->limit = Min(join->limit, join->first_limit);
 
 	/* With a changed parameter it does so itself, when it is asked for a row. */
@@ -186,13 +217,10 @@ join_rescan(CustomScanState *node)
 
 /* ---- batches ---- */
 
-/* Appends the key that the outer row in the scan tuple leads to; false: to none. */
+/* Evaluates the values of the key that the outer row in the scan tuple leads to; false: to none. */
 static bool
-encode_key(FdwJoinState *join, ExprContext *econtext)
+read_key(FdwJoinState *join, ExprContext *econtext)
 {
-	StringInfo	bytes = &join->batch.key_bytes;
-	int			begin = bytes->len;
-
 	for (int i = 0; i < join->nkeys; i++)
 	{
 		const FdwJoinOperand *operand = &join->operands[i];
@@ -205,11 +233,42 @@ encode_key(FdwJoinState *join, ExprContext *econtext)
 			!fdw_targets_convert(operand->column_type, operand->type, &join->key_values[i]))
 			return false;
 	}
-	row_encode_key(join->rows.shape, join->key_values, join->key_isnull, join->nkeys, bytes);
+	return true;
+}
+
+/* Adds it to those that the table is asked for; one that is too long nobody has. */
+static void
+add_key(FdwJoinState *join, int table)
+{
+	StringInfo	bytes = &join->batch.key_bytes;
+	int			begin = bytes->len;
+
+	row_encode_key(join->tables[table].rows.shape, join->key_values, join->key_isnull, join->nkeys, bytes);
 	if (bytes->len - begin <= FOREST_MAX_KEY_BYTES)
-		return true;
-	bytes->len = begin;
-	return false;
+		fdw_join_batch_add_key(&join->batch, table);
+	else
+		bytes->len = begin;
+}
+
+static void
+add_keys(FdwJoinState *join, ExprContext *econtext)
+{
+	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	const int  *tables;
+	int			n;
+
+	if (read_key(join, econtext))
+	{
+		if (join->route == NULL)
+			add_key(join, 0);
+		else
+		{
+			tables = fdw_join_route_find(join->route, join->key_values, &n);
+			for (int i = 0; i < n; i++)
+				add_key(join, tables[i]);
+		}
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /* How large the next batch may be, after one that took so long. */
@@ -220,6 +279,8 @@ adapt_limit(FdwJoinState *join, double us)
 	int			fit = fdw_lookup_limit(batch->answers, batch->nkeys, join->bytes_limit, join->most);
 
 	/* Values are as large as they are: what follows is taken to be alike. */
+	if (fit < join->most && batch->nkeys > batch->nrows)
+		fit = Max(1, (int) ((double) fit * batch->nrows / batch->nkeys));
 	join->most = fit;
 	if (join->limit < FDW_BATCH_KEYS)
 		join->limit = Min(join->limit * 2, FDW_BATCH_KEYS);
@@ -240,7 +301,7 @@ look_up(FdwJoinState *join)
 		return;
 	INSTR_TIME_SET_CURRENT(begin);
 	fdw_meter_begin(&join->meter);
-	fdw_join_batch_look_up(batch, &join->table, join->custom.ss.ps.state->es_snapshot);
+	fdw_join_batch_look_up(batch, join->tables, join->ntables, join->custom.ss.ps.state->es_snapshot);
 	fdw_meter_end(&join->meter);
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, begin);
@@ -259,13 +320,11 @@ read_batch(FdwJoinState *join)
 	TupleTableSlot *slot = join->custom.ss.ss_ScanTupleSlot;
 
 	fdw_join_batch_reset(batch, join->limit);
-	join->next = 0;
+	join->next = join->key = join->key_end = 0;
 	econtext->ecxt_scantuple = slot;
-	while (batch->nrows < join->limit && batch->bytes < join->bytes_limit)
+	while (batch->nrows < join->limit && batch->bytes < join->bytes_limit && batch->nkeys < MOST_ROWS)
 	{
 		TupleTableSlot *outer = ExecProcNode(outerPlanState(&join->custom));
-		MemoryContext old;
-		bool		has_key;
 
 		if (TupIsNull(outer))
 		{
@@ -278,10 +337,8 @@ read_batch(FdwJoinState *join)
 		memcpy(slot->tts_isnull, outer->tts_isnull, sizeof(bool) * batch->ncolumns);
 		ExecStoreVirtualTuple(slot);
 		ResetExprContext(econtext);
-		old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-		has_key = encode_key(join, econtext);
-		MemoryContextSwitchTo(old);
-		fdw_join_batch_add(batch, slot->tts_values, slot->tts_isnull, has_key);
+		add_keys(join, econtext);
+		fdw_join_batch_add(batch, slot->tts_values, slot->tts_isnull);
 	}
 	ExecClearTuple(slot);
 	if (batch->nrows == 0)
@@ -306,33 +363,17 @@ load_outer(FdwJoinState *join, int row)
 	ExecStoreVirtualTuple(slot);
 }
 
-static Datum
-whole_row(FdwJoinState *join)
-{
-	TupleDesc	desc = RelationGetDescr(join->relation);
-
-	return heap_copy_tuple_as_datum(heap_form_tuple(desc, join->table_values, join->table_isnull), desc);
-}
-
-/* Adds the table's row to the scan tuple; what it refers to lives until the next one. */
+/* Adds what the key has led to to the scan tuple; what it refers to lives until the next one. */
 static void
-load_inner(FdwJoinState *join, SvSlice key, const ForestValue *value)
+load_inner(FdwJoinState *join, int key)
 {
+	FdwJoinBatch *batch = &join->batch;
 	TupleTableSlot *slot = join->custom.ss.ss_ScanTupleSlot;
 
-	if (join->ncolumns == 0)
-		return;
-	fdw_rows_decode(&join->rows, key, value->value, RelationGetDescr(join->relation)->natts,
-					join->table_values, join->table_isnull);
-	for (int i = 0; i < join->ncolumns; i++)
-	{
-		int			place = join->columns[i].place;
-		AttrNumber	attno = join->columns[i].attno;
-
-		slot->tts_isnull[place] = attno > 0 && join->table_isnull[attno - 1];
-		slot->tts_values[place] = attno > 0 ? join->table_values[attno - 1] :
-			attno == 0 ? whole_row(join) : ObjectIdGetDatum(RelationGetRelid(join->relation));
-	}
+	if (join->ncolumns > 0)
+		fdw_join_table_load(&join->tables[batch->table_of[key]], join->relation, batch->keys[key],
+							batch->answers[key].value, join->columns, join->ncolumns,
+							slot->tts_values, slot->tts_isnull);
 }
 
 static void
@@ -342,18 +383,17 @@ load_no_inner(FdwJoinState *join)
 		join->custom.ss.ss_ScanTupleSlot->tts_isnull[join->columns[i].place] = true;
 }
 
-/* Whether the row of the batch, which is in the scan tuple, has one to be joined with. */
+/* Whether the key leads to a row that is joined with the outer one, which is in the scan tuple. */
 static bool
-matches(FdwJoinState *join, int row)
+matches(FdwJoinState *join, int key)
 {
 	ExprContext *econtext = join->custom.ss.ps.ps_ExprContext;
-	int			key = join->batch.key_of[row];
 	MemoryContext old;
 
-	if (key < 0 || !join->batch.answers[key].found)
+	if (!join->batch.answers[key].found)
 		return false;
 	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	load_inner(join, join->batch.keys[key], &join->batch.answers[key]);
+	load_inner(join, key);
 	MemoryContextSwitchTo(old);
 	econtext->ecxt_scantuple = join->custom.ss.ss_ScanTupleSlot;
 	if (!ExecQual(join->inner_quals, econtext))
@@ -369,25 +409,35 @@ matches(FdwJoinState *join, int row)
 	return true;
 }
 
-/* Puts what the row of the batch leads to into the scan tuple; false: nothing. */
-static bool
-join_row(FdwJoinState *join, int row)
+/* Goes on to the next row of the batch. */
+static void
+begin_row(FdwJoinState *join)
 {
-	load_outer(join, row);
-	switch (join->type)
+	join->key = fdw_join_batch_first_key(&join->batch, join->next);
+	join->key_end = join->batch.keys_end[join->next];
+	join->matched = false;
+	load_outer(join, join->next++);
+}
+
+/* Puts what the rest of the row's keys leads to next into the scan tuple; false: nothing. */
+static bool
+join_row(FdwJoinState *join)
+{
+	if (join->matched)
+		load_outer(join, join->next - 1);
+	while (join->key < join->key_end)
 	{
-		case JOIN_LEFT:
-			if (!matches(join, row))
-				load_no_inner(join);
-			return true;
-		case JOIN_ANTI:
-			if (matches(join, row))
-				return false;
-			load_no_inner(join);
-			return true;
-		default:
-			return matches(join, row);
+		if (!matches(join, join->key++))
+			continue;
+		join->matched = true;
+		if (join->type == JOIN_SEMI || join->type == JOIN_ANTI)
+			join->key = join->key_end;
+		return join->type != JOIN_ANTI;
 	}
+	if (join->matched || (join->type != JOIN_LEFT && join->type != JOIN_ANTI))
+		return false;
+	load_no_inner(join);
+	return true;
 }
 
 static TupleTableSlot *
@@ -397,13 +447,17 @@ next_row(ScanState *node)
 
 	for (;;)
 	{
-		if (join->next >= join->batch.nrows)
+		if (join->key >= join->key_end)
 		{
-			if (join->outer_done || !read_batch(join))
-				return ExecClearTuple(node->ss_ScanTupleSlot);
-			ResetExprContext(node->ps.ps_ExprContext);
+			if (join->next >= join->batch.nrows)
+			{
+				if (join->outer_done || !read_batch(join))
+					return ExecClearTuple(node->ss_ScanTupleSlot);
+				ResetExprContext(node->ps.ps_ExprContext);
+			}
+			begin_row(join);
 		}
-		if (join_row(join, join->next++))
+		if (join_row(join))
 			return node->ss_ScanTupleSlot;
 
 		/* Its memory is not needed, however many follow. */

@@ -8,15 +8,11 @@
 #include "postgres.h"
 
 #include "fdw/fdw_join_batch.h"
+#include "fdw/fdw_join_route.h"
+#include "fdw/fdw_join_table.h"
 #include "fdw/fdw_meter.h"
 #include "nodes/execnodes.h"
 #include "utils/rel.h"
-
-typedef struct FdwJoinColumn
-{
-	int			place;			/* in the scan tuple */
-	AttrNumber	attno;			/* of the table; 0: the whole row */
-} FdwJoinColumn;
 
 /* What a key column is equal to. */
 typedef struct FdwJoinOperand
@@ -30,9 +26,10 @@ typedef struct FdwJoinState
 {
 	CustomScanState custom;
 	JoinType	type;
-	Relation	relation;
-	ForestTable table;			/* a copy: a cursor outlives the statement */
-	FdwRows		rows;
+	Relation	relation;		/* the joined one */
+	int			ntables;		/* where keys are looked up: it, or its partitions */
+	FdwJoinTable *tables;
+	FdwJoinRoute *route;		/* NULL: it has none */
 	int			nkeys;
 	FdwJoinOperand *operands;
 	Datum	   *key_values;
@@ -41,13 +38,14 @@ typedef struct FdwJoinState
 	ExprState  *join_quals;
 	int			ncolumns;
 	FdwJoinColumn *columns;		/* of the table, to be filled */
-	Datum	   *table_values;	/* by attribute number - 1 */
-	bool	   *table_isnull;
 
 	FdwJoinBatch batch;
 	bool		begun;			/* there is something to execute, not only to explain */
 	bool		outer_done;
 	int			next;			/* row of the batch */
+	int			key;			/* of the row before it, the key to try next */
+	int			key_end;
+	bool		matched;		/* and whether one has matched */
 	int			first_limit;	/* rows of the first batch */
 	int			limit;			/* and of the next one */
 	int			most;			/* and of any */
