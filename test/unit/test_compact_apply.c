@@ -46,6 +46,8 @@ typedef struct Case
 #define LEVEL_JOB "l: 1 2 3 | 1 l2 1-6: 1 2 3"
 #define LOAD_BEFORE "11 b0 5-5 1:a-f; 12 b0 6-6 1:c-m; 13 b0 7-7 1:b-d"
 #define LOAD_JOB "b: 11 12 13 | 1 l1 5-7: 13 12 11"
+#define STRETCHES_BEFORE "1 b0 5-5 1:a-c; 2 b0 5-5 1:d-f; 3 b0 6-6 1:b-e; 4 b0 7-7 1:a-b"
+#define STRETCHES_JOB "b: 1 2 3 4 | 1 l1 5-7: 4 3 2 1"
 #define GAP_BEFORE "1 b0 11-11 #10 1:a-b; 2 b0 12-12 #10 1:e-f; 3 b0 13-13 #10 1:x-y"
 #define GAP_JOB "b: 1 2 3 | 1 l1 11-13: 3 2 1"
 #define SPLIT_BEFORE "1 w0 1-1 1:a-m; 2 b0 2-2 1:a-z; 3 w0 3-3 1:a-m 2:a-b; 4 w0 4-4 2:c-d"
@@ -158,6 +160,26 @@ static const Case cases[] = {
 	{
 		"one that was made since of what was apart", LOAD_BEFORE, LOAD_JOB, {{0, "a", "m"}},
 		LOAD_BEFORE "; 99 b0 2-4 1:a-z", "-11 -12 -13 +0 tables 1"
+	},
+	{
+		"both stretches of a load", STRETCHES_BEFORE, STRETCHES_JOB, {{0, "a", "c"}, {0, "d", "f"}}, NULL,
+		"-1 -2 -3 -4 +0 +1 tables 1"
+	},
+	{
+		"a file of the earlier stretch is gone", STRETCHES_BEFORE, STRETCHES_JOB, {{0, "a", "f"}},
+		"1 b0 5-5 1:a-c; 3 b0 6-6 1:b-e; 4 b0 7-7 1:a-b", NULL
+	},
+	{
+		"the earlier stretch was moved by another job", STRETCHES_BEFORE, STRETCHES_JOB, {{0, "a", "f"}},
+		"1 l1 5-5 1:a-c; 2 l1 5-5 1:d-f; 3 b0 6-6 1:b-e; 4 b0 7-7 1:a-b", NULL
+	},
+	{
+		"the table was truncated and loaded again, in two stretches", STRETCHES_BEFORE, STRETCHES_JOB, {{0, "a", "f"}},
+		"8 b0 9-9 1:a-f; 9 b0 10-10 1:b-e", "unused 0",.floors = {{1, 8, false}}
+	},
+	{
+		"a load has come since, in two stretches", STRETCHES_BEFORE, STRETCHES_JOB, {{0, "a", "f"}},
+		STRETCHES_BEFORE "; 8 b0 9-9 1:a-f; 9 b0 10-10 1:b-e", "-1 -2 -3 -4 +0 tables 1"
 	},
 	{
 		"an output over a gap that has been filled", GAP_BEFORE, GAP_JOB, {{0, "a", "y"}},

@@ -252,6 +252,33 @@ static const Case cases[] = {
 		"b: 1(1 3) 2 | 1 l1 11-12: 2 1", {BASE},.tables = {1, 2},.by_hand = {1, false, 12}
 	},
 
+	/* loads whose input was in order at first: two stretches, with a sequence each */
+	{
+		"the stretches of a load count as two, and the later one is newer",
+		"1 b0 1-1 1:a-c; 2 b0 1-1 1:d-f; 3 b0 2-2 1:b-e; 4 b0 2-2 1:f-g",
+		"b: 1 2 3 4 | 1 l1 1-2: 3 4 1 2", {BASE,.buffer_runs = 2,.trivial_moves = false}
+	},
+	{
+		"a file of the later stretch takes along what it overlaps of the earlier one",
+		"1 b0 1-1 1:a-c; 2 b0 1-1 1:d-f; 3 b0 2-2 1:b-c; 4 b0 2-2 1:e-g",
+		"b: 2 4 | 1 l1 1-2: 4 2", {BASE,.buffer_runs = 2,.trivial_moves = false,.max_inputs = 2}
+	},
+	{
+		"a file of the later stretch waits for the earlier one that it overlaps",
+		"1 b0 1-1 1:a-c; 2 b0 1-1 1:d-f; 3 b0 2-2 1:b-e; 4 b0 2-2 1:x-z",
+		NULL, {BASE,.buffer_runs = 2,.trivial_moves = false},.busy = {1, 2}
+	},
+	{
+		"the earlier stretch moves, the later one stays above it",
+		"1 b0 11-11 1:a-c; 2 b0 11-11 1:d-f; 3 b0 12-12 1:b-e; 4 b0 12-12 1:x-z",
+		"b: 1 2 4 | 1 l1 11-11: 2 move | 1 l1 11-11: 1 move | 1 l1 12-12: 4 move", {BASE,.buffer_runs = 2}
+	},
+	{
+		"no flush is merged over either stretch",
+		"1 w0 1-1 1:a-z; 2 b0 2-2 1:a-m; 3 b0 3-3 1:n-z; 4 w0 4-4 1:a-z; 5 w0 5-5 2:a-z",
+		"w: 1 4 5 | 1 b0 4-4: 4 !a-z | 1 b0 1-1: 1 | 2 b0 5-5: 5", {BASE}
+	},
+
 	/* moves */
 	{
 		"runs that overlap nothing move",
