@@ -11,11 +11,89 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
+
+static bool calls_volatile(Node *node, void *context);
+
+/* ---- domains ---- */
+
+static bool
+constraints_call_volatile(Oid domain)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "skyvault domain", ALLOCSET_SMALL_SIZES);
+	/* It has a callback of the context, and so to be in it. */
+	DomainConstraintRef *ref = MemoryContextAlloc(context, sizeof(DomainConstraintRef));
+	bool		result = false;
+	ListCell   *cell;
+
+	InitDomainConstraintRef(domain, ref, context, false);
+	foreach(cell, ref->constraints)
+		result |= calls_volatile((Node *) ((DomainConstraintState *) lfirst(cell))->check_expr, NULL);
+	MemoryContextDelete(context);
+	return result;
+}
+
+static bool type_calls_volatile(Oid type);
+
+static bool
+columns_call_volatile(TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped && type_calls_volatile(TupleDescAttr(desc, i)->atttypid))
+			return true;
+	return false;
+}
+
+static bool
+fields_call_volatile(Oid type)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc_noerror(type, -1, true);
+	bool		result;
+
+	if (desc == NULL)
+		return false;
+	result = columns_call_volatile(desc);
+	ReleaseTupleDesc(desc);
+	return result;
+}
+
+/*
+ * Whether making a value of the type may call a volatile function of a user: it is
+ * a domain, or has one in it, with such a constraint.
+ */
+static bool
+type_calls_volatile(Oid type)
+{
+	Oid			element;
+
+	if (type < FirstNormalObjectId)
+		return false;
+	check_stack_depth();
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return type_calls_volatile(element);
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_DOMAIN:
+			return constraints_call_volatile(type) || type_calls_volatile(getBaseType(type));
+		case TYPTYPE_COMPOSITE:
+			return fields_call_volatile(type);
+		case TYPTYPE_RANGE:
+			return type_calls_volatile(get_range_subtype(type));
+		case TYPTYPE_MULTIRANGE:
+			return type_calls_volatile(get_multirange_range(type));
+		default:
+			return false;
+	}
+}
 
 /* ---- functions ---- */
 
@@ -31,6 +109,10 @@ calls_volatile(Node *node, void *context)
 	if (node == NULL)
 		return false;
 	if (check_functions_in_node(node, is_volatile_function, context))
+		return true;
+	if (IsA(node, CoerceToDomain) && type_calls_volatile(((CoerceToDomain *) node)->resulttype))
+		return true;
+	if (IsA(node, CoerceViaIO) && type_calls_volatile(((CoerceViaIO *) node)->resulttype))
 		return true;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, calls_volatile, context, 0);
@@ -103,7 +185,8 @@ functions_may_read(ModifyTableState *mtstate, ResultRelInfo *rinfo, bool plan_ca
 {
 	ResultRelInfo *root = mtstate->rootResultRelInfo;
 
-	if (plan_calls_volatile || fdw_bulk_subplans_call(mtstate) || checks_call_volatile(rinfo->ri_RelationDesc))
+	if (plan_calls_volatile || fdw_bulk_subplans_call(mtstate) || checks_call_volatile(rinfo->ri_RelationDesc) ||
+		columns_call_volatile(RelationGetDescr(rinfo->ri_RelationDesc)))
 		return true;
 	if (mtstate->ps.plan == NULL)
 		return defaults_call_volatile(root != NULL ? root->ri_RelationDesc : rinfo->ri_RelationDesc);

@@ -9,6 +9,11 @@
  * the key.  The share that counts, of all entries that the registry knows, is the
  * estimate of the number of rows.
  *
+ * To keep the question simple, the delta counts as newer than all runs, the own ones too.
+ * That is not so for a snapshot of before a load of its own (REPEATABLE READ), which may
+ * see rows of the delta that were flushed since: these count instead of what was loaded
+ * for their keys.  So rows are counted right, and some values in the sample are older.
+ *
  * How much is read is bounded, whatever the size of the table: blocks and bytes of the
  * sample, tails, and how many blocks the question for newer entries is expected to
  * take.  The blocks of the sample go by the cache.
