@@ -18,10 +18,76 @@ ALTER FOREIGN TABLE t ADD COLUMN not_null int DEFAULT 7 NOT NULL;
 \echo :LAST_ERROR_SQLSTATE
 ALTER FOREIGN TABLE t ADD COLUMN generated int GENERATED ALWAYS AS (n * 2) STORED;
 SELECT * FROM t ORDER BY id;
-UPDATE t SET with_default = DEFAULT;
-ALTER FOREIGN TABLE t ALTER with_default SET NOT NULL, ALTER with_default SET DEFAULT 8;
+ALTER FOREIGN TABLE t ALTER with_default SET DEFAULT 8, DROP COLUMN not_null;
 INSERT INTO t (id, "B b") VALUES (3, 'c');
 SELECT * FROM t ORDER BY id;
+
+-- ---------------------------------------------------------------- with a default, which older rows read
+CREATE TYPE mood AS ENUM ('so', 'it''s fine');
+CREATE DOMAIN positive AS int DEFAULT 5 CHECK (VALUE > 0);
+CREATE TYPE pair AS (a int, b text);
+CREATE FOREIGN TABLE dflt (id int, v text) SERVER skyvault OPTIONS (key 'id');
+INSERT INTO dflt VALUES (1, 'in the delta');
+INSERT INTO dflt VALUES (2, 'in a run');
+SET client_min_messages = warning;
+SELECT skyvault_flush() > 0 AS flushed;
+RESET client_min_messages;
+UPDATE dflt SET v = v WHERE id = 1;
+SET timezone = 'Asia/Tokyo';
+SET datestyle = 'German';
+ALTER FOREIGN TABLE dflt ADD COLUMN at timestamptz DEFAULT '2026-01-02 03:04:05', ADD COLUMN day date DEFAULT '2026-02-01',
+	ADD COLUMN m mood DEFAULT 'it''s fine', ADD COLUMN n positive NOT NULL, ADD COLUMN p pair DEFAULT (1, 'x,"y'),
+	ADD COLUMN a text[] DEFAULT ARRAY['a', NULL, '"'], ADD COLUMN j jsonb DEFAULT '{"a": [1]}',
+	ADD COLUMN f float8 DEFAULT 0.1::float8 + 0.2, ADD COLUMN b bytea DEFAULT '\x00ff', ADD COLUMN e text DEFAULT '',
+	ADD COLUMN since timestamptz DEFAULT now(), ADD COLUMN null_default int DEFAULT NULL;
+-- not when it is another one for each row
+CREATE SEQUENCE s;
+ALTER FOREIGN TABLE dflt ADD COLUMN serial int DEFAULT nextval('s');
+ALTER FOREIGN TABLE dflt ADD COLUMN random float8 DEFAULT random() NOT NULL;
+\echo :LAST_ERROR_SQLSTATE
+SET timezone = 'UTC';
+RESET datestyle;
+SELECT id, v, at, day, m, n, p, a, j, f, b, e, null_default, serial, since <= now() AND since > now() - interval '1 day' AS since
+	FROM dflt ORDER BY id;
+SELECT attname, attfdwoptions FROM pg_attribute WHERE attrelid = 'dflt'::regclass AND attnum > 0 AND attname <> 'since' ORDER BY attnum;
+-- what was written since says what it has, NULL too; and what becomes of the default does not matter
+ALTER FOREIGN TABLE dflt ALTER n SET DEFAULT 6, ALTER m DROP DEFAULT, ALTER e SET DEFAULT 'later';
+INSERT INTO dflt (id) VALUES (3);
+INSERT INTO dflt (id, at, day, m, p, a, j, f, b, e) VALUES (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+UPDATE dflt SET e = NULL WHERE id = 1;
+SELECT id, day, m, n, e, j FROM dflt ORDER BY id;
+SELECT count(*) FROM dflt WHERE e IS NULL;
+SELECT id FROM dflt WHERE m = 'it''s fine' ORDER BY id;
+SET client_min_messages = warning;
+SELECT skyvault_flush() > 0 AS flushed;
+RESET client_min_messages;
+SELECT id, day, m, n, e, j FROM dflt ORDER BY id;
+-- which only an empty table lets go of
+ALTER FOREIGN TABLE dflt ALTER COLUMN m OPTIONS (SET missing 'so');
+\echo :LAST_ERROR_SQLSTATE
+ALTER FOREIGN TABLE dflt ALTER COLUMN m OPTIONS (DROP missing);
+ALTER FOREIGN TABLE dflt ALTER COLUMN v OPTIONS (ADD missing 'x');
+ALTER FOREIGN TABLE dflt ALTER e TYPE varchar;
+SELECT id, e FROM dflt ORDER BY id;
+BEGIN;
+ALTER FOREIGN TABLE dflt ADD COLUMN again int DEFAULT 1;
+SELECT id, again FROM dflt ORDER BY id;
+ROLLBACK;
+ALTER FOREIGN TABLE dflt ADD COLUMN again int DEFAULT 2;
+SELECT id, again FROM dflt WHERE id = 2;
+TRUNCATE dflt;
+ALTER FOREIGN TABLE dflt ALTER COLUMN m OPTIONS (DROP missing);
+CREATE FOREIGN TABLE no_number (id int, n int OPTIONS (missing 'x')) SERVER skyvault OPTIONS (key 'id');
+\echo :LAST_ERROR_SQLSTATE
+-- a map that gets its value so is none, as its functions write rows without it
+CREATE FOREIGN TABLE keys_only (key text) SERVER skyvault;
+INSERT INTO keys_only VALUES ('a');
+ALTER FOREIGN TABLE keys_only ADD COLUMN value text DEFAULT 'from the beginning';
+SELECT * FROM keys_only;
+INSERT INTO keys_only VALUES ('b', NULL);
+SELECT * FROM keys_only ORDER BY key;
+SELECT skyvault_get('keys_only', 'a');
+\echo :LAST_ERROR_SQLSTATE
 
 -- ---------------------------------------------------------------- and go
 ALTER FOREIGN TABLE t DROP COLUMN plain, DROP COLUMN generated;

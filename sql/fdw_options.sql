@@ -123,7 +123,7 @@ ALTER FOREIGN TABLE fdw_options_t OPTIONS (ADD url 'file:x');
 ALTER FOREIGN TABLE fdw_options_t OPTIONS (ADD nonsense 'x');
 SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'fdw_options_t'::regclass;
 
--- nothing else has options
+-- nothing else has them
 ALTER FOREIGN TABLE fdw_options_t ALTER COLUMN c OPTIONS (ADD key 'true');
 CREATE USER MAPPING FOR CURRENT_USER SERVER skyvault OPTIONS (user 'x', password 'y');
 ALTER FOREIGN DATA WRAPPER skyvault OPTIONS (ADD url 'file:x');

@@ -7,6 +7,7 @@
 #include "fdw/fdw_options.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
@@ -15,6 +16,7 @@
 #include "fdw/fdw_server_options.h"
 #include "forest/forest_storage.h"
 #include "forest/forest_table.h"
+#include "forest/row_missing.h"
 #include "server/pg_thresholds.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -26,6 +28,7 @@ static void check_key(const char *name, const char *value);
 static void check_ttl(const char *name, const char *value);
 static void check_insert(const char *name, const char *value);
 static void check_batch_size(const char *name, const char *value);
+static void check_missing(const char *name, const char *value);
 static void check_storage(const char *name, const char *value);
 static void check_threshold(const char *name, const char *value);
 
@@ -57,6 +60,7 @@ static const FdwOption options_known[] = {
 	{"ttl", ForeignTableRelationId, check_ttl},
 	{"insert", ForeignTableRelationId, check_insert},
 	{"batch_size", ForeignTableRelationId, check_batch_size},
+	{ROW_MISSING_OPTION, AttributeRelationId, check_missing},
 	{"compression_level", ForeignTableRelationId, check_storage},
 	{"dictionary", ForeignTableRelationId, check_storage},
 	{"filter_bits", ForeignTableRelationId, check_storage},
@@ -101,6 +105,12 @@ check_key(const char *name, const char *value)
 		fdw_options_bad_value(name, value, "The value is a list of column names, separated by commas.");
 	list_free(columns);
 	pfree(copy);
+}
+
+/* Whether it is a value of the column is seen where the column is at hand. */
+static void
+check_missing(const char *name, const char *value)
+{
 }
 
 static void

@@ -23,6 +23,7 @@
 #include "forest/forest_table.h"
 #include "forest/forest_truncate.h"
 #include "forest/row_key_columns.h"
+#include "forest/row_missing.h"
 #include "forest/row_shape.h"
 #include "forest/value_codec.h"
 #include "miscadmin.h"
@@ -51,6 +52,7 @@ typedef struct Note
 	NoteKind	kind;
 	Oid			relid;
 	FormData_pg_attribute was;	/* of a column; of one that was added the number alone */
+	char	   *missing;		/* its option of that name, or NULL */
 } Note;
 
 static object_access_hook_type previous_hook = NULL;
@@ -61,7 +63,7 @@ static List *notes = NIL;
 /* ---- taking notes ---- */
 
 static void
-take_note(NoteKind kind, Oid relid, const FormData_pg_attribute *was)
+take_note(NoteKind kind, Oid relid, const FormData_pg_attribute *was, const char *missing)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	Note	   *note = palloc0(sizeof(Note));
@@ -70,8 +72,19 @@ take_note(NoteKind kind, Oid relid, const FormData_pg_attribute *was)
 	note->relid = relid;
 	if (was != NULL)
 		note->was = *was;
+	if (missing != NULL)
+		note->missing = pstrdup(missing);
 	notes = lappend(notes, note);
 	MemoryContextSwitchTo(old);
+}
+
+static char *
+missing_option(HeapTuple attribute)
+{
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(ATTNUM, attribute, Anum_pg_attribute_attfdwoptions, &isnull);
+
+	return row_missing_option(options, isnull);
 }
 
 /* Before the next command, the system cache has the column as it was. */
@@ -81,15 +94,17 @@ note_column(NoteKind kind, Oid relid, int attno)
 	FormData_pg_attribute was = {.attnum = (int16) attno};
 	HeapTuple	tuple = kind == NOTE_COLUMN_ADDED ? NULL :
 		SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attno));
+	char	   *missing = NULL;
 
 	if (HeapTupleIsValid(tuple))
 	{
 		memcpy(&was, GETSTRUCT(tuple), ATTRIBUTE_FIXED_PART_SIZE);
+		missing = missing_option(tuple);
 		ReleaseSysCache(tuple);
 	}
 	else if (kind != NOTE_COLUMN_ADDED)
 		return;
-	take_note(kind, relid, &was);
+	take_note(kind, relid, &was, missing);
 }
 
 static void
@@ -100,7 +115,7 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 	if (IsBinaryUpgrade || (class_id != RelationRelationId && class_id != ForeignTableRelationId))
 		return;
 	if (class_id == ForeignTableRelationId && access == OAT_POST_ALTER)
-		take_note(NOTE_OPTIONS, object_id, NULL);
+		take_note(NOTE_OPTIONS, object_id, NULL, NULL);
 	if (class_id != RelationRelationId || sub_id <= 0 || get_rel_relkind(object_id) != RELKIND_FOREIGN_TABLE)
 		return;
 	if (access == OAT_POST_ALTER)
@@ -223,18 +238,43 @@ rename_in_key(Oid relid, const char *old_name, const char *new_name)
 	SPI_finish();
 }
 
+/* With another value, or none, rows that have no word of the column would read something else. */
+static void
+check_missing(const ForestTable *table, const Note *note, const char *now)
+{
+	if (now == NULL ? note->missing == NULL : note->missing != NULL && strcmp(now, note->missing) == 0)
+		return;
+	if (has_entries(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change option \"%s\" of column \"%s\" of foreign table \"%s\"", ROW_MISSING_OPTION,
+						NameStr(note->was.attname), get_rel_name(table->relid)),
+				 errdetail("It is what the column has in rows that are older than itself."),
+				 errhint("To change these rows, UPDATE them.")));
+}
+
 static void
 check_changed(const ForestTable *table, const Note *note)
 {
 	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(note->relid), Int16GetDatum(note->was.attnum));
 	FormData_pg_attribute now;
+	const char *missing;
 
 	if (!HeapTupleIsValid(tuple))
 		return;
 	memcpy(&now, GETSTRUCT(tuple), ATTRIBUTE_FIXED_PART_SIZE);
+	missing = missing_option(tuple);
 	ReleaseSysCache(tuple);
+	check_missing(table, note, missing);
 	if (!now.attisdropped && is_stored(&now))
 		check_type(table, &note->was, &now);
+}
+
+/* Its own, or its type's. */
+static bool
+has_default(const FormData_pg_attribute *column)
+{
+	return column->atthasdef || get_typdefault(column->atttypid) != NULL;
 }
 
 static void
@@ -243,9 +283,9 @@ check_added(const ForestTable *table, AttrNumber attno)
 	Relation	rel = relation_open(table->relid, NoLock);
 	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), attno - 1);
 	bool		refused = column->attnotnull && column->attgenerated == '\0';
-	bool		is_null = column->atthasdef;
 
-	if (!column->attisdropped && is_stored(column) && (refused || is_null) && has_entries(table))
+	if (!column->attisdropped && is_stored(column) && (refused || has_default(column)) && has_entries(table) &&
+		!(column->attgenerated == '\0' && row_missing_keep_default(rel, attno)))
 	{
 		if (refused)
 			ereport(ERROR,

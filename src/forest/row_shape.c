@@ -20,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "forest/key_codec.h"
 #include "forest/row_key_columns.h"
+#include "forest/row_missing.h"
 #include "forest/row_shape.h"
 #include "forest/stored_text.h"
 #include "forest/value_codec.h"
@@ -49,6 +50,8 @@ typedef struct RowColumn
 	Oid			type;			/* as declared, for messages */
 	char	   *name;
 	ValueCodec	codec;
+	bool		has_missing;	/* not of key columns */
+	Datum		missing;
 } RowColumn;
 
 typedef struct RowKeyColumn
@@ -71,6 +74,7 @@ struct RowShape
 	AttrNumber	map_value;
 	uint8		map_prefix[MAP_PREFIX_MAX_BYTES];
 	size_t		map_prefix_len;
+	bool		has_missing;	/* some column has */
 };
 
 typedef struct ShapeCacheEntry
@@ -150,6 +154,19 @@ build_keys(RowShape *shape, TupleDesc desc, List *attnos)
 	}
 }
 
+static void
+build_missing(RowShape *shape, Relation rel)
+{
+	for (int i = 0; i < shape->natts; i++)
+	{
+		RowColumn  *column = &shape->columns[i];
+
+		column->has_missing = column->stored && column->key_index < 0 &&
+			row_missing_value(rel, (AttrNumber) (i + 1), &column->missing);
+		shape->has_missing |= column->has_missing;
+	}
+}
+
 /*
  * A byte in every row that tells whether its key was made of the same columns
  * and kinds of type as the table's key now: the key itself has no tags.  The
@@ -196,7 +213,7 @@ build_map(RowShape *shape, TupleDesc desc)
 		if (shape->columns[i].key_index < 0)
 			shape->map_value = (AttrNumber) (i + 1);
 	}
-	shape->is_map = shape->nkeys == 1 && live == 2 &&
+	shape->is_map = shape->nkeys == 1 && live == 2 && !shape->has_missing &&
 		is_map_column(desc, shape->keys[0].attno) && is_map_column(desc, shape->map_value);
 	prefix[0] = ROW_FORMAT_VERSION;
 	prefix[1] = shape->signature;
@@ -223,6 +240,7 @@ build_shape(Relation rel)
 	build_columns(shape, desc);
 	build_keys(shape, desc, row_key_columns(rel));
 	shape->signature = key_signature(shape);
+	build_missing(shape, rel);
 	build_map(shape, desc);
 	MemoryContextSwitchTo(caller);
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -367,8 +385,14 @@ row_encode_value(const RowShape *shape, const Datum *values, const bool *isnull,
 	{
 		const RowColumn *column = &shape->columns[i];
 
-		if (!column->stored || isnull[i])
+		if (!column->stored)
 			continue;
+		if (isnull[i])
+		{
+			if (column->has_missing)
+				value_codec_append_null((AttrNumber) (i + 1), out);
+			continue;
+		}
 		if (column->key_index >= 0 &&
 			key_codec_is_exact(&shape->keys[column->key_index].codec, values[i]))
 			continue;
@@ -476,6 +500,11 @@ decode_value(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datu
 			case VALUE_DECODED:
 				isnull[i] = false;
 				break;
+			case VALUE_NULL:
+				if (column->key_index >= 0)
+					report_damage(shape, "value");
+				isnull[i] = true;
+				break;
 			case VALUE_CORRUPT:
 				report_damage(shape, "value");
 				break;
@@ -510,6 +539,21 @@ decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datum *v
 		report_damage(shape, "key");
 }
 
+/* What stands in columns that the value has no word of. */
+static void
+fill_missing(const RowShape *shape, const Bitmapset *needed, Datum *values, bool *isnull)
+{
+	for (int i = 0; i < shape->natts; i++)
+	{
+		const RowColumn *column = &shape->columns[i];
+
+		if (!column->has_missing || (needed != NULL && !bms_is_member(i + 1, needed)))
+			continue;
+		values[i] = column->missing;
+		isnull[i] = false;
+	}
+}
+
 void
 row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *needed,
 		   Datum *values, bool *isnull)
@@ -518,6 +562,8 @@ row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *n
 
 	memset(values, 0, sizeof(Datum) * shape->natts);
 	memset(isnull, true, sizeof(bool) * shape->natts);
+	if (shape->has_missing)
+		fill_missing(shape, needed, values, isnull);
 	decode_value(shape, value, needed, values, isnull, &settings);
 	decode_key(shape, key, needed, values, isnull);
 	value_form_settings_end(&settings);

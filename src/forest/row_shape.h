@@ -6,7 +6,7 @@
  * table option `key`; for a single text or bytea column it is the column's
  * bytes.  The value is the row of the other columns, each tagged with its
  * attribute number and encoding, so that columns can be added and dropped:
- * an attribute that is not in the value is NULL.  A key column whose encoding
+ * an attribute that is not in the value is NULL, or what row_missing.h says.  A key column whose encoding
  * does not give back the exact datum (numeric's scale, interval's fields,
  * bpchar's blanks, minus zero) is stored in the value as well.
  *
@@ -72,8 +72,8 @@ extern void row_encode_value(const RowShape *shape, const Datum *values, const b
 /*
  * Fills values[] and isnull[] (by attribute number - 1; all natts) from key and value.  Only the attributes in
  * `needed` (attribute numbers; NULL means all) are decoded, the others become NULL.  Datums are
- * palloc'd in CurrentMemoryContext.  XX001 if the bytes are not an encoding, 42804 with a hint if a column's
- * type was changed after the row was written.
+ * palloc'd in CurrentMemoryContext, or the shape's.  XX001 if the bytes are not an encoding, 42804 with a hint
+ * if a column's type was changed after the row was written.
  */
 extern void row_decode(const RowShape *shape, SvSlice key, SvSlice value,
 					   const Bitmapset *needed, Datum *values, bool *isnull);

@@ -244,6 +244,14 @@ value_codec_append(const ValueCodec *codec, AttrNumber attno, Datum value,
 	}
 }
 
+void
+value_codec_append_null(AttrNumber attno, StringInfo out)
+{
+	ValueCodec	null = {.class = VALUE_CLASS_NULL};
+
+	append_tag(&null, attno, out);
+}
+
 bool
 value_entry_read(SvCursor *value, ValueEntry *entry)
 {
@@ -255,7 +263,7 @@ value_entry_read(SvCursor *value, ValueEntry *entry)
 		!sv_cursor_u8(value, &entry->class))
 		return false;
 	len = (uint32) width_of_class(entry->class);
-	if (len == 0)
+	if (len == 0 && entry->class != VALUE_CLASS_NULL)
 	{
 		if (entry->class == VALUE_CLASS_BINARY_FORM)
 		{
@@ -390,6 +398,8 @@ value_codec_decode(const ValueCodec *codec, const ValueEntry *entry,
 {
 	bool		valid;
 
+	if (entry->class == VALUE_CLASS_NULL)
+		return VALUE_NULL;
 	if (entry->class != codec->class ||
 		(codec->class == VALUE_CLASS_BINARY_FORM && entry->type != codec->type))
 		return VALUE_OTHER_TYPE;

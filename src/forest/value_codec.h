@@ -17,6 +17,7 @@
 /* Stored with every datum: never change a number. */
 typedef enum ValueClass
 {
+	VALUE_CLASS_NULL = 0,		/* of columns with a row_missing value, and without bytes */
 	/* of fixed width, little-endian */
 	VALUE_CLASS_BOOL = 1,
 	VALUE_CLASS_CHAR = 2,		/* "char", one byte */
@@ -64,12 +65,16 @@ typedef struct ValueEntry
 typedef enum ValueOutcome
 {
 	VALUE_DECODED,
+	VALUE_NULL,
 	VALUE_CORRUPT,
 	VALUE_OTHER_TYPE			/* stored as a type other than the column's */
 } ValueOutcome;
 
 /* How columns of a base type are stored; what has to be allocated goes to `context`. */
 extern void value_codec_init(ValueCodec *codec, Oid type, MemoryContext context);
+
+/* Says that the column is NULL, where no entry would say something else. */
+extern void value_codec_append_null(AttrNumber attno, StringInfo out);
 
 extern void value_codec_append(const ValueCodec *codec, AttrNumber attno, Datum value,
 							   ValueFormSettings *settings, StringInfo out);

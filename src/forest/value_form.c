@@ -47,8 +47,8 @@ set_for_this_row(const char *name, const char *value)
 }
 
 /* What postgres_fdw sets for its remote session, and what else changes an output function. */
-static void
-begin_settings(ValueFormSettings *settings)
+void
+value_form_settings_begin(ValueFormSettings *settings)
 {
 	if (settings->nest_level != 0)
 		return;
@@ -125,7 +125,7 @@ value_form_append(ValueForm *form, Datum value, ValueFormSettings *settings, Str
 		pfree(bytes);
 		return;
 	}
-	begin_settings(settings);
+	value_form_settings_begin(settings);
 	text = OutputFunctionCall(&form->output, value);
 	value_append_bytes(out, text, strlen(text));
 	pfree(text);
@@ -204,7 +204,7 @@ value_form_read(ValueForm *form, SvSlice bytes, ValueFormSettings *settings, Dat
 	bool		valid;
 
 	if (!form->is_binary)
-		begin_settings(settings);
+		value_form_settings_begin(settings);
 
 	/* a copy, since receive functions may write into what they read */
 	initStringInfo(&copy);

@@ -26,7 +26,8 @@ typedef struct ValueForm
 
 /*
  * The settings that text forms are made and read under.  Zero-initialize;
- * value_form_settings_end puts back what was changed, an error does so too.
+ * value_form_append and _read begin them when they need to, value_form_settings_begin
+ * does in any case.  value_form_settings_end puts back what was changed, an error does so too.
  */
 typedef struct ValueFormSettings
 {
@@ -47,6 +48,7 @@ extern void value_form_append(ValueForm *form, Datum value, ValueFormSettings *s
 extern bool value_form_read(ValueForm *form, SvSlice bytes, ValueFormSettings *settings,
 							Datum *value);
 
+extern void value_form_settings_begin(ValueFormSettings *settings);
 extern void value_form_settings_end(ValueFormSettings *settings);
 
 /* Appends varint length and bytes. */

@@ -57,6 +57,8 @@ static const char table_lines_sql[] =
 "               'collation', (SELECT jsonb_build_array(cn.nspname, l.collname) FROM pg_catalog.pg_collation AS l"
 "                             JOIN pg_catalog.pg_namespace AS cn ON cn.oid = l.collnamespace"
 "                             WHERE l.oid = a.attcollation AND l.collname <> 'default'),"
+"               'missing', (SELECT o.option_value FROM pg_catalog.pg_options_to_table(a.attfdwoptions) AS o"
+"                           WHERE o.option_name = 'missing'),"
 "               'has_default', a.atthasdef) ORDER BY a.attnum), '[]')"
 "             FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))"
 " || CASE WHEN $2::boolean THEN jsonb_build_object('floor_seq', t.floor_seq) ELSE '{}' END)"

@@ -61,7 +61,7 @@ static void
 append_columns(StringInfo sql, const char *definition, const char *table)
 {
 	ForestRows	rows = forest_sql("SELECT c->>'number', c->>'name', c->>'type', c->>'not_null', c->'collation'->>0,"
-								  " c->'collation'->>1, c->>'has_default' FROM"
+								  " c->'collation'->>1, c->>'has_default', c->>'missing' FROM"
 								  " jsonb_array_elements($1::jsonb->'columns') AS c"
 								  " ORDER BY (c->>'number')::integer", 1, definition);
 	int			number = 1;
@@ -76,6 +76,8 @@ append_columns(StringInfo sql, const char *definition, const char *table)
 			appendStringInfo(sql, "%s%s integer", number > 1 ? ", " : "", quote_identifier(placeholder(number)));
 		appendStringInfo(sql, "%s%s %s", number > 1 ? ", " : "", quote_identifier(column),
 						 type_name(restore_cell(&rows, i, 2), table, column));
+		if (forest_cell(&rows, i, 7) != NULL)
+			appendStringInfo(sql, " OPTIONS (missing %s)", quote_literal_cstr(forest_cell(&rows, i, 7)));
 		if (forest_cell(&rows, i, 4) != NULL)
 			appendStringInfo(sql, " COLLATE %s",
 							 quote_qualified_identifier(forest_cell(&rows, i, 4), restore_cell(&rows, i, 5)));

@@ -30,7 +30,7 @@ SQL
 my @tables = ('"Schéma \'x\'"."Täble ""1"""', 'kv', 'emptied');
 my $digest = join(';', map { "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM $_ AS t" } @tables);
 my $catalogue = <<'SQL';
-SELECT c.oid::regclass, a.attnum, a.attname, format_type(atttypid, atttypmod), attnotnull, attcollation::regcollation,
+SELECT c.oid::regclass, a.attnum, a.attname, format_type(atttypid, atttypmod), attnotnull, attcollation::regcollation, attfdwoptions,
 	(SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = c.oid)
 FROM pg_class AS c JOIN pg_attribute AS a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE relkind = 'f' AND relname NOT IN ('dropped', 'late') ORDER BY 1, 2
@@ -53,6 +53,8 @@ write_round(1);
 sql("SELECT skyvault_put('dropped', 'a', 'b')");
 sql('SELECT skyvault_flush()');
 sql('DROP FOREIGN TABLE dropped');
+# Rows that are stored already read its default.
+sql(q{ALTER FOREIGN TABLE "Schéma 'x'"."Täble ""1""" ADD COLUMN added text[] DEFAULT ARRAY['ä''"', NULL]});
 write_round(2);
 is(sql("SELECT skyvault_snapshot('näme ''1''', 'shared')"), 1, 'a snapshot with a name, which flushes');
 is(sql('SELECT count(*) FROM skyvault.delta'), 0, 'nothing is left in the delta');

@@ -278,6 +278,18 @@ CREATE FOREIGN TABLE not_map_lone (key text) SERVER codec;
 SELECT codec_is_map(NULL::not_map_domain), codec_is_map(NULL::not_map_length), codec_is_map(NULL::not_map_key),
     codec_is_map(NULL::not_map_all_key), codec_is_map(NULL::not_map_lone);
 
+-- A column that reads something in rows that are older: these are the ones without a word of it
+CREATE FOREIGN TABLE aging (key int, a int OPTIONS (missing '7'), b text OPTIONS (missing 'it''s old'), c numeric)
+    SERVER codec OPTIONS (key 'key, c');
+SELECT codec_value(ROW(1, NULL, NULL, 1.50)::aging) AS value \gset
+SELECT :'value' AS value,
+    codec_decode(NULL::aging, codec_key(ROW(1, 1, 'x', 1.5)::aging), :'value') AS stored,
+    codec_decode(NULL::aging, codec_key(ROW(1, 1, 'x', 1.5)::aging), substr(:'value'::bytea, 1, 2)) AS older,
+    codec_decode(NULL::aging, codec_key(ROW(1, 1, 'x', 1.5)::aging), substr(:'value'::bytea, 1, 4)) AS amid,
+    codec_decode(NULL::aging, codec_key(ROW(1, 1, 'x', 1.5)::aging), substr(:'value'::bytea, 1, 2), '{1,3}') AS some;
+SELECT error_of(format('SELECT codec_decode(NULL::aging, codec_key(ROW(1, 1, NULL, 1.5)::aging), %L)', substr(:'value'::bytea, 1, 2) || '\x0400'::bytea));
+SELECT codec_fuzz(ROW(1, NULL, NULL, 1.50)::aging);
+
 --
 -- Damage: every byte cut off or changed is an error of class XX001 or 42804, or another row
 --
