@@ -20,6 +20,14 @@ CREATE FUNCTION about(query text, low bigint, high bigint) RETURNS text LANGUAGE
 
 CREATE FOREIGN TABLE stat_t (id bigint, grp integer, filler text, note text) SERVER skyvault OPTIONS (key 'id');
 SELECT about('SELECT * FROM stat_t', 1000, 1000) AS "never written";
+-- Nor do rows that others write later, of which there are no statistics.
+CREATE FOREIGN TABLE stat_other (id bigint, v text) SERVER skyvault OPTIONS (key 'id');
+INSERT INTO stat_t VALUES (1, 1, '', '');
+INSERT INTO stat_other SELECT n, 'v' FROM generate_series(1, 5000) AS n;
+DELETE FROM pg_statistic WHERE starelid = 'skyvault.delta'::regclass;
+SELECT pg_stat_force_next_flush();
+SELECT about('SELECT * FROM stat_other', 2000, 20000) AS "others', with rows", about('SELECT * FROM stat_t', 1000, 1000) AS "and none";
+TRUNCATE stat_t, stat_other;
 ANALYZE stat_t;
 SELECT about('SELECT * FROM stat_t', 1000, 1000) AS "analyzed when empty";
 INSERT INTO stat_t SELECT n, n % 10, repeat('f', 200), CASE WHEN n % 4 = 0 THEN 'note' END FROM generate_series(1, 20000) AS n;
@@ -128,5 +136,5 @@ RESET ROLE;
 DROP ROLE stat_user;
 DROP FUNCTION about, planned;
 DROP TABLE stat_parent;
-DROP FOREIGN TABLE stat_t, stat_pair, stat_text, stat_delta, stat_ttl, stat_small, stat_large;
+DROP FOREIGN TABLE stat_t, stat_pair, stat_text, stat_delta, stat_ttl, stat_small, stat_large, stat_other;
 SELECT skyvault_resume();

@@ -10,6 +10,7 @@
 #include "access/table.h"
 #include "catalog/pg_statistic.h"
 #include "forest/forest_catalog.h"
+#include "forest/forest_delta_count.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_forest.h"
 #include "optimizer/plancat.h"
@@ -22,6 +23,9 @@
 
 /* Bytes of two keys, behind what they have in common, that are compared as numbers. */
 #define NUMBER_BYTES 8
+
+/* So many rows of the delta are counted. */
+#define COUNTED_ROWS 100
 
 /* ---- the delta ---- */
 
@@ -71,6 +75,24 @@ live_delta_rows(Relation delta, double *bytes)
 	return live;
 }
 
+/*
+ * Statistics may be old, or there are none: then the rows of all tables would be this
+ * one's.  It mostly has none or a few, which is soon seen.
+ */
+static void
+bound_by_index(int32 table_id, ForestEstimate *estimate)
+{
+	int			entries;
+
+	if (estimate->delta_rows <= COUNTED_ROWS)
+		return;
+	entries = delta_count_entries(table_id, COUNTED_ROWS + 1);
+	if (entries > COUNTED_ROWS)
+		return;
+	estimate->delta_bytes *= entries / estimate->delta_rows;
+	estimate->delta_rows = entries;
+}
+
 static void
 estimate_delta(int32 table_id, ForestEstimate *estimate)
 {
@@ -91,6 +113,7 @@ estimate_delta(int32 table_id, ForestEstimate *estimate)
 	table_close(delta, AccessShareLock);
 	estimate->delta_rows = rows * share;
 	estimate->delta_bytes = bytes * share;
+	bound_by_index(table_id, estimate);
 }
 
 /* ---- runs ---- */

@@ -2,7 +2,8 @@
  * forest_estimate.h
  *		What is known of a table without a look into it: for the planner.
  *
- * Comes from the registry and the statistics of the delta, and never from the store.
+ * Comes from the registry, the statistics of the delta and a look into its index, and never
+ * from the store.
  */
 #ifndef FOREST_ESTIMATE_H
 #define FOREST_ESTIMATE_H
