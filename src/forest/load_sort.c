@@ -49,7 +49,7 @@ typedef struct EntryHeader
 
 #define HUGE_PAGE_BYTES ((Size) 2 * 1024 * 1024)
 #define CACHE_LINE 64
-#define LINES_AHEAD 2
+#define LINES_AHEAD 3
 
 typedef struct SortedFile
 {
@@ -72,6 +72,7 @@ struct LoadSort
 	ResourceOwner owner;		/* of the files */
 	SvAlloc		alloc;
 	Size		room;
+	Size		spill_bytes;	/* for buffers of files */
 	int			most_files;		/* of one kind */
 	LoadDuplicate duplicate;
 	void	   *duplicate_state;
@@ -108,8 +109,9 @@ load_sort_begin(Size memory_bytes, LoadDuplicate duplicate, void *duplicate_stat
 	sort->context = context;
 	sort->owner = CurrentResourceOwner;
 	sort->alloc = pg_status_alloc(context);
-	sort->room = memory_bytes - memory_bytes / SPILL_SHARE;
-	sort->most_files = Max(memory_bytes / SPILL_SHARE / LOAD_SPILL_BYTES, FEWEST_SPILLS);
+	sort->spill_bytes = memory_bytes / SPILL_SHARE;
+	sort->room = memory_bytes - sort->spill_bytes;
+	sort->most_files = Max(sort->spill_bytes / LOAD_SPILL_MIN_BYTES, FEWEST_SPILLS + 1) - 1;
 	sort->duplicate = duplicate;
 	sort->duplicate_state = duplicate_state;
 	sort->is_ascending = true;
@@ -251,15 +253,23 @@ next_in_memory(LoadSort *sort, SstEntry *entry)
 
 /* ---- files ---- */
 
+/* Of each of so many files that are written or read at once. */
+static Size
+buffer_bytes(const LoadSort *sort, int nfiles)
+{
+	return Min(Max(sort->spill_bytes / nfiles, LOAD_SPILL_MIN_BYTES), LOAD_SPILL_MAX_BYTES);
+}
+
+/* One of so many. */
 static LoadSpill *
-create_file(LoadSort *sort)
+create_file(LoadSort *sort, int nfiles)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 	MemoryContext old = MemoryContextSwitchTo(sort->context);
 	LoadSpill  *spill;
 
 	CurrentResourceOwner = sort->owner;
-	spill = load_spill_create();
+	spill = load_spill_create(buffer_bytes(sort, nfiles));
 	CurrentResourceOwner = owner;
 	if (sort->nfiles == sort->files_room)
 	{
@@ -278,7 +288,7 @@ create_file(LoadSort *sort)
 static void
 add_file(LoadSort *sort, LoadSpill *spill, int merges)
 {
-	load_spill_rewind(spill);
+	load_spill_end_write(spill);
 	sort->files[sort->nfiles++] = (SortedFile) {.spill = spill,.merges = merges};
 }
 
@@ -317,7 +327,12 @@ merge_begin(LoadSort *sort, int n, bool with_memory)
 	if (with_memory)
 		sort->streams[nstreams++].sort = sort;
 	for (int i = 0; i < n; i++)
-		sort->streams[nstreams++] = (SortStream) {.sort = sort,.spill = sort->files[sort->nfiles - 1 - i].spill};
+	{
+		LoadSpill  *spill = sort->files[sort->nfiles - 1 - i].spill;
+
+		load_spill_begin_read(spill, buffer_bytes(sort, n + 1));
+		sort->streams[nstreams++] = (SortStream) {.sort = sort,.spill = spill};
+	}
 	for (int i = 0; i < nstreams; i++)
 		sources[i] = (LsmSource) {.next = stream_next,.state = &sort->streams[i]};
 	sort->has_handed_out = false;
@@ -354,7 +369,7 @@ static void
 merge_files(LoadSort *sort, int n)
 {
 	int			merges = sort->files[sort->nfiles - 1].merges + 1;
-	LoadSpill  *merged = create_file(sort);
+	LoadSpill  *merged = create_file(sort, n + 1);
 	SstEntry	entry;
 
 	merge_begin(sort, n, false);
@@ -391,7 +406,7 @@ merge_full_kinds(LoadSort *sort)
 static void
 spill_memory(LoadSort *sort)
 {
-	LoadSpill  *spill = create_file(sort);
+	LoadSpill  *spill = create_file(sort, 1);
 	SstEntry	entry;
 
 	sort_memory(sort);
@@ -410,7 +425,7 @@ spill_memory(LoadSort *sort)
 static void
 spill_entry(LoadSort *sort, const SstEntry *entry)
 {
-	LoadSpill  *spill = create_file(sort);
+	LoadSpill  *spill = create_file(sort, 1);
 
 	load_spill_write(spill, entry);
 	sort->is_ascending = false;
