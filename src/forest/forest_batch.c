@@ -13,6 +13,7 @@
 #include "forest/forest_batch.h"
 
 #include "forest/forest_batch_table.h"
+#include "forest/forest_snapshot.h"
 #include "forest/key_sort.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -117,7 +118,7 @@ distinct_keys(const Wanted *wanted, const int *order, int n, SvSlice *keys, int 
 	return distinct;
 }
 
-/* The stretches of one vault's keys, each of one table. */
+/* The stretches of keys, each of one table, vault by vault. */
 typedef struct Stretch
 {
 	const int  *order;			/* positions */
@@ -125,47 +126,69 @@ typedef struct Stretch
 	int		   *distinct_of;	/* for each of them, which of the table's keys it is */
 } Stretch;
 
-typedef struct VaultBatch
+typedef struct WholeBatch
 {
 	const Wanted *wanted;
+	Snapshot	snapshot;
 	BatchMemory *memory;
 	RunAnswer  *answers;		/* by position */
-	ForestView	view;
+	ForestView *views;			/* one of each vault */
+	int			nviews;
+	bool		several;		/* vaults */
 	Stretch    *stretches;
 	BatchTable *tables;
 	int			n;
-} VaultBatch;
+} WholeBatch;
+
+/* The vault's view.  Where several are open at once, a forest that was peeked at is not good for so long. */
+static ForestView *
+view_of(WholeBatch *batch, const ForestTable *table)
+{
+	ForestView *view = batch->nviews > 0 ? &batch->views[batch->nviews - 1] : NULL;
+
+	if (view != NULL && view->vault_id == table->vault_id)
+	{
+		forest_table_check_key(table);
+		return view;
+	}
+	view = &batch->views[batch->nviews++];
+	forest_view_open(view, table, batch->snapshot);
+	if (batch->several)
+		view->forest = forest_of_snapshot(view->vault_id, batch->snapshot);
+	return view;
+}
 
 static void
-begin_table(VaultBatch *vault, const int *order, int n)
+begin_table(WholeBatch *batch, const int *order, int n)
 {
-	Stretch    *stretch = &vault->stretches[vault->n];
-	BatchTable *table = &vault->tables[vault->n++];
+	const ForestTable *of = table_of(batch->wanted, order[0]);
+	ForestView *view = view_of(batch, of);
+	Stretch    *stretch = &batch->stretches[batch->n];
+	BatchTable *table = &batch->tables[batch->n++];
 
 	*stretch = (Stretch) {
-		.order = order,.n = n,.distinct_of = batch_take_room(&vault->memory->scratch, n, sizeof(int))
+		.order = order,.n = n,.distinct_of = batch_take_room(&batch->memory->scratch, n, sizeof(int))
 	};
-	batch_table_init(table, &vault->view, table_of(vault->wanted, order[0])->table_id, n,
-					 &vault->memory->scratch, &vault->memory->values);
-	table->n = distinct_keys(vault->wanted, order, n, table->keys, stretch->distinct_of);
+	batch_table_init(table, view, of->table_id, n, &batch->memory->scratch, &batch->memory->values);
+	table->n = distinct_keys(batch->wanted, order, n, table->keys, stretch->distinct_of);
 	batch_table_ask_delta(table);
 	batch_table_ask_runs(table);
 }
 
 /* What was not cached is asked for at once, of all tables. */
 static void
-end_vault(VaultBatch *vault)
+end_batch(WholeBatch *batch)
 {
-	batch_tables_fetch(vault->tables, vault->n);
-	for (int t = 0; t < vault->n; t++)
+	batch_tables_fetch(batch->tables, batch->n);
+	for (int t = 0; t < batch->n; t++)
 	{
-		const Stretch *stretch = &vault->stretches[t];
+		const Stretch *stretch = &batch->stretches[t];
 
 		for (int i = 0; i < stretch->n; i++)
-			vault->answers[stretch->order[i]] = vault->tables[t].answers[stretch->distinct_of[i]];
+			batch->answers[stretch->order[i]] = batch->tables[t].answers[stretch->distinct_of[i]];
 	}
-	vault->n = 0;
-	forest_view_close(&vault->view);
+	while (batch->nviews > 0)
+		forest_view_close(&batch->views[--batch->nviews]);
 }
 
 /* How many stretches of keys of one table there are. */
@@ -184,10 +207,13 @@ look_up_tables(const Wanted *wanted, int n, Snapshot snapshot, BatchMemory *memo
 {
 	const int  *order = sort_wanted(wanted, n, &memory->scratch);
 	int			stretches = count_stretches(wanted, order, n);
-	VaultBatch	vault = {
+	WholeBatch	batch = {
 		.wanted = wanted,
+		.snapshot = snapshot,
 		.memory = memory,
 		.answers = answers,
+		.several = table_of(wanted, order[0])->vault_id != table_of(wanted, order[n - 1])->vault_id,
+		.views = batch_take_room(&memory->scratch, stretches, sizeof(ForestView)),
 		.stretches = batch_take_room(&memory->scratch, stretches, sizeof(Stretch)),
 		.tables = batch_take_room(&memory->scratch, stretches, sizeof(BatchTable))
 	};
@@ -195,25 +221,15 @@ look_up_tables(const Wanted *wanted, int n, Snapshot snapshot, BatchMemory *memo
 
 	for (int i = 0; i < n; i += count)
 	{
-		const ForestTable *table = table_of(wanted, order[i]);
-
 		count = same_table(wanted, order + i, n - i);
-		if (table->table_id == 0)
-		{
+		if (table_of(wanted, order[i])->table_id != 0)
+			begin_table(&batch, order + i, count);
+		else
 			for (int j = i; j < i + count; j++)
 				answers[order[j]].kind = RUN_ABSENT;
-			continue;
-		}
-		if (vault.n > 0 && vault.view.vault_id != table->vault_id)
-			end_vault(&vault);
-		if (vault.n == 0)
-			forest_view_open(&vault.view, table, snapshot);
-		else
-			forest_table_check_key(table);
-		begin_table(&vault, order + i, count);
 	}
-	if (vault.n > 0)
-		end_vault(&vault);
+	if (batch.n > 0)
+		end_batch(&batch);
 }
 
 const ForestValue *

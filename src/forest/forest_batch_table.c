@@ -239,6 +239,7 @@ typedef struct Waiting
 {
 	int			n;
 	const LsmRun **runs;
+	Oid		   *servers;
 	SvSlice    *keys;
 	int		   *of_table;
 	int		   *at;
@@ -272,6 +273,7 @@ gather_waiting(BatchTable *tables, int n, Waiting *waiting)
 					continue;
 				source = lsm_group_find(&table->groups[g], table->keys[i]);
 				waiting->runs[waiting->n] = source->run;
+				waiting->servers[waiting->n] = table->view->server_oid;
 				waiting->keys[waiting->n] = key_in_run(table, source->run, i);
 				waiting->of_table[waiting->n] = t;
 				waiting->at[waiting->n] = i;
@@ -288,6 +290,7 @@ fetch_waiting(BatchTable *tables, int n)
 	int			count = count_waiting(tables, n);
 	Waiting		waiting = {
 		.runs = batch_take_room(scratch, count, sizeof(LsmRun *)),
+		.servers = batch_take_room(scratch, count, sizeof(Oid)),
 		.keys = batch_take_room(scratch, count, sizeof(SvSlice)),
 		.of_table = batch_take_room(scratch, count, sizeof(int)),
 		.at = batch_take_room(scratch, count, sizeof(int)),
@@ -296,8 +299,8 @@ fetch_waiting(BatchTable *tables, int n)
 
 	gather_waiting(tables, n, &waiting);
 	Assert(waiting.n == count);
-	forest_run_fetch(tables[0].view->server_oid, waiting.runs, waiting.keys, waiting.n, scratch,
-					 tables[0].values, waiting.answers);
+	forest_run_fetch_of(waiting.servers, waiting.runs, waiting.keys, waiting.n, scratch, tables[0].values,
+						waiting.answers);
 	for (int i = 0; i < waiting.n; i++)
 	{
 		BatchTable *table = &tables[waiting.of_table[i]];
@@ -312,7 +315,7 @@ fetch_waiting(BatchTable *tables, int n)
 
 /* Adds the runs, of all groups that it may come to, that may have a key which waits. */
 static void
-add_runs_ahead(const BatchTable *table, int g, SvBuffer *runs)
+add_runs_ahead(const BatchTable *table, int g, SvBuffer *runs, SvBuffer *servers)
 {
 	const LsmRun *last = NULL;
 	SvError		err;
@@ -328,6 +331,7 @@ add_runs_ahead(const BatchTable *table, int g, SvBuffer *runs)
 			continue;
 		last = source->run;
 		PG_STATUS_CHECK(sv_buffer_append(runs, &last, sizeof(last), &err), &err);
+		PG_STATUS_CHECK(sv_buffer_append(servers, &table->view->server_oid, sizeof(Oid), &err), &err);
 	}
 }
 
@@ -351,16 +355,19 @@ fetch_tails(BatchTable *tables, int n)
 {
 	SvAlloc		alloc = pg_status_alloc(CurrentMemoryContext);
 	SvBuffer	runs;
+	SvBuffer	servers;
 	uint32		fetched = 0;
 
 	sv_buffer_init(&runs, &alloc);
+	sv_buffer_init(&servers, &alloc);
 	for (int t = 0; t < n; t++)
 		for (int g = 0; g < tables[t].ngroups && tables[t].nwaiting > 0; g++)
-			add_runs_ahead(&tables[t], g, &runs);
+			add_runs_ahead(&tables[t], g, &runs, &servers);
 	if (runs.len > 0)
-		fetched = forest_run_fetch_tails(tables[0].view->server_oid, (const LsmRun *const *) runs.data,
-										 runs.len / sizeof(LsmRun *), tables[0].scratch);
+		fetched = forest_run_fetch_tails_of((const Oid *) servers.data, (const LsmRun *const *) runs.data,
+											runs.len / sizeof(LsmRun *), tables[0].scratch);
 	sv_buffer_free(&runs);
+	sv_buffer_free(&servers);
 	for (int t = 0; t < n && fetched > 0; t++)
 		resume(&tables[t]);
 }

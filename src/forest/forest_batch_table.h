@@ -55,7 +55,7 @@ extern void batch_table_ask_delta(BatchTable *table);
 /* Takes all keys that do not wait through the groups, as far as what is cached answers. */
 extern void batch_table_ask_runs(BatchTable *table);
 
-/* Answers what the tables' keys wait for, until none does.  All are of the view's vault. */
+/* Answers what the tables' keys wait for, until none does: of all vaults at once. */
 extern void batch_tables_fetch(BatchTable *tables, int n);
 
 /* Memory, or 53200. */

@@ -13,6 +13,7 @@
 #include "server/pg_cache.h"
 #include "server/pg_compat.h"
 #include "server/stop_point.h"
+#include "store/store_together.h"
 
 /* Of stored blocks, the most that a scan of a remote store reads ahead in a window. */
 #define REMOTE_AHEAD_BYTES ((size_t) 8 * 1024 * 1024)
@@ -32,25 +33,89 @@ store_range(const RunRange *range)
 	};
 }
 
-static SvStatus
-read_store_ranges(ForestFetch *fetch, const StoreRange *ranges, uint32_t n, const RunReading *reading,
-				  SvError *err)
+static Oid
+server_of(const ForestFetch *fetch, const RunRange *range)
 {
-	StoreCall	call = *forest_store_call(fetch->server_oid, STORE_FOREGROUND);
-	int			failed;
-	SvStatus	status;
+	const ForestRunStore *store = range->run->source.state;
 
+	return store != NULL ? store->server_oid : fetch->server_oid;
+}
+
+static ObjectStore *
+store_of(const ForestFetch *fetch, const RunRange *range)
+{
+	const ForestRunStore *store = range->run->source.state;
+
+	return store != NULL ? store->store : fetch->store;
+}
+
+/* A get of one server's store. */
+typedef struct ServerGet
+{
+	Oid			server_oid;
+	StoreCall	call;
+} ServerGet;
+
+static void
+init_get(StoreGet *get, ServerGet *server, Oid server_oid, ObjectStore *store, const StoreRange *ranges,
+		 const RunReading *reading)
+{
+	server->server_oid = server_oid;
+	server->call = *forest_store_call(server_oid, STORE_FOREGROUND);
 	if (reading != NULL)
 	{
-		call.passing = reading->passing;
-		call.progress = reading->progress;
-		call.progress_state = reading->state;
+		server->call.passing = reading->passing;
+		server->call.progress = reading->progress;
+		server->call.progress_state = reading->state;
 	}
+	*get = (StoreGet) {.store = store,.ranges = ranges,.call = &server->call};
+}
+
+/* The ranges in order of their stores; returns how many stores there are.  There is room for n. */
+static int
+sort_by_store(ForestFetch *fetch, const RunRange *ranges, uint32 n, const RunReading *reading, StoreRange *sorted,
+			  StoreGet *gets, ServerGet *servers)
+{
+	uint32		done = 0;
+	int			ngets = 0;
+
+	for (uint32 i = 0; i < n && done < n; i++)
+	{
+		ObjectStore *store = store_of(fetch, &ranges[i]);
+		StoreGet   *get = &gets[ngets];
+		int			known = 0;
+
+		while (known < ngets && gets[known].store != store)
+			known++;
+		if (known < ngets)
+			continue;
+		init_get(get, &servers[ngets++], server_of(fetch, &ranges[i]), store, sorted + done, reading);
+		for (uint32 j = i; j < n; j++)
+			if (store_of(fetch, &ranges[j]) == store)
+			{
+				sorted[done++] = store_range(&ranges[j]);
+				get->nranges++;
+			}
+	}
+	return ngets;
+}
+
+static SvStatus
+get_from_stores(ForestFetch *fetch, const StoreGet *gets, const ServerGet *servers, int n, SvError *err)
+{
+	int			which = 0;
+	int			failed = -1;
+	SvStatus	status;
+
 	STOP_POINT_IN_LOAD("run-read");
-	status = store_get(fetch->store, ranges, (int) n, &failed, &call, err);
+	if (n == 1)
+		status = store_get(gets[0].store, gets[0].ranges, gets[0].nranges, &failed, gets[0].call, err);
+	else
+		status = store_get_together(gets, n, &which, &failed, err);
 	if (status == SV_OK)
 		return SV_OK;
-	fetch->object = ranges[Max(failed, 0)].name;
+	fetch->object = gets[which].ranges[Max(failed, 0)].name;
+	fetch->object_server = servers[which].server_oid;
 	/* Below, not found would mean that a key is absent. */
 	if (status == SV_NOT_FOUND)
 		status = sv_fail(err, SV_CORRUPT, "object \"%s\" is missing from the store", fetch->object);
@@ -73,19 +138,27 @@ static SvStatus
 read_ranges(void *state, const RunRange *ranges, uint32_t n, const RunReading *reading, SvError *err)
 {
 	ForestFetch *fetch = state;
-	StoreRange *store_ranges = malloc(n * sizeof(StoreRange));
+	StoreRange *sorted = malloc(n * sizeof(StoreRange));
+	StoreGet   *gets = malloc(n * sizeof(StoreGet));
+	ServerGet  *servers = malloc(n * sizeof(ServerGet));
 	ForestMeterCall meter;
 	SvStatus	status;
 
 	fetch->object = ranges[0].run->source.name;
-	if (store_ranges == NULL)
-		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading %u ranges", n);
-	for (uint32_t i = 0; i < n; i++)
-		store_ranges[i] = store_range(&ranges[i]);
-	forest_meter_call_begin(&meter);
-	status = read_store_ranges(fetch, store_ranges, n, reading, err);
-	forest_meter_call_end(&meter, count_blocks(ranges, n, reading));
-	free(store_ranges);
+	fetch->object_server = server_of(fetch, &ranges[0]);
+	if (sorted == NULL || gets == NULL || servers == NULL)
+		status = sv_fail(err, SV_NO_MEMORY, "out of memory for reading %u ranges", n);
+	else
+	{
+		int			ngets = sort_by_store(fetch, ranges, n, reading, sorted, gets, servers);
+
+		forest_meter_call_begin(&meter);
+		status = get_from_stores(fetch, gets, servers, ngets, err);
+		forest_meter_call_end(&meter, count_blocks(ranges, n, reading));
+	}
+	free(sorted);
+	free(gets);
+	free(servers);
 	return status;
 }
 

@@ -14,15 +14,26 @@
 #include "cache/run_fetch.h"
 #include "store/object_store.h"
 
-/* The store of a RunFetcher: valid until the handle is. */
+/* Where a run is read from: the state of its RunReader's source.  Valid until the handle is. */
+typedef struct ForestRunStore
+{
+	Oid			server_oid;
+	ObjectStore *store;
+	const char *object;
+	uint64		object_bytes;
+	uint64		tail_at;		/* before it there are blocks */
+} ForestRunStore;
+
+/* The store of a RunFetcher, for runs whose source says no other: valid until the handle is. */
 typedef struct ForestFetch
 {
 	Oid			server_oid;
 	ObjectStore *store;
 	const char *object;			/* one that could not be read */
+	Oid			object_server;	/* where it is */
 } ForestFetch;
 
-/* Of many ranges at once. */
+/* Of many ranges at once, also of several stores: these are asked side by side. */
 extern RunFetcher forest_fetcher(ForestFetch *fetch);
 
 /* Of a scan that reads ahead. */

@@ -25,16 +25,6 @@
 #include "server/stop_point.h"
 #include "utils/memutils.h"
 
-/* Where a load reads from: valid for one call of the layers below. */
-typedef struct RunStore
-{
-	Oid			server_oid;
-	ObjectStore *store;
-	const char *object;
-	uint64		object_bytes;
-	uint64		tail_at;		/* before it there are blocks */
-} RunStore;
-
 /* Of the cache's memory, what a scan may read by way of it. */
 #define CACHE_SHARE 4
 
@@ -42,7 +32,7 @@ typedef struct RunStore
 typedef struct OpenScan
 {
 	RunScan		scan;			/* first: callers see only this */
-	RunStore	store;
+	ForestRunStore store;
 	ForestFetch	fetch;
 	RunFetcher	fetcher;
 	bool		is_open;
@@ -71,7 +61,7 @@ struct ForestRunIterator
 static SvStatus
 read_range(void *state, uint64_t offset, size_t len, void *dst, SvError *err)
 {
-	RunStore   *store = state;
+	ForestRunStore *store = state;
 	StoreRange	range = {
 		.name = store->object,.offset = offset,.len = len,.dst = dst,.object_bytes = store->object_bytes
 	};
@@ -153,7 +143,7 @@ run_fail(Oid server_oid, const char *object, const SvError *err)
 }
 
 static RunReader
-reader_with_source(const LsmRun *run, RunStore *store, Oid server_oid)
+reader_with_source(const LsmRun *run, ForestRunStore *store, Oid server_oid)
 {
 	RunReader	reader = forest_run_cached(run);
 
@@ -189,7 +179,7 @@ void
 forest_run_get(Oid server_oid, const LsmRun *run, SvSlice run_key, SvBuffer *values, RunAnswer *answer)
 {
 	RunReader	reader = forest_run_cached(run);
-	RunStore	store;
+	ForestRunStore store;
 	SvStatus	status;
 	SvError		err;
 
@@ -216,14 +206,27 @@ take_room(SvScratch *scratch, Size bytes)
 	return room;
 }
 
+/* Of which servers some runs are: of each its own, or all of one.  All zero: of none, for what is cached. */
+typedef struct Servers
+{
+	const Oid  *each;			/* NULL: one */
+	Oid			one;
+} Servers;
+
+static Oid
+server_at(const Servers *servers, uint32 i)
+{
+	return servers->each != NULL ? servers->each[i] : servers->one;
+}
+
 /*
  * One RunReader for each stretch of keys of a run, and a pointer to it for each
- * key.  With a server each has a source, for the rare cases in which a tail or
+ * key.  With servers each has a source, for the rare cases in which a tail or
  * block is read by itself: when another process gave up loading it, or there is
- * no room for it.  Without (InvalidOid) they read what is cached.
+ * no room for it.  Without they read what is cached.
  */
 static const RunReader *const *
-make_readers(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+make_readers(const Servers *servers, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 {
 	const RunReader **of_keys = take_room(scratch, n * sizeof(RunReader *));
 
@@ -237,8 +240,8 @@ make_readers(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scr
 			continue;
 		}
 		reader = take_room(scratch, sizeof(RunReader));
-		*reader = OidIsValid(server_oid) ?
-			reader_with_source(runs[i], take_room(scratch, sizeof(RunStore)), server_oid) :
+		*reader = OidIsValid(server_at(servers, i)) ?
+			reader_with_source(runs[i], take_room(scratch, sizeof(ForestRunStore)), server_at(servers, i)) :
 			forest_run_cached(runs[i]);
 		of_keys[i] = reader;
 	}
@@ -249,11 +252,12 @@ uint32
 forest_run_get_cached(const LsmRun *const *runs, const SvSlice *run_keys, uint32 n, SvScratch *scratch,
 					  SvBuffer *values, RunAnswer *answers)
 {
+	Servers		none = {0};
 	uint32		uncached;
 	SvError		err;
 
 	/* What fails here is a damaged block, and names its object. */
-	if (run_reader_get_many(pg_caches(), make_readers(InvalidOid, runs, n, scratch), run_keys, n, values, answers,
+	if (run_reader_get_many(pg_caches(), make_readers(&none, runs, n, scratch), run_keys, n, values, answers,
 							&uncached, &err) != SV_OK)
 		pg_status_report(ERROR, &err);
 	return uncached;
@@ -261,41 +265,55 @@ forest_run_get_cached(const LsmRun *const *runs, const SvSlice *run_keys, uint32
 
 /* Which object it was that failed, an error of a single read says by its own reader. */
 static void
-fetch_fail(const ForestFetch *fetch, const LsmRun *const *runs, uint32 n, const SvError *err)
+fetch_fail(const ForestFetch *fetch, const Servers *servers, const LsmRun *const *runs, uint32 n, const SvError *err)
 {
-	const char *object = fetch->object;
+	const char *object = fetch->object != NULL ? fetch->object : runs[0]->object;
+	Oid			server_oid = fetch->object != NULL ? fetch->object_server : server_at(servers, 0);
 
 	for (uint32 i = 0; i < n && err->status == SV_CORRUPT; i++)
 		if (strstr(err->message, runs[i]->object) != NULL)
+		{
 			object = runs[i]->object;
-	run_fail(fetch->server_oid, object != NULL ? object : runs[0]->object, err);
+			server_oid = server_at(servers, i);
+		}
+	run_fail(server_oid, object, err);
 }
 
-void
-forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
-				 SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
+/* So that no handle is closed while it is in a reader. */
+static void
+open_stores(const Servers *servers, uint32 n)
 {
-	ForestFetch	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
-	RunFetcher	fetcher = forest_fetcher(&fetch);
+	if (servers->each != NULL)
+		forest_stores_open(servers->each, n);
+}
+
+static void
+fetch(const Servers *servers, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+	  SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
+{
+	ForestFetch state = {0};
+	RunFetcher	fetcher = forest_fetcher(&state);
 	SvError		err;
 
 	CHECK_FOR_INTERRUPTS();
-	if (run_fetch_many(pg_caches(), &fetcher, make_readers(server_oid, runs, n, scratch), run_keys, n, values,
+	open_stores(servers, n);
+	if (run_fetch_many(pg_caches(), &fetcher, make_readers(servers, runs, n, scratch), run_keys, n, values,
 					   answers, &err) != SV_OK)
-		fetch_fail(&fetch, runs, n, &err);
+		fetch_fail(&state, servers, runs, n, &err);
 }
 
-uint32
-forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+static uint32
+fetch_tails(const Servers *servers, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
 {
-	ForestFetch	fetch = {.server_oid = server_oid,.store = forest_store_open(server_oid)};
-	RunFetcher	fetcher = forest_fetcher(&fetch);
+	ForestFetch state = {0};
+	RunFetcher	fetcher = forest_fetcher(&state);
 	uint32		fetched;
 	SvStatus	status;
 	SvError		err;
 
 	CHECK_FOR_INTERRUPTS();
-	status = run_fetch_tails(pg_caches(), &fetcher, make_readers(InvalidOid, runs, n, scratch), n, &fetched, &err);
+	open_stores(servers, n);
+	status = run_fetch_tails(pg_caches(), &fetcher, make_readers(servers, runs, n, scratch), n, &fetched, &err);
 
 	/*
 	 * Not all of these may be needed: what is wrong with one object is for
@@ -303,9 +321,36 @@ forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvSc
 	 * second try.
 	 */
 	if (status == SV_CANCELLED ||
-		(status == SV_IO && (store_capabilities(fetch.store) & STORE_IS_REMOTE) != 0))
-		fetch_fail(&fetch, runs, n, &err);
+		(status == SV_IO && OidIsValid(state.object_server) &&
+		 (store_capabilities(forest_store_open(state.object_server)) & STORE_IS_REMOTE) != 0))
+		fetch_fail(&state, servers, runs, n, &err);
 	return fetched;
+}
+
+void
+forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+				 SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
+{
+	fetch(&(Servers) {.one = server_oid}, runs, run_keys, n, scratch, values, answers);
+}
+
+uint32
+forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+{
+	return fetch_tails(&(Servers) {.one = server_oid}, runs, n, scratch);
+}
+
+void
+forest_run_fetch_of(const Oid *servers, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+					SvScratch *scratch, SvBuffer *values, RunAnswer *answers)
+{
+	fetch(&(Servers) {.each = servers}, runs, run_keys, n, scratch, values, answers);
+}
+
+uint32
+forest_run_fetch_tails_of(const Oid *servers, const LsmRun *const *runs, uint32 n, SvScratch *scratch)
+{
+	return fetch_tails(&(Servers) {.each = servers}, runs, n, scratch);
 }
 
 static void

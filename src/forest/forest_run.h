@@ -60,6 +60,12 @@ extern void forest_run_fetch(Oid server_oid, const LsmRun *const *runs, const Sv
  */
 extern uint32 forest_run_fetch_tails(Oid server_oid, const LsmRun *const *runs, uint32 n, SvScratch *scratch);
 
+/* The same of several servers at once: runs[i] is of servers[i]. */
+extern void forest_run_fetch_of(const Oid *servers, const LsmRun *const *runs, const SvSlice *run_keys, uint32 n,
+								SvScratch *scratch, SvBuffer *values, RunAnswer *answers);
+extern uint32 forest_run_fetch_tails_of(const Oid *servers, const LsmRun *const *runs, uint32 n,
+										SvScratch *scratch);
+
 /*
  * Iterates over the table's entries with low <= key < high in the runs of a
  * group, one run after the other.  Keys come without the table id.  Lives in

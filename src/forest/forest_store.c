@@ -251,6 +251,25 @@ forest_store_open(Oid server_oid)
 	return entry->store;
 }
 
+void
+forest_stores_open(const Oid *servers, uint32 n)
+{
+	bool		stay = false;
+
+	while (!stay)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (uint32 i = 0; i < n; i++)
+			if (i == 0 || servers[i] != servers[i - 1])
+				(void) forest_store_open(servers[i]);
+		/* What the last ones looked up may have told of changes to the first ones. */
+		stay = !servers_changed;
+		for (uint32 i = 0; i < n && stay; i++)
+			if (i == 0 || servers[i] != servers[i - 1])
+				stay = !find_entry(servers[i])->stale;
+	}
+}
+
 ObjectStore *
 forest_store_open_own(Oid server_oid)
 {

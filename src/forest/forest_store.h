@@ -27,6 +27,12 @@
 extern ObjectStore *forest_store_open(Oid server_oid);
 
 /*
+ * Opens those of n servers (repeats allowed), so that none of them is closed by a
+ * forest_store_open of another one, until the caller looks at a catalogue.
+ */
+extern void forest_stores_open(const Oid *servers, uint32 n);
+
+/*
  * A handle of the caller's own, as the server's options are now, which no change of
  * them closes: for uploads that go on while others call forest_store_open.  To be
  * closed with store_close.  Needs a transaction; makes no request.

@@ -219,10 +219,12 @@ store_check_range(const StoreRange *range, const char *known_name, SvError *err)
 }
 
 /* Ranges of no bytes ask nothing: *wanted is how many others there are. */
-static SvStatus
-check_ranges(const StoreRange *ranges, int nranges, int *wanted, int *failed, SvError *err)
+SvStatus
+store_check_ranges(const StoreRange *ranges, int nranges, int *wanted, int *failed, SvError *err)
 {
 	*wanted = 0;
+	if (nranges < 0)
+		return sv_fail(err, SV_INVALID, "cannot read %d ranges", nranges);
 	for (int i = 0; i < nranges; i++)
 	{
 		SvStatus	status = store_check_range(&ranges[i], i > 0 ? ranges[i - 1].name : NULL, err);
@@ -248,9 +250,7 @@ store_get(ObjectStore *store, const StoreRange *ranges, int nranges, int *failed
 	if (failed == NULL)
 		failed = &unwanted;
 	*failed = -1;
-	if (nranges < 0)
-		return sv_fail(err, SV_INVALID, "cannot read %d ranges", nranges);
-	status = check_ranges(ranges, nranges, &wanted, failed, err);
+	status = store_check_ranges(ranges, nranges, &wanted, failed, err);
 	if (status != SV_OK || wanted == 0)
 		return status;
 	status = store_begin_operation(STORE_GET, ranges[0].name, call, err);

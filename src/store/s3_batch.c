@@ -10,7 +10,6 @@
 #include "store/s3_read.h"
 #include "store/store_backoff.h"
 
-#define STEP_MS 100
 #define LONGEST_PAUSE_MS 10000
 /* So many answers without a complaint, and one more request may run at once. */
 #define SUCCESSES_TO_GROW 8
@@ -477,7 +476,7 @@ s3_batch_finish(S3Batch *batch, const StoreCall *call, SvError *err)
 
 	while (status == SV_OK && s3_batch_pending(batch) > 0)
 	{
-		status = s3_batch_step(batch, call, STEP_MS, err);
+		status = s3_batch_step(batch, call, S3_STEP_MS, err);
 		if (status == SV_OK)
 			store_progress(call);
 	}

@@ -12,6 +12,9 @@
 
 #include "store/s3_op.h"
 
+/* How long a step waits at most. */
+#define S3_STEP_MS 100
+
 typedef struct S3Batch
 {
 	S3Store    *store;

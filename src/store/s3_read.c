@@ -135,31 +135,112 @@ first_missing(const RangedGet *gets, int n, int *failed)
 	return SV_OK;
 }
 
+/* A get of some reads. */
+typedef struct S3Get
+{
+	S3Batch		batch;
+	RangedGet  *gets;
+	RangedGet	one;			/* where gets points if it is one */
+	int			n;
+	int			failed;			/* index of one of them, -1: none */
+} S3Get;
+
+static SvStatus
+prepare_gets(S3Get *get, S3Store *store, const StoreRead *reads, int nreads, const StoreCall *call, SvError *err)
+{
+	get->gets = nreads == 1 ? &get->one : malloc((size_t) nreads * sizeof(RangedGet));
+	get->n = nreads;
+	get->failed = -1;
+	if (get->gets == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory: %d requests to the store", nreads);
+	s3_batch_init(&get->batch, store, call);
+	for (int i = 0; i < nreads; i++)
+	{
+		prepare_get(&get->gets[i], &reads[i]);
+		s3_batch_add(&get->batch, &get->gets[i].op);
+	}
+	return SV_OK;
+}
+
+/* The batch has ended, or is dropped: what that means for the get. */
+static SvStatus
+judge_gets(S3Get *get, SvStatus status)
+{
+	if (status != SV_OK)
+		get->failed = index_of(get->gets, get->n, get->batch.failed);
+	else
+		status = first_missing(get->gets, get->n, &get->failed);
+	return status;
+}
+
+static void
+free_gets(S3Get *get)
+{
+	if (get->gets != &get->one)
+		free(get->gets);
+}
+
 SvStatus
 s3_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed, const StoreCall *call, SvError *err)
 {
-	S3Store    *store = (S3Store *) base;
-	RangedGet	one = {0};
-	RangedGet  *gets = nreads == 1 ? &one : malloc((size_t) nreads * sizeof(RangedGet));
-	S3Batch		batch;
+	S3Get		get;
+	SvStatus	status = prepare_gets(&get, (S3Store *) base, reads, nreads, call, err);
+
+	if (status != SV_OK)
+		return status;
+	status = judge_gets(&get, s3_batch_finish(&get.batch, call, err));
+	*failed = get.failed;
+	free_gets(&get);
+	return status;
+}
+
+SvStatus
+s3_steps_begin(ObjectStore *base, const StoreRead *reads, int nreads, StoreDriverSteps **steps,
+			   const StoreCall *call, SvError *err)
+{
+	S3Get	   *get = malloc(sizeof(S3Get));
 	SvStatus	status;
 
-	if (gets == NULL)
+	if (get == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: %d requests to the store", nreads);
-	s3_batch_init(&batch, store, call);
-	for (int i = 0; i < nreads; i++)
+	status = prepare_gets(get, (S3Store *) base, reads, nreads, call, err);
+	if (status == SV_OK)
 	{
-		prepare_get(&gets[i], &reads[i]);
-		s3_batch_add(&batch, &gets[i].op);
+		status = s3_batch_start(&get->batch, call, err);
+		if (status != SV_OK)
+			free_gets(get);
 	}
-	status = s3_batch_finish(&batch, call, err);
 	if (status != SV_OK)
-		*failed = index_of(gets, nreads, batch.failed);
-	else
-		status = first_missing(gets, nreads, failed);
-	if (gets != &one)
-		free(gets);
-	return status;
+	{
+		free(get);
+		return status;
+	}
+	*steps = (StoreDriverSteps *) get;
+	return SV_OK;
+}
+
+SvStatus
+s3_steps_go(StoreDriverSteps *steps, bool *done, const StoreCall *call, SvError *err)
+{
+	S3Get	   *get = (S3Get *) steps;
+	SvStatus	status = s3_batch_step(&get->batch, call, S3_STEP_MS, err);
+
+	if (status == SV_OK && s3_batch_pending(&get->batch) > 0)
+		return SV_OK;
+	*done = true;
+	return judge_gets(get, status);
+}
+
+int
+s3_steps_end(StoreDriverSteps *steps, const StoreCall *call)
+{
+	S3Get	   *get = (S3Get *) steps;
+	int			failed = get->failed;
+
+	s3_batch_drop(&get->batch, call);
+	free_gets(get);
+	free(get);
+	return failed;
 }
 
 /* -------------------------------------------------------------------------

@@ -9,6 +9,10 @@
 
 extern SvStatus s3_get(ObjectStore *store, const StoreRead *reads, int nreads, int *failed,
 					   const StoreCall *call, SvError *err);
+extern SvStatus s3_steps_begin(ObjectStore *store, const StoreRead *reads, int nreads, StoreDriverSteps **steps,
+							   const StoreCall *call, SvError *err);
+extern SvStatus s3_steps_go(StoreDriverSteps *steps, bool *done, const StoreCall *call, SvError *err);
+extern int	s3_steps_end(StoreDriverSteps *steps, const StoreCall *call);
 extern SvStatus s3_fetch_begin(ObjectStore *store, const StoreRange *range, StoreFetch **fetch,
 							   const StoreCall *call, SvError *err);
 extern void s3_fetch_drive(StoreFetch *fetch);

@@ -35,6 +35,9 @@ typedef struct StoreRead
 	int			nranges;
 } StoreRead;
 
+/* A get in steps: a driver's own struct. */
+typedef struct StoreDriverSteps StoreDriverSteps;
+
 typedef struct ObjectStoreOps
 {
 	SvStatus	(*put_if_absent) (ObjectStore *store, const char *name,
@@ -53,6 +56,15 @@ typedef struct ObjectStoreOps
 	/* At least one read.  On an error *failed is the index of a read, or -1. */
 	SvStatus	(*get) (ObjectStore *store, const StoreRead *reads, int nreads, int *failed,
 						const StoreCall *call, SvError *err);
+	/*
+	 * NULL, all three, where gets have no steps (store_steps.h).  begin may answer NULL
+	 * for one that has none; reads stay where they are until the end, which frees it and
+	 * answers the index of a read that failed, or -1.
+	 */
+	SvStatus	(*steps_begin) (ObjectStore *store, const StoreRead *reads, int nreads, StoreDriverSteps **steps,
+								const StoreCall *call, SvError *err);
+	SvStatus	(*steps_go) (StoreDriverSteps *steps, bool *done, const StoreCall *call, SvError *err);
+	int			(*steps_end) (StoreDriverSteps *steps, const StoreCall *call);
 	SvStatus	(*get_small) (ObjectStore *store, const char *name, size_t max_bytes, SvBuffer *content,
 							  StoreObject *object, const StoreCall *call, SvError *err);
 	SvStatus	(*head) (ObjectStore *store, const char *name, StoreObject *object,
@@ -96,6 +108,9 @@ extern SvStatus store_begin_operation(StoreOperation operation, const char *name
 
 /* SV_INVALID for a bad name or range; known_name is one that need not be looked at again, or NULL. */
 extern SvStatus store_check_range(const StoreRange *range, const char *known_name, SvError *err);
+
+/* The same of all of a get; *wanted: how many of them have bytes.  *failed is set on errors only. */
+extern SvStatus store_check_ranges(const StoreRange *ranges, int nranges, int *wanted, int *failed, SvError *err);
 
 /* First in a driver's own struct; filled in by object_store.c when upload_begin has returned. */
 struct StoreUpload

@@ -72,11 +72,40 @@ get_one(ObjectStore *store, const StoreRange *ranges, const StoreRange *range, i
 }
 
 SvStatus
+store_merge(const ObjectStore *store, const StoreRange *ranges, int nranges, int wanted, StoreMerged *merged,
+			SvError *err)
+{
+	int			n = 0;
+
+	merged->sorted = malloc((size_t) wanted * sizeof(StoreRange *));
+	merged->reads = malloc((size_t) wanted * sizeof(StoreRead));
+	merged->nreads = 0;
+	if (merged->sorted == NULL || merged->reads == NULL)
+	{
+		store_merge_free(merged);
+		return sv_fail(err, SV_NO_MEMORY, "out of memory: reading %d ranges", wanted);
+	}
+	for (int i = 0; i < nranges; i++)
+		if (ranges[i].len > 0)
+			merged->sorted[n++] = &ranges[i];
+	qsort(merged->sorted, (size_t) n, sizeof(StoreRange *), compare_ranges);
+	merged->nreads = make_reads(merged->sorted, n, store->merge_gap, merged->reads);
+	return SV_OK;
+}
+
+void
+store_merge_free(StoreMerged *merged)
+{
+	free(merged->sorted);
+	free(merged->reads);
+	*merged = (StoreMerged) {0};
+}
+
+SvStatus
 store_merge_get(ObjectStore *store, const StoreRange *ranges, int nranges, int wanted, int *failed,
 				const StoreCall *call, SvError *err)
 {
-	const StoreRange **sorted;
-	StoreRead  *reads;
+	StoreMerged merged;
 	int			failed_read = -1;
 	int			n = 0;
 	SvStatus	status;
@@ -88,23 +117,13 @@ store_merge_get(ObjectStore *store, const StoreRange *ranges, int nranges, int w
 		return get_one(store, ranges, &ranges[n], failed, call, err);
 	}
 
-	sorted = malloc((size_t) wanted * sizeof(StoreRange *));
-	reads = malloc((size_t) wanted * sizeof(StoreRead));
-	if (sorted != NULL && reads != NULL)
-	{
-		for (int i = 0; i < nranges; i++)
-			if (ranges[i].len > 0)
-				sorted[n++] = &ranges[i];
-		qsort(sorted, (size_t) n, sizeof(StoreRange *), compare_ranges);
-		n = make_reads(sorted, n, store->merge_gap, reads);
-		status = store->ops->get(store, reads, n, &failed_read, call, err);
-		if (status != SV_OK && failed_read >= 0)
-			*failed = (int) (reads[failed_read].ranges[0] - ranges);
-	}
-	else
-		status = sv_fail(err, SV_NO_MEMORY, "out of memory: reading %d ranges", wanted);
-	free(sorted);
-	free(reads);
+	status = store_merge(store, ranges, nranges, wanted, &merged, err);
+	if (status != SV_OK)
+		return status;
+	status = store->ops->get(store, merged.reads, merged.nreads, &failed_read, call, err);
+	if (status != SV_OK && failed_read >= 0)
+		*failed = (int) (merged.reads[failed_read].ranges[0] - ranges);
+	store_merge_free(&merged);
 	return status;
 }
 

@@ -7,6 +7,19 @@
 
 #include "store/store_driver.h"
 
+/* Ranges as reads. */
+typedef struct StoreMerged
+{
+	StoreRead  *reads;
+	int			nreads;
+	const StoreRange **sorted;	/* to which the reads point */
+} StoreMerged;
+
+/* Of ranges that were checked, `wanted` > 0 of which have bytes.  If SV_OK, freed by store_merge_free. */
+extern SvStatus store_merge(const ObjectStore *store, const StoreRange *ranges, int nranges, int wanted,
+							StoreMerged *merged, SvError *err);
+extern void store_merge_free(StoreMerged *merged);
+
 /*
  * store_get for ranges that were checked, `wanted` > 0 of which have bytes.
  * *failed is set on errors only.

@@ -16,6 +16,7 @@
  */
 #include "store/store_tier_read.h"
 
+#include "store/store_steps.h"
 #include "store/store_tier_pass.h"
 
 #include <stdlib.h>
@@ -328,15 +329,12 @@ end_fetch(TierGet *get, TierFetch *fetch, SvStatus status)
 	free(fetch->owned);
 }
 
-static SvStatus
-run_fetches(TierGet *get, int *failed, SvError *err)
+/* What the inner store answered: at is the fetch that failed, or -1. */
+static void
+end_fetches(TierGet *get, SvStatus status, int at, int *failed)
 {
-	int			at = -1;
 	int			left = 0;
-	SvStatus	status = SV_OK;
 
-	if (get->nfetches > 0)
-		status = store_get(get->store->front.inner, get->wanted, get->nfetches, &at, get->call, err);
 	if (status != SV_OK)
 		*failed = at >= 0 ? get->fetches[at].piece->read : -1;
 	for (int i = 0; i < get->nfetches; i++)
@@ -345,19 +343,38 @@ run_fetches(TierGet *get, int *failed, SvError *err)
 		if (!get->pieces[i].done)
 			get->pieces[left++] = get->pieces[i];
 	get->npieces = left;
+	get->nfetches = 0;
+}
+
+static SvStatus
+run_fetches(TierGet *get, int *failed, SvError *err)
+{
+	int			at = -1;
+	SvStatus	status = SV_OK;
+
+	if (get->nfetches > 0)
+		status = store_get(get->store->front.inner, get->wanted, get->nfetches, &at, get->call, err);
+	end_fetches(get, status, at, failed);
 	return status;
 }
 
-/* Only pieces that others fetch are left. */
-static SvStatus
-wait_for_others(TierGet *get, SvError *err)
+/* Milliseconds. */
+static int
+next_pause(TierGet *get)
 {
 	int			pause = get->waited_ms + FIRST_WAIT_MS;
 
 	if (pause > LONGEST_WAIT_MS)
 		pause = LONGEST_WAIT_MS;
 	get->waited_ms += pause;
-	return store_pause(get->call, get->pieces[0].name, pause, err);
+	return pause;
+}
+
+/* Only pieces that others fetch are left. */
+static bool
+must_wait(const TierGet *get)
+{
+	return get->waiting > 0 && get->waiting == get->npieces;
 }
 
 static SvStatus
@@ -369,8 +386,8 @@ fetch_missing(TierGet *get, int *failed, SvError *err)
 	{
 		plan(get);
 		status = run_fetches(get, failed, err);
-		if (status == SV_OK && get->waiting > 0 && get->waiting == get->npieces)
-			status = wait_for_others(get, err);
+		if (status == SV_OK && must_wait(get))
+			status = store_pause(get->call, get->pieces[0].name, next_pause(get), err);
 		if (status == SV_OK && get->npieces > 0)
 			status = read_tier(get, err);
 	}
@@ -403,4 +420,125 @@ store_tier_get(ObjectStore *base, const StoreRead *reads, int nreads, int *faile
 		status = fetch_missing(&get, failed, err);
 	end_get(&get);
 	return status;
+}
+
+/* -------------------------------------------------------------------------
+ * In steps
+ * ------------------------------------------------------------------------- */
+
+typedef struct TierSteps
+{
+	TierGet		get;
+	StoreSteps	inner;			/* of the round's fetches */
+	bool		under_way;
+	uint64_t	pause_us;		/* until then others are waited for; 0: they are not */
+	int			failed;
+} TierSteps;
+
+/* A round begins, or there is nothing left to do. */
+static SvStatus
+begin_round(TierSteps *steps, const StoreCall *call, SvError *err)
+{
+	TierGet    *get = &steps->get;
+	SvStatus	status;
+
+	plan(get);
+	if (get->nfetches == 0)
+	{
+		steps->pause_us = must_wait(get) ? store_now_us() + (uint64_t) next_pause(get) * 1000 : 0;
+		return SV_OK;
+	}
+	status = store_steps_begin(&steps->inner, get->store->front.inner, get->wanted, get->nfetches, call, err);
+	if (status == SV_OK)
+		steps->under_way = true;
+	else
+		end_fetches(get, status, -1, &steps->failed);
+	return status;
+}
+
+static SvStatus
+end_round(TierSteps *steps, SvStatus status, const StoreCall *call)
+{
+	TierGet    *get = &steps->get;
+	int			at = store_steps_end(&steps->inner, call);
+
+	steps->under_way = false;
+	end_fetches(get, status, at, &steps->failed);
+	steps->pause_us = status == SV_OK && must_wait(get) ? store_now_us() + (uint64_t) next_pause(get) * 1000 : 0;
+	return status;
+}
+
+SvStatus
+store_tier_steps_begin(ObjectStore *base, const StoreRead *reads, int nreads, StoreDriverSteps **made,
+					   const StoreCall *call, SvError *err)
+{
+	TierSteps  *steps = calloc(1, sizeof(TierSteps));
+	SvStatus	status;
+
+	if (steps == NULL)
+		return sv_fail(err, SV_NO_MEMORY, "out of memory for reading object \"%s\"", reads[0].name);
+	steps->get.store = (TierStore *) base;
+	steps->get.call = call;
+	steps->get.adds = adds_to_tier(call) && (call == NULL || !call->passing);
+	steps->failed = -1;
+	status = begin_get(&steps->get, reads, nreads, err);
+	if (status == SV_OK)
+		status = read_tier(&steps->get, err);
+	if (status == SV_OK)
+		count_answered(&steps->get, reads, nreads);
+	if (status == SV_OK && steps->get.npieces > 0)
+		status = begin_round(steps, call, err);
+	if (status == SV_OK)
+	{
+		*made = (StoreDriverSteps *) steps;
+		return SV_OK;
+	}
+	end_get(&steps->get);
+	free(steps);
+	return status;
+}
+
+SvStatus
+store_tier_steps_go(StoreDriverSteps *base, bool *done, const StoreCall *call, SvError *err)
+{
+	TierSteps  *steps = (TierSteps *) base;
+	TierGet    *get = &steps->get;
+	uint64_t	now = store_now_us();
+	SvStatus	status = SV_OK;
+
+	get->call = call;
+	if (steps->under_way)
+	{
+		status = store_steps_go(&steps->inner, call, err);
+		if (status == SV_OK && !steps->inner.done)
+			return SV_OK;
+		status = end_round(steps, status, call);
+	}
+	else if (steps->pause_us > now)
+	{
+		store_wait(call, NULL, 0, (int) ((steps->pause_us - now + 999) / 1000));
+		return store_check_cancel(call, get->pieces[0].name, err);
+	}
+	if (status == SV_OK && get->npieces > 0 && steps->pause_us <= now)
+	{
+		status = read_tier(get, err);
+		if (status == SV_OK && get->npieces > 0)
+			status = begin_round(steps, call, err);
+	}
+	*done = status == SV_OK && get->npieces == 0;
+	return status;
+}
+
+int
+store_tier_steps_end(StoreDriverSteps *base, const StoreCall *call)
+{
+	TierSteps  *steps = (TierSteps *) base;
+	int			failed;
+
+	if (steps->under_way)
+		(void) end_round(steps, SV_CANCELLED, call);
+	failed = steps->failed;
+	end_get(&steps->get);
+	free(steps);
+	return failed;
 }

@@ -20,4 +20,10 @@ typedef struct TierStore
 extern SvStatus store_tier_get(ObjectStore *base, const StoreRead *reads, int nreads, int *failed,
 							   const StoreCall *call, SvError *err);
 
+/* The same in steps. */
+extern SvStatus store_tier_steps_begin(ObjectStore *base, const StoreRead *reads, int nreads,
+									   StoreDriverSteps **steps, const StoreCall *call, SvError *err);
+extern SvStatus store_tier_steps_go(StoreDriverSteps *steps, bool *done, const StoreCall *call, SvError *err);
+extern int	store_tier_steps_end(StoreDriverSteps *steps, const StoreCall *call);
+
 #endif							/* STORE_TIER_READ_H */
