@@ -7,6 +7,7 @@
 #include "fdw/fdw_handler.h"
 
 #include "fdw/fdw_analyze.h"
+#include "fdw/fdw_async.h"
 #include "fdw/fdw_explain.h"
 #include "fdw/fdw_modify.h"
 #include "fdw/fdw_modify_meter.h"
@@ -41,6 +42,11 @@ skyvault_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReInitializeDSMForeignScan = fdw_scan_share_again;
 	routine->InitializeWorkerForeignScan = fdw_scan_join;
 	routine->ShutdownForeignScan = fdw_scan_shutdown;
+
+	routine->IsForeignPathAsyncCapable = fdw_async_is_capable;
+	routine->ForeignAsyncRequest = fdw_async_request;
+	routine->ForeignAsyncConfigureWait = fdw_async_configure_wait;
+	routine->ForeignAsyncNotify = fdw_async_notify;
 
 	routine->IsForeignRelUpdatable = fdw_modify_operations;
 	routine->AddForeignUpdateTargets = fdw_modify_add_targets;

@@ -8,6 +8,7 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "fdw/fdw_async.h"
 #include "fdw/fdw_cost.h"
 #include "fdw/fdw_estimate.h"
 #include "fdw/fdw_order.h"
@@ -35,6 +36,7 @@ typedef struct FdwRel
 	int			nequal;			/* leading key columns with an equality among them */
 	double		share;			/* of the table's rows in the key ranges of `usable`; -1: by its clauses' selectivity */
 	FdwBlockCosts blocks;
+	bool		async;			/* its scans may wait for one another below Append */
 } FdwRel;
 
 /* ---- sizes ---- */
@@ -109,6 +111,8 @@ fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 
 	rel->fdw_private = info;
 	info->columns = fdw_quals_key_columns(relation, &info->nkeys);
+	/* What locks rows, or feeds a modification, does so one table after the other. */
+	info->async = root->parse->commandType == CMD_SELECT && root->rowMarks == NIL && fdw_async_is_wanted(relid);
 	if (ActiveSnapshotSet())
 		forest_estimate(table, GetActiveSnapshot(), &estimate);
 	fdw_estimate_rel(rel, relation, &estimate);
@@ -128,6 +132,12 @@ fdw_plan_key_columns(const RelOptInfo *rel, int *nkeys)
 
 	*nkeys = info->nkeys;
 	return info->columns;
+}
+
+bool
+fdw_plan_is_async(const RelOptInfo *rel)
+{
+	return ((const FdwRel *) rel->fdw_private)->async;
 }
 
 const FdwBlockCosts *
@@ -414,5 +424,5 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 bool
 fdw_plan_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
-	return true;
+	return !fdw_async_is_wanted(rte->relid);
 }

@@ -52,7 +52,8 @@ extern ForeignScan *fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								  Plan *outer_plan);
 extern bool fdw_plan_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
 
-/* Of a relation whose size has been estimated: its key columns, and what its blocks cost. */
+/* Of a relation whose size has been estimated: whether it is for fdw_async.h, its key columns, what its blocks cost. */
+extern bool fdw_plan_is_async(const RelOptInfo *rel);
 extern const FdwKeyColumn *fdw_plan_key_columns(const RelOptInfo *rel, int *nkeys);
 extern const FdwBlockCosts *fdw_plan_block_costs(const RelOptInfo *rel);
 

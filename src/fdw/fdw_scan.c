@@ -55,6 +55,8 @@ typedef struct FdwScan
 	int			slices;			/* how many were */
 
 	FdwSibling	sibling;
+	FdwSibling	asked;			/* among those that were asked for a row and wait */
+	bool		begun;			/* a row was produced, or looked for */
 
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
@@ -180,6 +182,8 @@ fdw_scan_rescan(ForeignScanState *node)
 	if (scan == NULL)
 		return;
 	fdw_sibling_leave(&scan->sibling);
+	fdw_sibling_leave(&scan->asked);
+	scan->begun = false;
 	stop_reading(scan);
 	begin_targets(scan);
 	if (node->ss.ps.chgParam != NULL)
@@ -199,6 +203,7 @@ fdw_scan_end(ForeignScanState *node)
 	if (scan == NULL)
 		return;
 	fdw_sibling_leave(&scan->sibling);
+	fdw_sibling_leave(&scan->asked);
 	stop_reading(scan);
 }
 
@@ -255,13 +260,13 @@ read_batch(FdwScan *scan)
 
 /* The scan, and those of its siblings whose keys go into one lookup with its own. */
 static List *
-lookup_members(FdwScan *scan, int *nkeys)
+lookup_members(FdwScan *scan, const FdwSibling *as, int *nkeys)
 {
 	List	   *members = list_make1(scan);
 	ListCell   *cell;
 
 	*nkeys = scan->targets.n;
-	foreach(cell, fdw_siblings_waiting(&scan->sibling))
+	foreach(cell, fdw_siblings_waiting(as))
 	{
 		ForeignScanState *node = lfirst(cell);
 		FdwScan    *other = node->fdw_state;
@@ -277,13 +282,13 @@ lookup_members(FdwScan *scan, int *nkeys)
 }
 
 /*
- * Looks up all keys of the scan and of its siblings, so that their stores are asked at
- * once.  False: there are none, or too many.  The answers stay to the query's end.
+ * Looks up all keys of the scan and of those it waits with, so that their stores are asked
+ * at once.  False: there are none, or too many.  The answers stay to the query's end.
  */
 static bool
-read_together(FdwScan *scan)
+read_together(FdwScan *scan, const FdwSibling *as)
 {
-	EState	   *estate = scan->sibling.scan->ss.ps.state;
+	EState	   *estate = as->scan->ss.ps.state;
 	MemoryContext context;
 	MemoryContext old;
 	List	   *members;
@@ -299,7 +304,7 @@ read_together(FdwScan *scan)
 		return false;
 	context = AllocSetContextCreate(estate->es_query_cxt, "skyvault lookup for siblings", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	members = lookup_members(scan, &n);
+	members = lookup_members(scan, as, &n);
 	tables = palloc(sizeof(ForestTable *) * n);
 	keys = palloc(sizeof(SvSlice) * n);
 	foreach(cell, members)
@@ -329,6 +334,8 @@ read_together(FdwScan *scan)
 		FdwScan    *member = lfirst(cell);
 
 		fdw_sibling_leave(&member->sibling);
+		fdw_sibling_leave(&member->asked);
+		member->begun = true;
 		member->batch = answers + at;
 		member->batch_first = member->batch_next = 0;
 		member->batch_count = member->next_target = member->targets.n;
@@ -357,7 +364,7 @@ next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 		while (scan->next_target >= scan->targets.n)
 			if (!take_slice(scan))
 				return false;
-		if (scan->sibling.waits && scan->next_target == 0 && read_together(scan))
+		if (scan->sibling.waits && scan->next_target == 0 && read_together(scan, &scan->sibling))
 			continue;
 		fdw_sibling_leave(&scan->sibling);
 		read_batch(scan);
@@ -519,6 +526,34 @@ fdw_scan_iterate(ForeignScanState *node)
 		ResetExprContext(node->ss.ps.ps_ExprContext);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* ---- among others that were asked for rows ---- */
+
+bool
+fdw_scan_wait(ForeignScanState *node)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	if (scan->begun)
+		return false;
+	fdw_sibling_wait(&scan->asked, node, FDW_SIBLINGS_ASKED);
+	return true;
+}
+
+void
+fdw_scan_go(ForeignScanState *node)
+{
+	FdwScan    *scan = node->fdw_state;
+
+	if (scan->begun)
+		return;
+	scan->begun = true;
+	if (!scan->targets_ready)
+		build_targets(node, scan);
+	if (scan->targets.are_points && !scan->locks && !scan->is_target)
+		(void) read_together(scan, &scan->asked);
+	fdw_sibling_leave(&scan->asked);
 }
 
 const FdwMeter *

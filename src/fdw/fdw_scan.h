@@ -16,6 +16,14 @@ extern TupleTableSlot *fdw_scan_iterate(ForeignScanState *node);
 extern void fdw_scan_rescan(ForeignScanState *node);
 extern void fdw_scan_end(ForeignScanState *node);
 
+/*
+ * For scans of which several are asked for their first rows at once (fdw_async.h).
+ * wait: it has not begun and waits, or false.  go: it begins, and all that wait in the
+ * same execution with it: what they need first is asked of their stores together.
+ */
+extern bool fdw_scan_wait(ForeignScanState *node);
+extern void fdw_scan_go(ForeignScanState *node);
+
 /* NULL: the scan was not begun. */
 extern const FdwMeter *fdw_scan_meter(ForeignScanState *node);
 

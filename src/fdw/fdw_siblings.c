@@ -29,16 +29,17 @@ leave(void *arg)
 void
 fdw_sibling_wait(FdwSibling *sibling, ForeignScanState *scan, Index parent)
 {
-	MemoryContext memory = scan->ss.ps.state->es_query_cxt;
-	MemoryContextCallback *callback = MemoryContextAlloc(memory, sizeof(MemoryContextCallback));
-
+	if (sibling->scan == NULL)
+	{
+		sibling->callback.func = leave;
+		sibling->callback.arg = sibling;
+		MemoryContextRegisterResetCallback(scan->ss.ps.state->es_query_cxt, &sibling->callback);
+	}
 	sibling->scan = scan;
 	sibling->parent = parent;
+	if (!sibling->waits)
+		dlist_push_tail(&waiting, &sibling->node);
 	sibling->waits = true;
-	dlist_push_tail(&waiting, &sibling->node);
-	callback->func = leave;
-	callback->arg = sibling;
-	MemoryContextRegisterResetCallback(memory, callback);
 }
 
 List *

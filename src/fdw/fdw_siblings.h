@@ -20,10 +20,14 @@ typedef struct FdwSibling
 	dlist_node	node;
 	bool		waits;			/* for others to look up its keys */
 	Index		parent;			/* the table's range table index */
-	ForeignScanState *scan;
+	ForeignScanState *scan;		/* NULL: it has never waited */
+	MemoryContextCallback callback;
 } FdwSibling;
 
-/* Zeroed before; in the memory of the execution. */
+/* The parent of scans of any tables that were all asked for a row, and wait: fdw_async.h. */
+#define FDW_SIBLINGS_ASKED 0
+
+/* Zeroed before; in the memory of the execution.  Again after it has left: as often as one likes. */
 extern void fdw_sibling_wait(FdwSibling *sibling, ForeignScanState *scan, Index parent);
 
 /* It looks up its keys itself, or they were.  May be called again and again. */

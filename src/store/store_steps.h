@@ -22,7 +22,7 @@ typedef struct StoreSteps
 	int			failed_read;	/* -1: none */
 } StoreSteps;
 
-/* Sends what can be sent, and waits for nothing but keys that have to be renewed.  Ended by its caller if it is SV_OK. */
+/* Sends what can be sent, and waits for nothing but keys that have to be renewed.  If SV_OK, the caller ends it. */
 extern SvStatus store_steps_begin(StoreSteps *steps, ObjectStore *store, const StoreRange *ranges, int nranges,
 								  const StoreCall *call, SvError *err);
 
