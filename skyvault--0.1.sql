@@ -289,6 +289,11 @@ CREATE FUNCTION skyvault_load(rel regclass, source text, format text DEFAULT 'qu
 COMMENT ON FUNCTION skyvault_load(regclass, text, text, name[], boolean, text)
 	IS 'loads the rows of a query or a file, or with replace puts them in the place of all that the table has; returns their number';
 
+CREATE FUNCTION skyvault_swap(a regclass, b regclass) RETURNS void
+	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION skyvault_swap(regclass, regclass) IS 'two tables of one vault exchange their contents';
+
 CREATE FUNCTION skyvault_delete(rel regclass, key text) RETURNS void
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME';

@@ -44,7 +44,8 @@ static int
 acquire_rows(Relation relation, int elevel, HeapTuple *tuples, int wanted, double *live_rows,
 			 double *dead_rows)
 {
-	const ForestTable *table = forest_table_for_read(RelationGetRelid(relation));
+	const ForestTable *table = forest_table_seen(forest_table_for_read(RelationGetRelid(relation)),
+												 GetActiveSnapshot());
 	MemoryContext outer = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(outer, "skyvault sample", ALLOCSET_DEFAULT_SIZES);
 	ForestSample sample;

@@ -50,8 +50,8 @@ fdw_count_begin(ForeignScanState *node)
 	node->fdw_state = count;
 	fdw_meter_init(&count->meter, estate);
 	count->relation = table_open(exec_rt_fetch(fdw_count_relation(node), estate)->relid, AccessShareLock);
-	count->table = *forest_table_for_read(RelationGetRelid(count->relation));
 	count->snapshot = estate->es_snapshot;
+	count->table = *forest_table_seen(forest_table_for_read(RelationGetRelid(count->relation)), count->snapshot);
 	count->conditions = fdw_conditions_init(node, &count->nconditions);
 	count->ncolumns = list_nth_int(list_nth(plan->fdw_private, FDW_SCAN_MANNER), FDW_MANNER_COUNTS);
 	count->context = AllocSetContextCreate(estate->es_query_cxt, "skyvault count", ALLOCSET_DEFAULT_SIZES);

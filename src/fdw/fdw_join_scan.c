@@ -155,7 +155,7 @@ begin_execution(FdwJoinState *join, const CustomScan *plan)
 
 	for (int i = 0; i < join->ntables; i++)
 		fdw_join_table_init(&join->tables[i], join->tables[i].relation, join->relation,
-							private_list(plan, FDW_JOIN_NEEDED));
+							private_list(plan, FDW_JOIN_NEEDED), join->custom.ss.ps.state->es_snapshot);
 	begin_operands(join, plan);
 	begin_route(join, join->custom.ss.ps.state);
 	begin_columns(join, plan);

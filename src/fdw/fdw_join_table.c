@@ -18,14 +18,15 @@ own_attno(const FdwJoinTable *table, AttrNumber attno)
 }
 
 void
-fdw_join_table_init(FdwJoinTable *table, Relation relation, Relation joined, const List *needed)
+fdw_join_table_init(FdwJoinTable *table, Relation relation, Relation joined, const List *needed,
+					Snapshot snapshot)
 {
 	List	   *decoded = NIL;
 	ListCell   *cell;
 
 	memset(table, 0, sizeof(FdwJoinTable));
 	table->relation = relation;
-	table->table = *forest_table_for_read(RelationGetRelid(relation));
+	table->table = *forest_table_seen(forest_table_for_read(RelationGetRelid(relation)), snapshot);
 	if (relation != joined)
 	{
 		TupleConversionMap *conversion = convert_tuples_by_name(RelationGetDescr(relation), RelationGetDescr(joined));

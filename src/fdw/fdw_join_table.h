@@ -32,8 +32,12 @@ typedef struct FdwJoinTable
 	bool	   *isnull;
 } FdwJoinTable;
 
-/* Of a relation that is open; `needed` are attribute numbers of the joined table, as of FdwJoinColumn. */
-extern void fdw_join_table_init(FdwJoinTable *table, Relation relation, Relation joined, const List *needed);
+/*
+ * Of a relation that is open, to be read under the snapshot; `needed` are attribute numbers of the joined table, as of
+ * FdwJoinColumn.
+ */
+extern void fdw_join_table_init(FdwJoinTable *table, Relation relation, Relation joined, const List *needed,
+								Snapshot snapshot);
 
 /* Fills n columns from a row of the table; what they refer to lives until the next one, or in CurrentMemoryContext. */
 extern void fdw_join_table_load(FdwJoinTable *table, Relation joined, SvSlice key, SvSlice value,

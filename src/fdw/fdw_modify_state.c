@@ -62,6 +62,8 @@ fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 	fdw_meter_init(&state->meter, estate);
 	state->relation = rinfo->ri_RelationDesc;
 	state->table = *forest_table_for_write(RelationGetRelid(state->relation));
+	if (plan != NULL && plan->operation != CMD_INSERT)
+		forest_table_check_seen(&state->table, estate->es_snapshot);
 	state->mtstate = mtstate;
 	state->expires_at = forest_table_expiry(&state->table, NULL);
 	state->from_copy = plan == NULL;

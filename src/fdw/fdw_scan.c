@@ -115,6 +115,18 @@ begin_sibling(ForeignScanState *node, ForeignScan *plan, FdwScan *scan)
 		fdw_sibling_wait(&scan->sibling, node, plan->scan.scanrelid - distance);
 }
 
+static void
+begin_table(FdwScan *scan, Oid relid)
+{
+	if (!scan->locks)
+	{
+		scan->table = *forest_table_seen(forest_table_for_read(relid), scan->snapshot);
+		return;
+	}
+	scan->table = *forest_table_for_write(relid);
+	forest_table_check_seen(&scan->table, scan->snapshot);
+}
+
 void
 fdw_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -137,8 +149,8 @@ fdw_scan_begin(ForeignScanState *node, int eflags)
 	fdw_meter_init(&scan->meter, estate);
 	scan->locks = scan_locks(node, plan);
 	scan->is_target = ExecRelationIsTargetRelation(node->ss.ps.state, plan->scan.scanrelid);
-	scan->table = scan->locks ? *forest_table_for_write(relid) : *forest_table_for_read(relid);
 	scan->snapshot = estate->es_snapshot;
+	begin_table(scan, relid);
 	scan->conditions = fdw_conditions_init(node, &scan->nconditions);
 	fdw_rows_init(&scan->rows, row_shape(node->ss.ss_currentRelation),
 				  list_nth(plan->fdw_private, FDW_SCAN_NEEDED));

@@ -12,7 +12,7 @@
  *			ShareUpdateExclusive	a flush's publish, conditionally
  *			AccessShare				a compaction's publish, conditionally
  *			ShareRowExclusive		a bulk load, from the end of its statement
- *			AccessExclusive			TRUNCATE and DROP
+ *			AccessExclusive			TRUNCATE and DROP; a swap, of two ids in their order
  *	 4. delta rows, in key order;
  *	 5. the claims lock of a vault, while a worker chooses a compaction: with no other but 1;
  *	 6. the numbering lock of a vault, last of all, short transactions of workers only.

@@ -16,6 +16,7 @@
 #define CHANGE_TRUNCATE "truncate"
 #define CHANGE_DROP		"drop"
 #define CHANGE_COMPACT	"compact"
+#define CHANGE_SWAP		"swap"	/* the two tables' contents have changed places; nothing in the forest has */
 
 /* What the snapshot sees at the newest end of a vault's changelog. */
 typedef struct ChangelogTip

@@ -2,9 +2,14 @@
  * forest_table.c
  *		From a foreign table to its identity in the catalogue.
  *
- * The identity is read with a fresh catalogue snapshot, never the statement's:
- * it does not change while the relation exists, and a REPEATABLE READ
- * transaction has to find a table that was first written after its snapshot.
+ * The identity is read with a fresh catalogue snapshot, never the statement's: a
+ * REPEATABLE READ transaction has to find a table that was first written after its
+ * snapshot.  It changes only by forest_swap, which locks the relation against all
+ * others; whoever comes with an older snapshot after that is told by who wrote the
+ * row (bound_by): if the snapshot does not see him, the row is looked for under
+ * the snapshot.  Others write the row as well (TRUNCATE, which says nothing of it):
+ * what is remembered then is too old, and harmless, as he has not bound anything,
+ * or too new, and who sees him sees all who wrote the row before.
  * A table without identity is looked up again each time, since anybody may
  * make one.
  */
@@ -14,8 +19,10 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -33,6 +40,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -46,6 +54,7 @@ typedef struct TableEntry
 	Oid			relid;			/* hash key */
 	bool		valid;
 	ForestTable table;
+	ForestTable before;			/* as an older snapshot saw it, see forest_table_seen */
 } TableEntry;
 
 static HTAB *tables = NULL;
@@ -55,6 +64,9 @@ static uint64 invalidations = 0;
 
 /* An identity made in this transaction goes away if it aborts, without an invalidation message. */
 static bool made_identity = false;
+
+/* This transaction, or a savepoint of it that was rolled back, has swapped. */
+static bool has_swapped = false;
 
 static void
 invalidate_all(void)
@@ -99,7 +111,7 @@ xact_callback(XactEvent event, void *arg)
 	if ((event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE) && made_identity)
 		invalidate_all();
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-		made_identity = false;
+		made_identity = has_swapped = false;
 }
 
 static void
@@ -235,9 +247,9 @@ read_key_signature(ForestTable *table)
 	relation_close(rel, NoLock);
 }
 
-/* Sets what the catalogue has of the table. */
+/* Sets what the catalogue has of the table under the snapshot; NULL: now. */
 static bool
-read_identity(ForestTable *table)
+read_identity(ForestTable *table, Snapshot snapshot)
 {
 	Relation	rel = catalog_open(CATALOG_TABLE, AccessShareLock);
 	ScanKeyData key;
@@ -247,7 +259,7 @@ read_identity(ForestTable *table)
 
 	ScanKeyInit(&key, Anum_table_relid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(table->relid));
-	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_RELID), true, NULL, 1, &key);
+	scan = systable_beginscan(rel, catalog_oid(CATALOG_TABLE_RELID), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
@@ -257,10 +269,11 @@ read_identity(ForestTable *table)
 		table->vault_id = DatumGetInt32(heap_getattr(tuple, Anum_table_vault_id, desc, &isnull));
 		table->stored_signature =
 			DatumGetInt32(heap_getattr(tuple, Anum_table_key_signature, desc, &isnull));
+		table->bound_by = HeapTupleHeaderGetXmin(tuple->t_data);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return table->table_id != 0;
+	return HeapTupleIsValid(tuple);
 }
 
 static TableEntry *
@@ -292,7 +305,7 @@ table_entry(Oid relid)
 		entry->valid = (invalidations == seen);
 	}
 	if (entry->table.table_id == 0)
-		(void) read_identity(&entry->table);
+		(void) read_identity(&entry->table, NULL);
 	return entry;
 }
 
@@ -300,6 +313,68 @@ const ForestTable *
 forest_table_for_read(Oid relid)
 {
 	return &table_entry(relid)->table;
+}
+
+/* ---- what older snapshots see ---- */
+
+/*
+ * Own rows of before this command are seen by all snapshots but those that were
+ * taken before: these there are only for what swaps, and in parallel workers,
+ * which do not know what the leader did.
+ */
+static bool
+may_be_unseen(TransactionId bound_by, Snapshot snapshot)
+{
+	if (snapshot->snapshot_type != SNAPSHOT_MVCC)
+		return false;
+	if (TransactionIdIsCurrentTransactionId(bound_by))
+		return has_swapped || IsParallelWorker();
+	return XidInMVCCSnapshot(bound_by, snapshot);
+}
+
+static void
+report_swapped(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to foreign table \"%s\"", get_rel_name(relid)),
+			 errdetail("Its content was exchanged for another one by skyvault_swap() or skyvault_load() meanwhile."),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+const ForestTable *
+forest_table_seen_before(const ForestTable *table, Snapshot snapshot)
+{
+	ForestTable before = *table;
+	TableEntry *entry;
+
+	if (table->table_id == 0 || !may_be_unseen(table->bound_by, snapshot))
+		return table;
+	if (!read_identity(&before, snapshot))
+	{
+		/* New since then, and so is what is in it; or that was in another one. */
+		if (OidIsValid(forest_table_relid(table->table_id, snapshot)))
+			report_swapped(table->relid);
+		return table;
+	}
+	if (before.table_id == table->table_id)
+		return table;
+	entry = hash_search(tables, &table->relid, HASH_FIND, NULL);
+	entry->before = before;
+	return &entry->before;
+}
+
+void
+forest_table_check_seen(const ForestTable *table, Snapshot snapshot)
+{
+	if (forest_table_seen(table, snapshot)->table_id != table->table_id)
+		report_swapped(table->relid);
+}
+
+void
+forest_table_note_swap(void)
+{
+	has_swapped = true;
 }
 
 uint64
@@ -319,7 +394,7 @@ make_identity(ForestTable *table)
 
 	forest_vault_ensure(table->server_oid, &vault);
 	catalog_lock_relation_identity(table->relid);
-	if (read_identity(table))
+	if (read_identity(table, NULL))
 		return;
 
 	rel = catalog_open(CATALOG_TABLE, RowExclusiveLock);
@@ -336,7 +411,7 @@ make_identity(ForestTable *table)
 	CommandCounterIncrement();
 
 	made_identity = true;
-	(void) read_identity(table);
+	(void) read_identity(table, NULL);
 }
 
 const ForestTable *
@@ -350,6 +425,8 @@ forest_table_for_write(Oid relid)
 		PreventCommandIfParallelMode("first write to a skyvault table");
 		make_identity(&entry->table);
 	}
+	if (IsolationUsesXactSnapshot() && ActiveSnapshotSet())
+		forest_table_check_seen(&entry->table, GetTransactionSnapshot());
 	return &entry->table;
 }
 

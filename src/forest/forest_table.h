@@ -14,6 +14,7 @@
 
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
@@ -25,6 +26,7 @@ typedef struct ForestTable
 	Oid			server_oid;
 	int32		table_id;		/* 0: nothing was ever written to it */
 	int32		vault_id;		/* 0: likewise */
+	TransactionId bound_by;		/* wrote the row that says so; not a normal one: seen by everybody */
 	int32		stored_signature;	/* of the keys of its entries, if it has an identity */
 	int32		key_signature;	/* of the key columns as they are declared now */
 	bool		strict_insert;	/* option insert 'strict' */
@@ -39,6 +41,25 @@ typedef struct ForestTable
  * the statement.
  */
 extern const ForestTable *forest_table_for_read(Oid relid);
+
+/*
+ * Which content a relation has changes by forest_swap.  The handle that
+ * forest_table_for_read answers is of now; a statement reads what its snapshot
+ * sees there, by the handle that this answers: mostly the same one, else one with
+ * the identity of then, good until it is asked for the same relation again.
+ * 40001 if the content was another relation's then, and this one had none.
+ */
+static inline const ForestTable *forest_table_seen(const ForestTable *table, Snapshot snapshot);
+
+/*
+ * 40001 if the snapshot sees another content in the relation: for who changes rows
+ * that it has read under it.  Under REPEATABLE READ forest_table_for_write asks
+ * this by itself.
+ */
+extern void forest_table_check_seen(const ForestTable *table, Snapshot snapshot);
+
+/* This transaction has changed which content relations have, which earlier snapshots of it do not see. */
+extern void forest_table_note_swap(void);
 
 /*
  * A number that changes before anything that forest_table_for_read has told of
@@ -75,5 +96,15 @@ extern const char *forest_option(List *options, const char *name);
 
 /* expires_at for a write of this table in the current statement: ttl overrides the table's (NULL: the table's). */
 extern TimestampTz forest_table_expiry(const ForestTable *table, const Interval *ttl);
+
+extern const ForestTable *forest_table_seen_before(const ForestTable *table, Snapshot snapshot);
+
+static inline const ForestTable *
+forest_table_seen(const ForestTable *table, Snapshot snapshot)
+{
+	if (likely(!TransactionIdIsNormal(table->bound_by) || (int32) (table->bound_by - snapshot->xmin) < 0))
+		return table;
+	return forest_table_seen_before(table, snapshot);
+}
 
 #endif							/* FOREST_TABLE_H */

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 static void
 check_privilege(Relation rel, AclMode privilege)
@@ -160,6 +161,7 @@ api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n)
 	if (likely(known_map_holds(known, relid, function)))
 	{
 		*map = known->map;
+		map->table = forest_table_seen(map->table, GetActiveSnapshot());
 		return;
 	}
 
@@ -173,6 +175,7 @@ api_map_open_for_read(ApiMap *map, Oid relid, FunctionCallInfo fcinfo, int n)
 	api_map_close(map);
 	map->rel = NULL;
 	known->map = *map;
+	map->table = forest_table_seen(map->table, GetActiveSnapshot());
 }
 
 const ForestTable *

@@ -11,7 +11,9 @@
 
 #include "base/sv_hash.h"
 #include "base/sv_sealed.h"
+#include "forest/forest_changelog.h"
 #include "forest/forest_sql.h"
+#include "lib/stringinfo.h"
 #include "server/pg_status.h"
 #include "utils/builtins.h"
 
@@ -46,10 +48,11 @@ log_append(SvBuffer *text, const char *line)
 /*
  * What CREATE FOREIGN TABLE needs.  Columns keep their numbers, since rows are
  * stored by them.  Types are named with their schemas, as search_path has none.
+ * m is whose content a relation had as of the change in question.
  */
 static const char table_lines_sql[] =
 "SELECT jsonb_build_object('table', jsonb_build_object("
-" 'id', t.id, 'schema', n.nspname, 'name', c.relname, 'key_signature', t.key_signature,"
+" 'id', coalesce(m.was, t.id), 'schema', n.nspname, 'name', c.relname, 'key_signature', t.key_signature,"
 " 'options', (SELECT coalesce(jsonb_object_agg(o.option_name, o.option_value), '{}')"
 "             FROM pg_catalog.pg_options_to_table(f.ftoptions) AS o),"
 " 'columns', (SELECT coalesce(jsonb_agg(jsonb_build_object('number', a.attnum, 'name', a.attname,"
@@ -65,13 +68,78 @@ static const char table_lines_sql[] =
 " FROM skyvault.\"table\" AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.relid"
 " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
 " JOIN pg_catalog.pg_foreign_table AS f ON f.ftrelid = c.oid"
-" WHERE t.vault_id = $1::integer ORDER BY t.id";
+" LEFT JOIN unnest($3::integer[], $4::integer[]) AS m(id, was) ON m.id = t.id"
+" WHERE t.vault_id = $1::integer ORDER BY coalesce(m.was, t.id)";
+
+/* Takes back a swap of two contents: who has the one had the other before. */
+static void
+take_back(int64 *was, int n, int64 a, int64 b)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (was[i] == a)
+			was[i] = b;
+		else if (was[i] == b)
+			was[i] = a;
+	}
+}
+
+/*
+ * Swaps that the snapshot sees and that come after the change: those without a
+ * number come last, and of them two of the same table in serial order, in which
+ * they had its lock.  Sets two arrays: ids, each once, and what they were.
+ */
+static void
+swapped_since(int32 vault_id, int64 last_id, char **ids, char **before)
+{
+	ForestRows	swaps = forest_sql_fixed("SELECT table_ids[1], table_ids[2] FROM skyvault.changelog"
+										 " WHERE vault_id = $1::integer AND kind = '" CHANGE_SWAP "' AND"
+										 " (id IS NULL OR id > $2::bigint) ORDER BY id DESC NULLS FIRST,"
+										 " serial DESC", 2, forest_arg(vault_id), forest_arg(last_id));
+	int			n = 0;
+	int64	   *id = palloc(sizeof(int64) * (2 * swaps.nrows + 1));
+	int64	   *was = palloc(sizeof(int64) * (2 * swaps.nrows + 1));
+	StringInfoData now_text;
+	StringInfoData was_text;
+
+	for (int i = 0; i < 2 * swaps.nrows; i++)
+	{
+		int64		table = forest_cell_int64(&swaps, i / 2, i % 2);
+		int			known = 0;
+
+		while (known < n && id[known] != table)
+			known++;
+		if (known == n)
+			id[n++] = table;
+	}
+	memcpy(was, id, sizeof(int64) * n);
+	for (int i = 0; i < swaps.nrows; i++)
+		take_back(was, n, forest_cell_int64(&swaps, i, 0), forest_cell_int64(&swaps, i, 1));
+	initStringInfo(&now_text);
+	initStringInfo(&was_text);
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfo(&now_text, "%c" INT64_FORMAT, i == 0 ? '{' : ',', id[i]);
+		appendStringInfo(&was_text, "%c" INT64_FORMAT, i == 0 ? '{' : ',', was[i]);
+	}
+	appendStringInfoString(&now_text, n == 0 ? "{}" : "}");
+	appendStringInfoString(&was_text, n == 0 ? "{}" : "}");
+	*ids = now_text.data;
+	*before = was_text.data;
+}
 
 char **
-log_table_lines(int32 vault_id, bool with_floors, int *n, int64 *hash)
+log_table_lines(int32 vault_id, int64 last_id, int *n, int64 *hash)
 {
-	ForestRows	rows = forest_sql_fixed(table_lines_sql, 2, forest_arg(vault_id), with_floors ? "true" : "false");
+	char	   *ids = "{}";
+	char	   *before = "{}";
+	ForestRows	rows;
 	uint64		all = 0;
+
+	if (last_id != LOG_NOW)
+		swapped_since(vault_id, last_id, &ids, &before);
+	rows = forest_sql_fixed(table_lines_sql, 4, forest_arg(vault_id), last_id == LOG_NOW ? "true" : "false",
+							ids, before);
 
 	for (int i = 0; i < rows.nrows; i++)
 		all = all * UINT64CONST(0x9E3779B97F4A7C15) + sv_hash64(sv_slice(rows.cells[i], strlen(rows.cells[i])));

@@ -26,10 +26,13 @@ extern void log_append(SvBuffer *text, const char *line);
 
 /*
  * The lines {"table": ...} of a vault's tables, ordered by id, as the active
- * snapshot has them; an array of *n, and a hash of all of them.  Floors are only
- * in those of snapshots: in the log they come with their changes.
+ * snapshot has them; an array of *n, and a hash of all of them.  For the log,
+ * which relation has which content (forest_swap) is as of change last_id, the last
+ * that is in the object or one before.  LOG_NOW: as the snapshot sees that, too, and
+ * with floors, which in the log come with their changes.
  */
-extern char **log_table_lines(int32 vault_id, bool with_floors, int *n, int64 *hash);
+#define LOG_NOW PG_INT64_MAX
+extern char **log_table_lines(int32 vault_id, int64 last_id, int *n, int64 *hash);
 
 /* What the sequences of the catalogue have reached, as JSON. */
 extern char *log_sequences(void);

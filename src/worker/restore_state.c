@@ -65,6 +65,9 @@ restore_cell(const ForestRows *rows, int row, int column)
 	return cell;
 }
 
+/* Of the line l. */
+#define TABLE_NAME "jsonb_build_array(l->'table'->>'schema', l->'table'->>'name')::text"
+
 static void
 apply_table(RestoreState *state, const ForestRows *rows, int row)
 {
@@ -72,7 +75,34 @@ apply_table(RestoreState *state, const ForestRows *rows, int row)
 
 	table->definition = unconstify(char *, forest_cell(rows, row, 2));
 	table->floor_seq = Max(table->floor_seq, forest_cell_int64(rows, row, 3));
+	table->name = unconstify(char *, forest_cell(rows, row, 4));
+	table->told = state->round;
 	table->dropped = false;
+}
+
+/*
+ * What had a name before that another table has in the same object was dropped,
+ * or lost its content to that table and was dropped: its own change comes later.
+ */
+static void
+give_up_names(RestoreState *state)
+{
+	ListCell   *outer;
+	ListCell   *inner;
+
+	foreach(outer, state->tables)
+	{
+		RestoreTable *old = lfirst(outer);
+
+		if (old->told == state->round || old->name == NULL || old->dropped)
+			continue;
+		foreach(inner, state->tables)
+		{
+			RestoreTable *now = lfirst(inner);
+
+			old->dropped |= now->told == state->round && strcmp(now->name, old->name) == 0;
+		}
+	}
 }
 
 #define INSERT_RUNS \
@@ -83,7 +113,7 @@ void
 restore_apply_snapshot(RestoreState *state, SvSlice lines, const char *name)
 {
 	char	   *array = restore_as_array(lines);
-	ForestRows	rows = forest_sql("SELECT 1, l->'table'->>'id', l->'table', l->'table'->>'floor_seq'"
+	ForestRows	rows = forest_sql("SELECT 1, l->'table'->>'id', l->'table', l->'table'->>'floor_seq', " TABLE_NAME
 								  " FROM jsonb_array_elements($1::jsonb) AS l WHERE l ? 'table'", 1, array);
 
 	for (int i = 0; i < rows.nrows; i++)
@@ -117,13 +147,15 @@ restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id, const char 
 {
 	ForestRows	rows = forest_sql("SELECT CASE WHEN l ? 'table' THEN 't' WHEN l ? 'change' THEN 'c' ELSE '?' END,"
 								  " coalesce(l->'table'->>'id', l->'change'->>'id'), l->'table',"
-								  " l->'table'->>'floor_seq',"
+								  " l->'table'->>'floor_seq', " TABLE_NAME ","
 								  " l->'change'->>'kind', l->'change'->'changes'->'added',"
 								  " l->'change'->'changes'->'removed',"
 								  " l->'change'->'changes'->>'floor_seq', l->'change'->'table_ids'->>0"
 								  " FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS e(l, n) ORDER BY n",
 								  1, restore_as_array(lines));
+	bool		defines = false;
 
+	state->round++;
 	for (int i = 0; i < rows.nrows; i++)
 	{
 		char		kind = forest_cell(&rows, i, 0)[0];
@@ -131,14 +163,19 @@ restore_apply_log(RestoreState *state, SvSlice lines, int64 last_id, const char 
 
 		if (kind == 't')
 			apply_table(state, &rows, i);
+		else if (defines)
+			give_up_names(state);
+		defines = kind == 't';
 		if (kind != 'c' || id <= state->id || id > last_id)
 			continue;
 		if (id != state->id + 1)
 			return false;
-		apply_change(state, restore_cell(&rows, i, 4), forest_cell(&rows, i, 5), forest_cell(&rows, i, 6),
-					 forest_cell_int64(&rows, i, 7), forest_cell_int64(&rows, i, 8));
+		apply_change(state, restore_cell(&rows, i, 5), forest_cell(&rows, i, 6), forest_cell(&rows, i, 7),
+					 forest_cell_int64(&rows, i, 8), forest_cell_int64(&rows, i, 9));
 		state->id = id;
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (defines)
+		give_up_names(state);
 	return true;
 }

@@ -18,6 +18,8 @@ typedef struct RestoreTable
 	char	   *definition;		/* JSON; NULL: the log never told */
 	int64		floor_seq;
 	bool		dropped;
+	char	   *name;			/* with the schema, as JSON */
+	int			told;			/* RestoreState's round when it was defined last */
 } RestoreTable;
 
 typedef struct RestoreState
@@ -34,6 +36,7 @@ typedef struct RestoreState
 	int64		write_seq;		/* highest that the sequences are known to have reached */
 	int64		run_id;
 	int64		table_id;
+	int			round;			/* counts objects that were applied */
 } RestoreState;
 
 /* Applies a snapshot's lines, header excluded. */

@@ -4,8 +4,9 @@
  *
  * An object of the log has numbered rows of the changelog, in the order of their
  * ids, and before them the definitions of all tables whenever one of them has
- * changed.  Its name is made of the epoch and a number, so that who reads the
- * log knows what comes next.  The steps are: read (a transaction), upload,
+ * changed, with the contents that they had as of the last of these rows.  Its name
+ * is made of the epoch and a number, so that who reads the log knows what comes
+ * next.  The steps are: read (a transaction), upload,
  * remember (a transaction).  After a death between the last two, the next
  * scheduler finds the object there: it is of its own epoch or, after a restart,
  * of one that has ended, and then counts only as far as was remembered.
@@ -143,7 +144,7 @@ read_piece(const ForestVault *vault, uint64 *seen, Piece *piece)
 	is_used = piece->nchanges > 0 || piece->epoch > 0;
 	if (piece->nchanges > 0 || (is_used && *seen != seen_now))
 	{
-		piece->tables = log_table_lines(vault->id, false, &piece->ntables, &piece->definitions_hash);
+		piece->tables = log_table_lines(vault->id, piece->last_id, &piece->ntables, &piece->definitions_hash);
 		if (piece->definitions_hash == forest_cell_int64(&owner, 0, 3))
 			piece->tables = NULL;
 		piece->sequences = log_sequences();
@@ -266,6 +267,7 @@ export_piece(ForestVault *vault, ObjectStore *store, uint64 *seen, int64 *nchang
 	char	   *name;
 	int64		bytes;
 
+	STOP_POINT("export-before-read");
 	if (!read_piece(vault, &look, &piece))
 	{
 		*seen = look;

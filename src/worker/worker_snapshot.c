@@ -88,7 +88,7 @@ read_forest(const ForestVault *vault, const char *name, Dump *dump)
 	worker_transaction_begin();
 	MemoryContextSwitchTo(context);
 	read_header(vault, name, dump);
-	tables = log_table_lines(vault->id, true, &ntables, &hash);
+	tables = log_table_lines(vault->id, LOG_NOW, &ntables, &hash);
 	for (int i = 0; i < ntables; i++)
 		log_append(&dump->text, tables[i]);
 	STOP_POINT("snapshot-half-read");
