@@ -25,17 +25,40 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub pick { return $_[ int(rand(@_)) ]; }
 
 # ------------------------------------------------------------------- random joins
-# Each table of the vault has a plain one beside it, p_NAME.
+# Each table of the vault has a plain one beside it, p_NAME.  Of the partitioned ones the
+# key says which partition a row is in, or it does not: then it may have a row in each.
 my %columns = (
 	ints => 'k bigint, v text, n int',
+	hashed => 'k bigint, v text, n int',
+	listed => 'a text COLLATE "C", b int, v text, n int',
+	loose => 'k bigint, v text, n int',
 	pairs => 'a text COLLATE "C", b int, v text, n int',
 	map => 'k text, v text');
-my %keys = (ints => 'k', pairs => 'a, b', map => 'k');
+my %keys = (ints => 'k', hashed => 'k', listed => 'a, b', loose => 'k', pairs => 'a, b', map => 'k');
+my %partition_by = (hashed => 'HASH (k)', listed => 'LIST (a)', loose => 'RANGE (n)');
+my %partitions = (
+	hashed => [ map { "FOR VALUES WITH (MODULUS 3, REMAINDER $_)" } 0 .. 2 ],
+	listed => [ "FOR VALUES IN ('a1', 'a3', 'a5', 'a7')", "FOR VALUES IN ('a2', 'a4')", 'DEFAULT' ],
+	loose => [ 'FOR VALUES FROM (MINVALUE) TO (7)', 'FOR VALUES FROM (7) TO (20)', 'FOR VALUES FROM (20) TO (MAXVALUE)' ]);
+# Of a plain table there is one row where the partitioned one has one: a column says which partition it is in.
+my %plain = %columns;
+my %plain_key = %keys;
+$plain{loose} .= ', part int GENERATED ALWAYS AS (CASE WHEN n < 7 THEN 1 WHEN n < 20 THEN 2 ELSE 3 END) STORED';
+$plain_key{loose} = 'k, part';
 
 foreach my $table (sort keys %columns)
 {
-	sql("CREATE FOREIGN TABLE $table ($columns{$table}) SERVER skyvault OPTIONS (key '$keys{$table}');
-		CREATE TABLE p_$table ($columns{$table}, PRIMARY KEY ($keys{$table}))");
+	my $how = "SERVER skyvault OPTIONS (key '$keys{$table}')";
+	my $i = 0;
+
+	sql("CREATE TABLE p_$table ($plain{$table}, PRIMARY KEY ($plain_key{$table}))");
+	if ($partitions{$table})
+	{
+		sql("CREATE TABLE $table ($columns{$table}) PARTITION BY $partition_by{$table}");
+		sql("CREATE FOREIGN TABLE ${table}_" . $i++ . " PARTITION OF $table $_ $how") foreach @{ $partitions{$table} };
+		next;
+	}
+	sql("CREATE FOREIGN TABLE $table ($columns{$table}) $how");
 }
 sql(q{CREATE TABLE o (id int, k bigint, i int, small smallint, a text, b int, c text COLLATE "C", wide text);
 	INSERT INTO o SELECT i, (i * 7919) % 700, (i * 31) % 700, i % 300, 'a' || i % 40, i % 25, 'a' || i % 40,
@@ -43,6 +66,8 @@ sql(q{CREATE TABLE o (id int, k bigint, i int, small smallint, a text, b int, c 
 	INSERT INTO o (id, k) VALUES (0, NULL), (-1, 5), (-2, 5);
 	CREATE INDEX ON o (id);
 	ANALYZE o});
+
+my %names = map { my $table = $_; ($table => $columns{$table} =~ s/ (bigint|text|int|COLLATE "C")//gr) } keys %columns;
 
 # The same into both.
 sub change
@@ -55,18 +80,18 @@ sub change
 	$to = $from + int(rand(150));
 	if (rand() < 0.25)
 	{
-		my $which = $table eq 'ints' ? "k BETWEEN $from AND $to" : $table eq 'map' ? "k = 'a' || " . $from % 40 : 'b = ' . $from % 25;
+		my $which = $keys{$table} eq 'k' && $table ne 'map' ? "k BETWEEN $from AND $to" : $table eq 'map' ? "k = 'a' || " . $from % 40 : 'b = ' . $from % 25;
 
 		sql("DELETE FROM $_ WHERE $which") foreach $table, "p_$table";
 		return;
 	}
 	$rows =
-		$table eq 'ints' ? "SELECT i, CASE WHEN i % 5 > 0 THEN 'v' || i + $value END, (i + $value) % 30 FROM generate_series($from, $to) i"
+		$keys{$table} eq 'k' && $table ne 'map' ? "SELECT i, CASE WHEN i % 5 > 0 THEN 'v' || i + $value END, (i + $value) % 30 FROM generate_series($from, $to) i"
 	  : $table eq 'map' ? "SELECT 'a' || i, CASE WHEN i % 5 > 0 THEN 'v' || i + $value END FROM generate_series(" . $from % 40 . ', ' . $to % 45 . ') i'
 	  : "SELECT 'a' || i, j, 'v' || i + $value, (i + $value) % 30 FROM generate_series(" . $from % 40 . ', ' . $to % 45 . ') i, generate_series(0, ' . $value % 30 . ') j';
 	my $set = $table eq 'map' ? 'v = excluded.v' : 'v = excluded.v, n = excluded.n';
 
-	sql("INSERT INTO $table $rows; INSERT INTO p_$table $rows ON CONFLICT ($keys{$table}) DO UPDATE SET $set");
+	sql("INSERT INTO $table $rows; INSERT INTO p_$table $rows ON CONFLICT ($plain_key{$table}) DO UPDATE SET $set");
 	return;
 }
 
@@ -84,7 +109,7 @@ sub random_join
 {
 	my $table = pick(sort keys %columns);
 	my $on =
-		$table eq 'ints' ? pick('s.k = o.k', 'o.k = s.k', 's.k = o.i', 's.k = o.small', 's.k = o.k + o.b', 's.k = coalesce(o.k, 7)')
+		$keys{$table} eq 'k' && $table ne 'map' ? pick('s.k = o.k', 'o.k = s.k', 's.k = o.i', 's.k = o.small', 's.k = o.k + o.b', 's.k = coalesce(o.k, 7)')
 	  : $table eq 'map' ? pick('s.k = o.a', 'o.a = s.k', q{s.k = 'a' || o.small})
 	  : pick('s.a = o.c AND s.b = o.b', 's.b = o.small AND o.c = s.a', 's.a = o.c AND s.b = 7', q{s.a = 'a3' AND s.b = o.b}, 's.a = o.c AND s.b = o.k');
 	my $outer = pick('o', 'o', '(SELECT * FROM o ORDER BY id DESC) o', '(SELECT * FROM o WHERE id % 7 < 4 OFFSET 3) o', '(SELECT * FROM o ORDER BY id LIMIT 5) o');
@@ -101,7 +126,7 @@ sub random_join
 	return ($table, "SELECT * FROM $outer WHERE NOT EXISTS (SELECT FROM TABLE s WHERE $on$more)") if $kind eq 'anti';
 	return ($table, "SELECT x, y.* FROM generate_series(1, 4) x, LATERAL (SELECT o.id, s.v FROM $outer JOIN TABLE s ON $on$more WHERE o.b <> x LIMIT 10000) y")
 	  if $kind eq 'lateral';
-	return ('ints', 'SELECT * FROM TABLE s WHERE k IN (SELECT ' . pick('k', 'i') . ' FROM o WHERE id % 3 = 0)');
+	return (pick('ints', 'hashed'), 'SELECT * FROM TABLE s WHERE k IN (SELECT ' . pick('k', 'i') . ' FROM o WHERE id % 3 = 0)');
 }
 
 my $only_batched = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off; SET enable_memoize = off;';
@@ -127,9 +152,9 @@ for (my $step = 1; $step <= $steps; $step++)
 
 	change() if rand() < 0.3;
 	sql('SELECT skyvault_flush()') if rand() < 0.1;
-	sql("SELECT skyvault_compact('$table', true)") if rand() < 0.03;
+	sql("SELECT skyvault_compact('$table', true)") if rand() < 0.03 && !$partitions{$table};
 	my ($ours, $plan) = rows_of($settings, $join =~ s/TABLE/$table/r);
-	my ($plain) = rows_of('SET work_mem = \'64MB\'', $join =~ s/TABLE/p_$table/r);
+	my ($plain) = rows_of('SET work_mem = \'64MB\'', $join =~ s/TABLE/(SELECT $names{$table} FROM p_$table)/r);
 
 	$batched++ if $plan =~ /Skyvault Batched Join/;
 	next if $ours eq $plain && $ours ne 'error';
