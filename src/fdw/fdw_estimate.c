@@ -136,7 +136,8 @@ known_conditions(PlannerInfo *root, Relation relation, List *usable, int *n)
 		AttrNumber	attno;
 
 		condition->key = list_nth_int(keys, i);
-		condition->kind = (FdwKeyKind) list_nth_int(kinds, i);
+		condition->kind = fdw_key_kind(list_nth_int(kinds, i));
+		condition->begins = (list_nth_int(kinds, i) & FDW_KEY_BEGINS) != 0;
 		attno = row_shape_key_attribute(shape, condition->key);
 		if (!IsA(value, Const) ||
 			(fdw_key_kind_is_equality(condition->kind) &&

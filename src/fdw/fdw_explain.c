@@ -28,7 +28,8 @@ static const char *
 lookup_name(ForeignScanState *node, ForeignScan *plan)
 {
 	List	   *kinds = list_nth(plan->fdw_private, FDW_SCAN_KINDS);
-	int			equalities = 0;
+	int			nkeys;
+	int			equalities = 0;	/* of the alternative at hand */
 	bool		several = false;
 	ListCell   *cell;
 
@@ -36,14 +37,22 @@ lookup_name(ForeignScanState *node, ForeignScan *plan)
 		return "count";
 	if (kinds == NIL)
 		return "full scan";
+	nkeys = row_shape_key_count(row_shape(node->ss.ss_currentRelation));
 	foreach(cell, kinds)
 	{
-		FdwKeyKind	kind = (FdwKeyKind) lfirst_int(cell);
+		FdwKeyKind	kind = fdw_key_kind(lfirst_int(cell));
 
+		if ((lfirst_int(cell) & FDW_KEY_BEGINS) != 0)
+		{
+			if (equalities < nkeys)
+				return "range";
+			equalities = 0;
+			several = true;
+		}
 		equalities += fdw_key_kind_is_equality(kind) ? 1 : 0;
 		several |= kind == FDW_KEY_ANY;
 	}
-	if (equalities < row_shape_key_count(row_shape(node->ss.ss_currentRelation)))
+	if (equalities < nkeys)
 		return "range";
 	return several ? "batch" : "point";
 }

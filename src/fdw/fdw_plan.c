@@ -14,6 +14,7 @@
 #include "fdw/fdw_order.h"
 #include "fdw/fdw_parallel.h"
 #include "fdw/fdw_quals.h"
+#include "fdw/fdw_quals_or.h"
 #include "fdw/fdw_upper.h"
 #include "forest/forest_table.h"
 #include "optimizer/optimizer.h"
@@ -41,32 +42,27 @@ typedef struct FdwRel
 
 /* ---- sizes ---- */
 
-/* Keys, or key prefixes, that the equalities name. */
+/* Keys, or key prefixes, that the equalities name, of all alternatives. */
 static double
 estimate_lookups(PlannerInfo *root, List *usable)
 {
 	double		lookups = 1;
+	double		before = 0;
 	ListCell   *cell;
 
 	foreach(cell, usable)
 	{
 		FdwKeyClause *clause = lfirst(cell);
 
+		if (clause->begins)
+		{
+			before += lookups;
+			lookups = 1;
+		}
 		if (clause->kind == FDW_KEY_ANY)
 			lookups *= compat_estimate_array_length(root, (Node *) clause->operand);
 	}
-	return clamp_row_est(lookups);
-}
-
-static List *
-rinfos_of(List *usable)
-{
-	List	   *rinfos = NIL;
-	ListCell   *cell;
-
-	foreach(cell, usable)
-		rinfos = lappend(rinfos, ((FdwKeyClause *) lfirst(cell))->rinfo);
-	return rinfos;
+	return clamp_row_est(before + lookups);
 }
 
 /* Rows that the key clauses select. */
@@ -80,7 +76,7 @@ estimate_selected(PlannerInfo *root, RelOptInfo *rel, List *usable, int nequal)
 	if (usable == info->usable && info->share >= 0)
 		return clamp_row_est(rel->tuples * info->share);
 	return clamp_row_est(rel->tuples *
-						 clauselist_selectivity(root, rinfos_of(usable), rel->relid, JOIN_INNER, NULL));
+						 clauselist_selectivity(root, fdw_quals_rinfos(usable, false), rel->relid, JOIN_INNER, NULL));
 }
 
 /* Rows that meet all restrictions. */
@@ -94,7 +90,8 @@ estimate_rows(PlannerInfo *root, RelOptInfo *rel)
 		rel->rows = Min(rel->rows, estimate_selected(root, rel, info->usable, info->nequal));
 	else if (info->share >= 0)
 	{
-		List	   *others = list_difference_ptr(rel->baserestrictinfo, rinfos_of(info->usable));
+		List	   *others = list_difference_ptr(rel->baserestrictinfo,
+													fdw_quals_rinfos(info->usable, false));
 
 		rel->rows = clamp_row_est(rel->tuples * info->share *
 								  clauselist_selectivity(root, others, 0, JOIN_INNER, NULL));
@@ -211,19 +208,27 @@ add_shared_path(PlannerInfo *root, RelOptInfo *rel)
 	add_partial_path(rel, (Path *) path);
 }
 
+/* Whether values of other relations may make it equalities of the key: it alone, or each arm of an OR. */
+static bool
+gives_keys(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
+{
+	FdwRel	   *info = rel->fdw_private;
+	FdwKeyClause *clause = fdw_quals_match(root, rel, info->columns, info->nkeys, rinfo);
+	int			nequal;
+
+	if (clause != NULL)
+		return fdw_key_kind_is_equality(clause->kind);
+	return fdw_quals_or(root, rel, info->columns, info->nkeys, list_make1(rinfo), NIL, &nequal) != NIL && nequal > 0;
+}
+
 /* Adds to the list of relid sets those outer relations that the clause takes its operand from. */
 static List *
 add_required_outer(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo, List *outers)
 {
-	FdwRel	   *info = rel->fdw_private;
-	FdwKeyClause *clause;
 	Relids		outer;
 	ListCell   *cell;
 
-	if (!join_clause_is_movable_to(rinfo, rel))
-		return outers;
-	clause = fdw_quals_match(root, rel, info->columns, info->nkeys, rinfo);
-	if (clause == NULL || !fdw_key_kind_is_equality(clause->kind))
+	if (!join_clause_is_movable_to(rinfo, rel) || !gives_keys(root, rel, rinfo))
 		return outers;
 	outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
 	outer = bms_del_member(outer, rel->relid);
@@ -390,8 +395,7 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 	FdwRel	   *info = rel->fdw_private;
 	int			nequal;
 	List	   *usable;
-	List	   *used = NIL;
-	List	   *certain = NIL;
+	List	   *certain;
 	List	   *operands;
 	List	   *keys;
 	List	   *kinds;
@@ -402,17 +406,13 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 	if (IS_UPPER_REL(rel))
 		return fdw_upper_plan(root, path, tlist, outer_plan);
 	usable = fdw_quals_usable(root, rel, info->columns, info->nkeys, scan_clauses, &nequal);
-	foreach(cell, usable)
-		used = lappend(used, ((FdwKeyClause *) lfirst(cell))->rinfo);
-	foreach(cell, usable)
-		if (!((FdwKeyClause *) lfirst(cell))->lossy)
-			certain = lappend(certain, ((FdwKeyClause *) lfirst(cell))->rinfo);
+	certain = fdw_quals_rinfos(usable, true);
 	foreach(cell, scan_clauses)
 		if (fdw_quals_is_certain(rel, info->columns, info->nkeys, lfirst(cell)))
 			certain = lappend(certain, lfirst(cell));
 	fdw_quals_split(usable, &operands, &keys, &kinds);
 	local = extract_actual_clauses(list_difference_ptr(scan_clauses, certain), false);
-	tested = extract_actual_clauses(used, false);
+	tested = extract_actual_clauses(fdw_quals_rinfos(usable, false), false);
 
 	return make_foreignscan(tlist, local, rel->relid, operands,
 							list_make5(needed_columns(rel, list_concat_copy(local, tested)), keys, kinds,

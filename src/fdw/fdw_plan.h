@@ -32,7 +32,7 @@ enum FdwScanPrivate
 {
 	FDW_SCAN_NEEDED,			/* attribute numbers to decode; 0 is all of them */
 	FDW_SCAN_KEYS,				/* of each operand in fdw_exprs, the index of its key column */
-	FDW_SCAN_KINDS,				/* and the FdwKeyKind */
+	FDW_SCAN_KINDS,				/* and the FdwKeyKind, with FDW_KEY_BEGINS */
 	FDW_SCAN_LOCK,				/* one FdwScanLock */
 	FDW_SCAN_MANNER				/* see below */
 };

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "fdw/fdw_pattern.h"
+#include "fdw/fdw_quals_or.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -409,20 +410,12 @@ best_equality(List *clauses, int key)
 }
 
 List *
-fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
-				 List *rinfos, int *nequal)
+fdw_quals_of_matches(List *matches, int nkeys, int *nequal)
 {
-	List	   *matches = NIL;
 	List	   *usable = NIL;
 	FdwKeyClause *clause;
 	ListCell   *cell;
 
-	foreach(cell, rinfos)
-	{
-		clause = fdw_quals_match(root, rel, columns, nkeys, lfirst_node(RestrictInfo, cell));
-		if (clause != NULL)
-			matches = lappend(matches, clause);
-	}
 	for (*nequal = 0; *nequal < nkeys; (*nequal)++)
 	{
 		clause = best_equality(matches, *nequal);
@@ -437,6 +430,44 @@ fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns
 			usable = lappend(usable, clause);
 	}
 	return usable;
+}
+
+List *
+fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,
+				 List *rinfos, int *nequal)
+{
+	List	   *matches = NIL;
+	List	   *usable;
+	List	   *alternatives = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rinfos)
+	{
+		FdwKeyClause *clause = fdw_quals_match(root, rel, columns, nkeys, lfirst_node(RestrictInfo, cell));
+
+		if (clause != NULL)
+			matches = lappend(matches, clause);
+	}
+	usable = fdw_quals_of_matches(matches, nkeys, nequal);
+	if (*nequal < nkeys)
+		alternatives = fdw_quals_or(root, rel, columns, nkeys, rinfos, matches, nequal);
+	return alternatives != NIL ? alternatives : usable;
+}
+
+List *
+fdw_quals_rinfos(List *usable, bool decided)
+{
+	List	   *rinfos = NIL;
+	ListCell   *cell;
+
+	foreach(cell, usable)
+	{
+		FdwKeyClause *clause = lfirst(cell);
+
+		if (!decided || !clause->lossy)
+			rinfos = list_append_unique_ptr(rinfos, clause->rinfo);
+	}
+	return rinfos;
 }
 
 bool
@@ -461,7 +492,7 @@ fdw_quals_split(List *usable, List **operands, List **keys, List **kinds)
 
 		*operands = lappend(*operands, clause->operand);
 		*keys = lappend_int(*keys, clause->key);
-		*kinds = lappend_int(*kinds, clause->kind);
+		*kinds = lappend_int(*kinds, clause->kind | (clause->begins ? FDW_KEY_BEGINS : 0));
 		foreach(more, clause->more)
 		{
 			*operands = lappend(*operands, lfirst(more));

@@ -8,6 +8,9 @@
  * exactly the operator's answer.  So is a comparison of a row that begins with
  * key columns, and LIKE and ^@.  Key clauses are taken out of the scan's local
  * conditions, unless they are lossy: those select keys that meet them, and others.
+ *
+ * An OR each of whose arms has key clauses makes alternatives: together with the other
+ * clauses each arm selects keys, and a scan reads what any of them selects.
  */
 #ifndef FDW_QUALS_H
 #define FDW_QUALS_H
@@ -50,8 +53,18 @@ typedef struct FdwKeyClause
 	Expr	   *operand;
 	List	   *more;			/* of a row, the operands of the key columns behind it */
 	bool		lossy;			/* the condition has to be tested as well */
-	RestrictInfo *rinfo;
+	bool		begins;			/* another alternative; the first one begins without it */
+	RestrictInfo *rinfo;		/* of an arm's clause, that of the OR */
 } FdwKeyClause;
+
+/* In the kinds of a plan: where another alternative begins. */
+#define FDW_KEY_BEGINS 0x100
+
+static inline FdwKeyKind
+fdw_key_kind(int stored)
+{
+	return (FdwKeyKind) (stored & ~FDW_KEY_BEGINS);
+}
 
 static inline bool
 fdw_key_kind_is_equality(FdwKeyKind kind)
@@ -73,11 +86,19 @@ extern FdwKeyClause *fdw_quals_match(PlannerInfo *root, RelOptInfo *rel,
 /*
  * Of the RestrictInfos, the key clauses that one scan can use together, as a
  * list of FdwKeyClause in key order: equalities on the first *nequal columns,
- * one each, then all bounds on the column after them.
+ * one each, then all bounds on the column after them.  Alternatives follow one
+ * another, each in this order, in which a clause is there anew; then *nequal is
+ * that of the one with the fewest.  A clause that is not lossy is decided by them.
  */
 extern List *fdw_quals_usable(PlannerInfo *root, RelOptInfo *rel,
 							  const FdwKeyColumn *columns, int nkeys,
 							  List *rinfos, int *nequal);
+
+/* The clauses' RestrictInfos, each once: all of them, or those that need no other test. */
+extern List *fdw_quals_rinfos(List *usable, bool decided);
+
+/* The same of clauses that were matched. */
+extern List *fdw_quals_of_matches(List *matches, int nkeys, int *nequal);
 
 /* Whether a clause says of a key column that it is not null, which needs no test. */
 extern bool fdw_quals_is_certain(RelOptInfo *rel, const FdwKeyColumn *columns, int nkeys,

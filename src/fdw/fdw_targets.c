@@ -15,6 +15,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw_pattern.h"
 #include "fdw/fdw_plan.h"
+#include "fdw/fdw_targets_unite.h"
 #include "forest/forest_write.h"
 #include "forest/key_sort.h"
 #include "lib/stringinfo.h"
@@ -463,7 +464,8 @@ fdw_conditions_init(ForeignScanState *node, int *n)
 		FdwKeyCondition *condition = &conditions[i];
 
 		condition->key = list_nth_int(keys, i);
-		condition->kind = (FdwKeyKind) list_nth_int(kinds, i);
+		condition->kind = fdw_key_kind(list_nth_int(kinds, i));
+		condition->begins = (list_nth_int(kinds, i) & FDW_KEY_BEGINS) != 0;
 		condition->type = exprType(lfirst(cell));
 		condition->operand = ExecInitExpr(lfirst(cell), &node->ss.ps);
 	}
@@ -592,9 +594,10 @@ turn_round(FdwTargets *targets)
 	}
 }
 
-void
-fdw_targets_build(Relation relation, const FdwKeyCondition *conditions, int nconditions,
-				  bool backward, ExprContext *econtext, FdwTargets *targets)
+/* Of one alternative. */
+static void
+build_targets(Relation relation, const FdwKeyCondition *conditions, int nconditions,
+			  ExprContext *econtext, FdwTargets *targets)
 {
 	TargetBuild build = {.shape = row_shape(relation),.desc = RelationGetDescr(relation)};
 	Bound	   *bounds = palloc(sizeof(Bound) * Max(2 * nconditions, 1));
@@ -607,9 +610,29 @@ fdw_targets_build(Relation relation, const FdwKeyCondition *conditions, int ncon
 	initStringInfo(&build.encoded);
 	memset(targets, 0, sizeof(FdwTargets));
 
-	if (!read_conditions(&build, conditions, nconditions, econtext, bounds, &nbounds))
-		return;
-	make_targets(&build, bounds, nbounds, targets);
+	if (read_conditions(&build, conditions, nconditions, econtext, bounds, &nbounds))
+		make_targets(&build, bounds, nbounds, targets);
+}
+
+void
+fdw_targets_build(Relation relation, const FdwKeyCondition *conditions, int nconditions,
+				  bool backward, ExprContext *econtext, FdwTargets *targets)
+{
+	FdwTargets *parts = palloc(sizeof(FdwTargets) * Max(nconditions, 1));
+	int			nparts = 0;
+	int			begin = 0;
+
+	do
+	{
+		int			end = begin;
+
+		do
+			end++;
+		while (end < nconditions && !conditions[end].begins);
+		build_targets(relation, conditions + begin, Min(end, nconditions) - begin, econtext, &parts[nparts++]);
+		begin = end;
+	} while (begin < nconditions);
+	fdw_targets_unite(parts, nparts, targets);
 	if (backward)
 		turn_round(targets);
 }

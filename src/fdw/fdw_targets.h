@@ -16,6 +16,7 @@ typedef struct FdwKeyCondition
 {
 	int			key;			/* index of the key column */
 	FdwKeyKind	kind;
+	bool		begins;			/* another alternative */
 	Oid			type;			/* of the operand */
 	ExprState  *operand;
 } FdwKeyCondition;
@@ -46,7 +47,8 @@ extern FdwKeyCondition *fdw_conditions_init(ForeignScanState *node, int *n);
  * Evaluates the operands, in the expression context's per-tuple memory, and
  * makes the targets, in CurrentMemoryContext.  The conditions are those of
  * fdw_quals_usable, in its order, as fdw_quals_split splits them.  Without any,
- * the target is one range without bounds.
+ * the target is one range without bounds.  What several alternatives select is
+ * there once; if not all of it are points, as ranges.
  */
 extern void fdw_targets_build(Relation relation, const FdwKeyCondition *conditions,
 							  int nconditions, bool backward, ExprContext *econtext,

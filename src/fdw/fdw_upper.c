@@ -147,8 +147,8 @@ fdw_upper_plan(PlannerInfo *root, ForeignPath *path, List *tlist, Plan *outer_pl
 	List	   *kinds;
 	ListCell   *cell;
 
-	foreach(cell, count->usable)
-		tested = lappend(tested, ((FdwKeyClause *) lfirst(cell))->rinfo->clause);
+	foreach(cell, fdw_quals_rinfos(count->usable, false))
+		tested = lappend(tested, lfirst_node(RestrictInfo, cell)->clause);
 	fdw_quals_split(count->usable, &operands, &keys, &kinds);
 	/* The columns are never handed out: EXPLAIN shows the conditions by way of them. */
 	scanned = add_to_flat_tlist(NIL, count->aggregates);

@@ -137,6 +137,15 @@ sub condition
 	return comparison($alias, $column, $types{$table}{$column});
 }
 
+# Of an OR.
+sub arm
+{
+	my ($alias, $table) = @_;
+
+	return condition($alias, $table) if chance(0.6);
+	return '(' . condition($alias, $table) . ' AND ' . condition($alias, $table) . ')';
+}
+
 # Often equalities first.
 sub conditions
 {
@@ -150,7 +159,7 @@ sub conditions
 
 		unshift @conditions, "$alias.$column " . (chance(0.3) ? '= ANY (' . list($type) . ')' : '= ' . value($type));
 	}
-	push @conditions, '(' . condition($alias, $table) . ' OR ' . condition($alias, $table) . ')' if chance(0.05);
+	push @conditions, '(' . join(' OR ', map { arm($alias, $table) } 1 .. 2 + int(rand(3))) . ')' if chance(0.3);
 	return @conditions ? join(' AND ', @conditions) : 'true';
 }
 
