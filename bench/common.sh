@@ -95,7 +95,7 @@ print_facts() {
 	echo "- system: $(sed -n 's/^PRETTY_NAME="\(.*\)"$/\1/p' /etc/os-release), Linux $(uname -r) $(uname -m);" \
 		"file system of the data: $(df --output=fstype "$data_directory" | tail -n 1)"
 	echo "- server: $("$bindir/postgres" --version), ${settings[*]}"
-	echo "- huge pages: $(awk '/^HugePages_Total/ { n = $2 } /^Hugepagesize/ { printf "%d MB reserved on this machine, which both tables have the use of", n * $2 / 1024 }' /proc/meminfo)"
+	echo "- huge pages: $(awk '/^HugePages_Total/ { n = $2 } /^Hugepagesize/ { printf "%d MB reserved on this machine, which both tables have the use of; skyvault.cache_huge_pages as it is by default", n * $2 / 1024 }' /proc/meminfo)"
 	echo "- skyvault: commit $commit; library: $(kind_of_library), $origin; $(cc --version 2>/dev/null | head -n 1 || true)"
 	echo "- $keys keys of 8 bytes, values of 100 bytes; $runs runs of $seconds s each;" \
 		"one client and its backend are pinned to CPU $cpu"

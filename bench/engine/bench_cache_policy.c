@@ -515,7 +515,7 @@ hit_ratio(bool (*access) (Sim *sim, uint32_t id), const uint32_t *trace, uint32_
 	sim.older = must(malloc(ids * sizeof(uint32_t)));
 	sim.where = must(calloc(ids, 1));
 	sim.used = must(calloc(ids, 1));
-	sim.core = block_cache_init(region, (size_t) CACHE_BLOCKS * SST_FRAME_BYTES);
+	sim.core = block_cache_init(region, (size_t) CACHE_BLOCKS * SST_FRAME_BYTES, NULL);
 	for (uint32_t at = 0; at < ACCESSES; at++)
 	{
 		bool		hit = access(&sim, trace[at] & ~SCAN_BIT);

@@ -239,8 +239,8 @@ make_caches(EngineStore *store, bool huge)
 	store->region = map_region(&store->region_bytes, huge);
 	at = store->region;
 	store->guard = cache_guard_init(at, ENGINE_MAX_THREADS + 2);
-	store->tails = tail_cache_init(at + guard_bytes, tails, store->guard);
-	store->blocks = block_cache_init(at + guard_bytes + tails_bytes, blocks);
+	store->tails = tail_cache_init(at + guard_bytes, tails, store->guard, NULL);
+	store->blocks = block_cache_init(at + guard_bytes + tails_bytes, blocks, NULL);
 }
 
 static void

@@ -263,6 +263,19 @@ begin_load(BlockCache *cache, BlockShard *shard, const BlockKey *key, uint64_t h
 	return index;
 }
 
+/* What is claimed nobody else looks at. */
+static void
+ask_for_memory(const BlockCache *cache, const BlockFill *fill)
+{
+	uint32_t	frame = fill->frame;
+
+	for (uint32_t i = 0; i < frames_for(fill->raw_bytes); i++)
+	{
+		cache_pages_ask(cache->pages, block_frame_data(cache, frame), SST_FRAME_BYTES);
+		frame = chain_frame(cache, frame, SST_FRAME_BYTES);
+	}
+}
+
 CacheClaim
 block_cache_claim(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_t raw_bytes,
 				  BlockFill *fill)
@@ -291,6 +304,8 @@ block_cache_claim(BlockCache *cache, const BlockKey *key, uint64_t hash, uint32_
 	else
 		claim = CACHE_NO_ROOM;
 	cache_lock_release(&shard->lock);
+	if (claim == CACHE_LOAD)
+		ask_for_memory(cache, fill);
 	return claim;
 }
 

@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "cache/cache_pages.h"
 #include "cache/cache_wait.h"
 #include "sst/sst_format.h"
 
@@ -33,8 +34,8 @@ typedef struct BlockCache BlockCache;
 /* Memory for a cache of so many bytes of frames: theirs and what manages them. */
 extern size_t block_cache_region_bytes(size_t cache_bytes);
 
-/* region: block_cache_region_bytes(cache_bytes) bytes, page-aligned, any content. */
-extern BlockCache *block_cache_init(void *region, size_t cache_bytes);
+/* region: block_cache_region_bytes(cache_bytes) bytes, page-aligned, any content; pages: of the region, or NULL. */
+extern BlockCache *block_cache_init(void *region, size_t cache_bytes, CachePages *pages);
 
 typedef struct BlockKey
 {

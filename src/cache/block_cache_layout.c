@@ -6,8 +6,6 @@
 
 #include "cache/block_cache_policy.h"
 
-#define PAGE_BYTES 4096
-
 /*
  * A block has at most 1/64 of the frames, so that with 16 shards it has at
  * most a quarter of its shard; that many locks are enough where each is held
@@ -76,7 +74,7 @@ region_layout(size_t cache_bytes)
 	layout.buckets_at = layout.shard_at + cache->shards * sizeof(BlockShard);
 	layout.ghosts_at = layout.buckets_at + (cache->bucket_mask + (size_t) 1) * sizeof(BlockBucket);
 	layout.frame_at = layout.ghosts_at + block_ghosts_bytes(cache);
-	layout.data_at = align_to(layout.frame_at + cache->frames * sizeof(BlockFrame), PAGE_BYTES);
+	layout.data_at = align_to(layout.frame_at + cache->frames * sizeof(BlockFrame), SST_FRAME_BYTES);
 	layout.bytes = layout.data_at + (size_t) cache->frames * SST_FRAME_BYTES;
 	return layout;
 }
@@ -113,13 +111,15 @@ init_shard(BlockCache *cache, uint32_t index)
 }
 
 BlockCache *
-block_cache_init(void *region, size_t cache_bytes)
+block_cache_init(void *region, size_t cache_bytes, CachePages *pages)
 {
 	RegionLayout layout = region_layout(cache_bytes);
 	uint8_t    *base = region;
 	BlockCache *cache = region;
 
+	cache_pages_ask(pages, region, layout.data_at);
 	*cache = layout.cache;
+	cache->pages = pages;
 	cache->shard = (BlockShard *) (base + layout.shard_at);
 	cache->buckets = (BlockBucket *) (base + layout.buckets_at);
 	cache->ghosts = (uint64_t *) (base + layout.ghosts_at);

@@ -106,6 +106,7 @@ struct BlockCache
 	uint32_t	ghost_mask;		/* of the sets of one shard */
 	uint32_t	frames;
 	size_t		max_block_bytes;
+	CachePages *pages;			/* may be NULL */
 	BlockShard *shard;
 	BlockBucket *buckets;
 	uint64_t   *ghosts;

@@ -60,6 +60,7 @@ typedef struct TailEntry
 struct TailCache
 {
 	CacheGuard *guard;
+	CachePages *memory;			/* may be NULL */
 	uint32_t	entry_count;
 	uint32_t	bucket_mask;
 	_Atomic uint32_t *buckets;
@@ -119,14 +120,16 @@ tail_cache_region_bytes(size_t cache_bytes)
 }
 
 TailCache *
-tail_cache_init(void *region, size_t cache_bytes, CacheGuard *guard)
+tail_cache_init(void *region, size_t cache_bytes, CacheGuard *guard, CachePages *pages)
 {
 	RegionLayout layout = region_layout(cache_bytes);
 	uint8_t    *base = region;
 	TailCache  *cache = region;
 
+	cache_pages_ask(pages, region, layout.pages_at);
 	memset(base, 0, layout.extents_at);
 	cache->guard = guard;
+	cache->memory = pages;
 	cache->entry_count = layout.entries;
 	cache->bucket_mask = layout.buckets - 1;
 	cache->buckets = (_Atomic uint32_t *) (base + layout.buckets_at);
@@ -476,6 +479,8 @@ tail_cache_claim(TailCache *cache, CacheRunId run, size_t bytes, TailFill *fill)
 		cache_lock_acquire(&cache->lock);
 		claim = try_claim(cache, run, bytes, fill, &again);
 		cache_lock_release(&cache->lock);
+		if (claim == CACHE_LOAD)
+			cache_pages_ask(cache->memory, fill->bytes, bytes);
 		if (claim != CACHE_NO_ROOM || !again || tries == PATIENCE)
 			return claim;
 		for (int i = 0; i < PAUSES; i++)

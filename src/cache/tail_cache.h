@@ -18,6 +18,7 @@
 #define TAIL_CACHE_H
 
 #include "cache/cache_guard.h"
+#include "cache/cache_pages.h"
 #include "cache/cache_wait.h"
 #include "sst/sst_tail.h"
 
@@ -27,8 +28,8 @@ typedef struct TailCache TailCache;
 
 extern size_t tail_cache_region_bytes(size_t cache_bytes);
 
-/* region: page-aligned, any content.  The guard is that of its readers. */
-extern TailCache *tail_cache_init(void *region, size_t cache_bytes, CacheGuard *guard);
+/* region: page-aligned, any content.  The guard is that of its readers; pages: of the region, or NULL. */
+extern TailCache *tail_cache_init(void *region, size_t cache_bytes, CacheGuard *guard, CachePages *pages);
 
 /*
  * Inside the guard: the tail, good until the guard is left, or NULL.  Counts

@@ -22,6 +22,7 @@
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
+#include "storage/pg_shmem.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/wait_event.h"
@@ -40,6 +41,16 @@ typedef struct CacheShared
 } CacheShared;
 
 static CacheShared *shared = NULL;
+
+/* Memory of the caches at other addresses, at which they use it; at is NULL if it is not. */
+typedef struct SecondMapping
+{
+	void	   *at;
+	size_t		bytes;
+} SecondMapping;
+
+static SecondMapping blocks_again;
+static SecondMapping tails_again;
 
 static RunCaches caches;
 static bool caches_ready = false;
@@ -82,14 +93,21 @@ check_sizes(void)
 				 errhint("Lower skyvault.cache_size or skyvault.tail_cache_size.")));
 }
 
+/* A region, its pages, and what it takes to begin where a piece does. */
+static size_t
+paged_room(size_t bytes)
+{
+	return cache_pages_bytes(bytes) + CACHE_PIECE_BYTES + bytes;
+}
+
 void
 pg_cache_shmem_request(void)
 {
 	check_sizes();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(CacheShared)));
 	RequestAddinShmemSpace(cache_guard_bytes(guard_slots()) + REGION_ALIGN);
-	RequestAddinShmemSpace(block_cache_region_bytes(cache_bytes()) + REGION_ALIGN);
-	RequestAddinShmemSpace(tail_cache_region_bytes(tail_bytes()) + REGION_ALIGN);
+	RequestAddinShmemSpace(paged_room(block_cache_region_bytes(cache_bytes())));
+	RequestAddinShmemSpace(paged_room(tail_cache_region_bytes(tail_bytes())));
 }
 
 static void *
@@ -100,9 +118,56 @@ region(const char *name, size_t bytes)
 	return (void *) TYPEALIGN(REGION_ALIGN, ShmemInitStruct(name, bytes + REGION_ALIGN, &found));
 }
 
+/*
+ * Of the postmaster, before it makes shared memory anew: what is mapped twice would
+ * stay as long as the second mapping does.
+ */
+static void
+unmap(int code, Datum arg)
+{
+	SecondMapping *mapping = (SecondMapping *) DatumGetPointer(arg);
+
+	cache_pages_unmap(mapping->at, mapping->bytes);
+}
+
+/* The memory once more, where it can have huge pages; NULL: it is not mapped a second time. */
+static uint8 *
+map_again(void *memory, size_t bytes, SecondMapping *mapping)
+{
+#ifndef EXEC_BACKEND
+	if (setting_cache_huge_pages && shared_memory_type == SHMEM_TYPE_MMAP)
+		mapping->at = cache_pages_map(memory, bytes);
+	mapping->bytes = bytes;
+	if (mapping->at != NULL)
+		on_shmem_exit(unmap, PointerGetDatum(mapping));
+#endif
+	return mapping->at;
+}
+
+/* A region in huge pages, if they are to be had: else *pages is NULL. */
+static void *
+paged_region(const char *name, size_t bytes, SecondMapping *mapping, CachePages **pages)
+{
+	bool		found;
+	uint8	   *memory = ShmemInitStruct(name, paged_room(bytes), &found);
+	uint8	   *again;
+	void	   *at;
+
+	*mapping = (SecondMapping) {0};
+	*pages = NULL;
+	again = map_again(memory, paged_room(bytes), mapping);
+	if (again == NULL)
+		return (void *) TYPEALIGN(REGION_ALIGN, memory);
+	at = (void *) TYPEALIGN(CACHE_PIECE_BYTES, again + cache_pages_bytes(bytes));
+	*pages = cache_pages_init(again, at, bytes);
+	return at;
+}
+
 void
 pg_cache_shmem_startup(void)
 {
+	CachePages *pages;
+	void	   *at;
 	bool		found;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
@@ -111,11 +176,10 @@ pg_cache_shmem_startup(void)
 	{
 		shared->guard = cache_guard_init(region("skyvault cache guard", cache_guard_bytes(guard_slots())),
 										 guard_slots());
-		shared->blocks = block_cache_init(region("skyvault block cache",
-												 block_cache_region_bytes(cache_bytes())), cache_bytes());
-		shared->tails = tail_cache_init(region("skyvault tail cache",
-											   tail_cache_region_bytes(tail_bytes())), tail_bytes(),
-										shared->guard);
+		at = paged_region("skyvault block cache", block_cache_region_bytes(cache_bytes()), &blocks_again, &pages);
+		shared->blocks = block_cache_init(at, cache_bytes(), pages);
+		at = paged_region("skyvault tail cache", tail_cache_region_bytes(tail_bytes()), &tails_again, &pages);
+		shared->tails = tail_cache_init(at, tail_bytes(), shared->guard, pages);
 		for (int i = 0; i < CACHE_WAIT_CHANNELS; i++)
 			ConditionVariableInit(&shared->channels[i]);
 	}

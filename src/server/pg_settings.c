@@ -47,6 +47,7 @@ bool		setting_takeover_on_promotion = true;
 int			setting_bulk_threshold_kb = 8 * 1024;
 bool		setting_enable_batched_join = true;
 int			setting_load_workers = 2;
+bool		setting_cache_huge_pages = true;
 
 /* Defaults are what the variables hold. */
 
@@ -212,6 +213,11 @@ pg_settings_define(void)
 		check_configured(&sizes[i]);
 		define_integer(&sizes[i], PGC_POSTMASTER);
 	}
+	DefineCustomBoolVariable("skyvault.cache_huge_pages",
+							 "Whether the caches ask the system for huge pages where Postgres has none.",
+							 NULL,
+							 &setting_cache_huge_pages, setting_cache_huge_pages,
+							 PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("skyvault.request_cost",
 							 "The planner's estimate of what a request to a remote store costs.",
 							 "It is measured as seq_page_cost is.",

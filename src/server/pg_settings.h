@@ -27,6 +27,9 @@ extern int	setting_cache_size_kb;
 /* skyvault.tail_cache_size: of the shared cache of tails; fixed at server start */
 extern int	setting_tail_cache_size_kb;
 
+/* skyvault.cache_huge_pages: these two ask for huge pages by themselves; fixed at server start */
+extern bool setting_cache_huge_pages;
+
 /* skyvault.disk_cache_size, skyvault.disk_cache_path: of ranges of remote objects; fixed at server start */
 extern int	setting_disk_cache_size_kb;
 extern char *setting_disk_cache_path;

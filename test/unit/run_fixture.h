@@ -63,9 +63,9 @@ make_caches(size_t block_bytes, size_t tail_bytes)
 	};
 
 	caches.guard = cache_guard_init(shared_memory(cache_guard_bytes(PROCESSES + 1)), PROCESSES + 1);
-	caches.blocks = block_cache_init(shared_memory(block_cache_region_bytes(block_bytes)), block_bytes);
+	caches.blocks = block_cache_init(shared_memory(block_cache_region_bytes(block_bytes)), block_bytes, NULL);
 	caches.tails = tail_cache_init(shared_memory(tail_cache_region_bytes(tail_bytes)), tail_bytes,
-								   caches.guard);
+								   caches.guard, NULL);
 	run_caches_init(&caches);
 	return caches;
 }

@@ -26,7 +26,7 @@ fixture_open(Fixture *f, size_t cache_bytes)
 	memset(f, 0, sizeof(*f));
 	f->region = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
 	memset(f->region, 0xA5, bytes);
-	f->cache = block_cache_init(f->region, cache_bytes);
+	f->cache = block_cache_init(f->region, cache_bytes, NULL);
 	f->waiter = fixture_waiter(&f->wait, &f->channels);
 }
 

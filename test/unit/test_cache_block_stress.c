@@ -277,7 +277,7 @@ reset(void)
 	if (region == NULL)
 		region = fixture_shared(block_cache_region_bytes(CACHE_BYTES));
 	memset(shared, 0, sizeof(*shared));
-	shared->cache = block_cache_init(region, CACHE_BYTES);
+	shared->cache = block_cache_init(region, CACHE_BYTES, NULL);
 }
 
 static void

@@ -29,7 +29,7 @@ fixture_open(Fixture *f)
 	f->guard = cache_guard_init(aligned_alloc(128, cache_guard_bytes(SLOTS)), SLOTS);
 	f->region = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
 	memset(f->region, 0xA5, bytes);
-	f->cache = tail_cache_init(f->region, CACHE_BYTES, f->guard);
+	f->cache = tail_cache_init(f->region, CACHE_BYTES, f->guard, NULL);
 	f->waiter = fixture_waiter(&f->wait, &f->channels);
 }
 

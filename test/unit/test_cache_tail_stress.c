@@ -306,7 +306,7 @@ reset(void)
 	}
 	memset(shared, 0, sizeof(*shared));
 	shared->guard = cache_guard_init(guard, SLOTS);
-	shared->cache = tail_cache_init(region, CACHE_BYTES, shared->guard);
+	shared->cache = tail_cache_init(region, CACHE_BYTES, shared->guard, NULL);
 }
 
 static void
