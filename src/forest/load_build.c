@@ -130,7 +130,7 @@ fail(LoadBuild *build, const SvError *err)
 	/* Flushes go on by themselves, loads do not. */
 	if (told.status == SV_NO_SPACE && told.hint[0] == '\0')
 		sv_set_hint(&told, "Make room in the store, and load again."
-					" What this load has written there goes with the next sweep for orphans.");
+					" What this load has written there goes with the next garbage collection.");
 	pg_status_report(ERROR, &told);
 	pg_unreachable();
 }

@@ -7,6 +7,7 @@
 #include "worker/gc_sweep.h"
 
 #include "forest/forest_sql.h"
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -14,6 +15,9 @@
 
 /* Sweeps that have to agree. */
 #define ENOUGH_SWEEPS 2
+
+/* So far apart are urgent ones: who tries again and again pays for a listing now and then. */
+#define URGENT_PAUSE_MS (10 * 60 * 1000)
 
 static List *sweeps = NIL;
 
@@ -89,6 +93,43 @@ gc_sweep_note_load(int32 vault_id, FullTransactionId xid)
 	sweep->dirty = true;
 	if (FullTransactionIdFollows(xid, sweep->load_xid))
 		sweep->load_xid = xid;
+	if (sweep->nloads < GC_SWEEP_LOADS)
+		sweep->loads[sweep->nloads++] = xid;
+	else
+		sweep->load_failed = true;	/* who knows */
+}
+
+/*
+ * Which loads have ended, and whether all of them were committed.  While anything as old
+ * runs, what one has left is not known to be orphans.
+ */
+static void
+look_after_loads(GcSweep *sweep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData array;
+	ForestRows	rows;
+
+	if (sweep->nloads == 0)
+		return;
+	initStringInfo(&array);
+	for (int i = 0; i < sweep->nloads; i++)
+		appendStringInfo(&array, "%c" UINT64_FORMAT, i == 0 ? '{' : ',', U64FromFullTransactionId(sweep->loads[i]));
+	appendStringInfoChar(&array, '}');
+	worker_transaction_begin();
+	MemoryContextSwitchTo(context);
+	rows = forest_sql("SELECT l >= pg_snapshot_xmin(pg_current_snapshot()), pg_xact_status(l) = 'committed'"
+					  " FROM unnest($1::xid8[]) WITH ORDINALITY AS u(l, n) ORDER BY n", 1, array.data);
+	worker_transaction_commit();
+	MemoryContextSwitchTo(context);
+	sweep->nloads = 0;
+	for (int i = 0; i < rows.nrows; i++)
+	{
+		if (forest_cell_bool(&rows, i, 0))
+			sweep->loads[sweep->nloads++] = sweep->loads[i];
+		else
+			sweep->load_failed |= !forest_cell_bool(&rows, i, 1);
+	}
 }
 
 /* Whether a transaction that may load runs, or one that is as old; also as long as it is prepared. */
@@ -116,12 +157,20 @@ gc_sweep_look(const ForestVault *vault, GcSweep *sweep)
 		seen.oldest_of_all > sweep->looked_at_id || vault->epoch != sweep->epoch || seen.place != sweep->place)
 		sweep->dirty = true;
 	sweep->looked_at_id = Max(sweep->looked_at_id, seen.newest_of_all);
+	look_after_loads(sweep);
 }
 
 bool
 gc_sweep_is_needed(const GcSweep *sweep)
 {
 	return sweep->dirty || sweep->clean < ENOUGH_SWEEPS;
+}
+
+bool
+gc_sweep_is_urgent(const GcSweep *sweep)
+{
+	return sweep->load_failed && gc_sweep_is_needed(sweep) &&
+		TimestampDifferenceExceeds(sweep->began_at, GetCurrentTimestamp(), URGENT_PAUSE_MS);
 }
 
 /* Should what follows fail, dirty is forgotten, but clean is 0. */
@@ -141,6 +190,7 @@ gc_sweep_begin(const ForestVault *vault, GcSweep *sweep)
 	sweep->incomplete = seen.running || load_may_run(sweep);
 	sweep->looked_at_id = seen.newest_of_all;
 	sweep->dirty = false;
+	sweep->load_failed = false;
 }
 
 void

@@ -27,7 +27,9 @@
  *
  * Bulk loads have no job, but ask the scheduler before they write.  A sweep that
  * begins while a transaction runs that may be one of them does not count, so there
- * are two after its end.
+ * are two after its end.  What a load has left that was given up may be much, as of one
+ * that has filled the store: it is looked for in the next pass, unless there has
+ * been a sweep a short time ago.
  *
  * All of this is in the scheduler's memory.  When that is lost (a start of the
  * server, which may be one after a crash, or an end of the scheduler) the vault is
@@ -41,6 +43,8 @@
 #include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "forest/forest_vault.h"
+
+#define GC_SWEEP_LOADS 16
 
 /* All zero: never swept; that a load may be under way is for gc_sweep_find to say. */
 typedef struct GcSweep
@@ -59,6 +63,9 @@ typedef struct GcSweep
 	int64		looked_at_id;	/* newest job of all vaults at the last look */
 	bool		dirty;			/* something was written */
 	FullTransactionId load_xid; /* newest transaction that may have loaded into the vault */
+	FullTransactionId loads[GC_SWEEP_LOADS];	/* whose outcome is not known yet */
+	int			nloads;
+	bool		load_failed;
 
 	int			clean;			/* sweeps one after the other that have seen all */
 } GcSweep;
@@ -73,6 +80,9 @@ extern void gc_sweep_note_load(int32 vault_id, FullTransactionId xid);
 extern void gc_sweep_look(const ForestVault *vault, GcSweep *sweep);
 
 extern bool gc_sweep_is_needed(const GcSweep *sweep);
+
+/* Whether it should not wait for its time, because of what gc_sweep_look has noticed. */
+extern bool gc_sweep_is_urgent(const GcSweep *sweep);
 
 /* Before the listing, when the vault is known to be this database's.  Outside a transaction. */
 extern void gc_sweep_begin(const ForestVault *vault, GcSweep *sweep);

@@ -238,6 +238,8 @@ sweep_if_due(ForestVault *vault, ObjectStore *store)
 	gc_sweep_look(vault, sweep);
 	if (sweep->due_at == 0 || sweep->due_at > next)
 		sweep->due_at = next;
+	if (gc_sweep_is_urgent(sweep))
+		sweep->due_at = now;
 	if (sweep->due_at <= now)
 		sweep->due_at = (sweep->after == NULL && !gc_sweep_is_needed(sweep)) || sweep_some(vault, store, sweep) ?
 			next : now;

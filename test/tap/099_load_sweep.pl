@@ -30,6 +30,16 @@ sub orphans
 	return @files;
 }
 
+sub await_none
+{
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return 1 if orphans() == 0;
+		usleep(100_000);
+	}
+	return 0;
+}
+
 sql(<<~SQL);
 	CREATE SERVER vault FOREIGN DATA WRAPPER skyvault OPTIONS (url 'file:$store', shared 'on');
 	CREATE FOREIGN TABLE t (k bigint, v text) SERVER vault OPTIONS (key 'k');
@@ -59,11 +69,37 @@ like(($client->receive)[1], qr/stop point/, 'the load fails when it has uploaded
 $client->quit;
 is(scalar(orphans()), 1, 'what it has uploaded is there');
 sql("SELECT stop_point_disarm('gc-turn')");
-foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-{
-	last if orphans() == 0;
-	usleep(100_000);
-}
-is(scalar(orphans()), 0, 'a sweep after its end finds it, without being asked');
+ok(await_none(), 'a sweep after its end finds it, without being asked');
 is(sql('SELECT v FROM t'), 'first', 'and nothing else');
+
+# What a load has left that was given up is looked for soon, whatever the interval; one that is
+# committed is no reason to list the vault.
+$node->append_conf('postgresql.conf', "skyvault.gc_interval = 0\nskyvault.sweep_interval = 1d");
+$node->restart;
+sub collections { return sql("SELECT coalesce(sum(requests), 0) FROM skyvault_stat_store WHERE operation = 'list'") }
+
+sub await_turns
+{
+	foreach (1, 2)
+	{
+		sql("SELECT stop_point_arm('gc-turn', 'wait')");
+		sql("CALL stop_point_await('gc-turn')");
+	}
+	sql("SELECT stop_point_disarm('gc-turn')");
+}
+
+$client = session($node);
+$client->run('INSERT INTO t SELECT n, $$loaded$$ FROM generate_series(1, 100) AS n');
+my $listings = collections();
+reload_with($node, 'skyvault.gc_interval = 1s');
+await_turns();
+is(collections(), $listings, 'a load that was committed: the vault is not listed');
+$client->run('BEGIN; INSERT INTO t SELECT n, $$never$$ FROM generate_series(1, 100) AS n');
+await_turns();
+is(scalar(orphans()), 1, 'while a load is not committed, its object is there');
+is(collections(), $listings, 'and nobody looks for it');
+$client->run('ROLLBACK');
+ok(await_none(), 'a load that was given up: its object goes soon');
+cmp_ok(collections(), '>', $listings, 'for which the vault was listed');
+is(sql('SELECT count(*) FROM t'), '100', 'and no other');
 done_testing();
