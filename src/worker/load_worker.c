@@ -211,6 +211,14 @@ say_error(LoadWorker *worker)
 	say(worker, LOAD_FAILED, sv_slice(bytes.data, bytes.len));
 }
 
+/* However the process ends, also amid an upload: what is under way is given up, and leaves nothing in the store. */
+static void
+give_up(int code, Datum arg)
+{
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextDelete(((LoadWorker *) DatumGetPointer(arg))->context);
+}
+
 static void
 work(LoadWorker *worker)
 {
@@ -239,6 +247,7 @@ skyvault_load_worker_main(Datum arg)
 	if (!attach(worker, (dsm_handle) argument, (int) (argument >> 32)))
 		proc_exit(0);
 	pg_worker_connect(worker->shared->dboid);
+	before_shmem_exit(give_up, PointerGetDatum(worker));
 	MemoryContextSwitchTo(worker->context);
 	PG_TRY();
 	{

@@ -181,6 +181,28 @@ foreach my $nworkers (0, 2)
 	nothing_is_left("$nworkers workers, an end while sorting");
 }
 
+# Ended amid an upload, by whomever: what was uploaded so far goes.
+foreach my $case ([ 0, 'the session is cancelled', sub { "SELECT pg_cancel_backend($_[0])" } ],
+	[ 2, 'the session is cancelled', sub { "SELECT pg_cancel_backend($_[0])" } ],
+	[ 2, 'the session is ended', sub { "SELECT pg_terminate_backend($_[0])" } ],
+	[ 2, 'a worker is cancelled', sub { "SELECT pg_cancel_backend(min(pid)) $workers" } ],
+	[ 2, 'a worker is ended', sub { "SELECT pg_terminate_backend(min(pid)) $workers" } ])
+{
+	my ($nworkers, $name, $statement) = @$case;
+	my ($client) = begin_load($nworkers, 'load-end-run', '64MB');
+
+	$name = "$nworkers workers, $name amid uploads";
+	isnt(temporary_files(), '', "$name: there are some");
+	sql($statement->($client->pid));
+	# The session may wait for the other worker first.
+	disarm('load-end-run') if $name =~ /a worker/;
+	$name =~ /session is ended/ ? $client->await_lost : $client->receive;
+	$client->quit;
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 $workers"), "$name: the workers go");
+	disarm('load-end-run');
+	nothing_is_left($name);
+}
+
 # --------------------------------------------------------------------- strict
 # A key that comes twice, in any way, and one that is there already: in the delta, and in a run.
 sql("ALTER FOREIGN TABLE t OPTIONS (ADD insert 'strict')");
