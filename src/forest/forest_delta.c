@@ -249,6 +249,10 @@ scan_begin(int32 table_id, const SvSlice *low, const SvSlice *high, bool backwar
 	ScanKeyData *keys = scan->index.keys;
 	int			nkeys = 0;
 
+	/* Most tables are only read most of the time: no relation is opened then, and none locked. */
+	scan->at_end = !with_claims && forest_filter_serves(snapshot) && forest_filter_excludes_table(table_id);
+	if (scan->at_end)
+		return scan;
 	ScanKeyInit(&keys[nkeys++], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(table_id));
 	if (low != NULL)
@@ -342,9 +346,12 @@ delta_scan_next(DeltaScan *scan, DeltaRow *row)
 void
 delta_scan_end(DeltaScan *scan)
 {
-	delta_index_close(&scan->index);
-	MemoryContextDelete(scan->row_contexts[0]);
-	MemoryContextDelete(scan->row_contexts[1]);
+	if (scan->index.scan != NULL)
+	{
+		delta_index_close(&scan->index);
+		MemoryContextDelete(scan->row_contexts[0]);
+		MemoryContextDelete(scan->row_contexts[1]);
+	}
 	pfree(scan);
 }
 

@@ -206,8 +206,16 @@ hash_key(int32 table_id, SvSlice key)
 	if (key.len > SST_MAX_KEY_BYTES)
 		return 0;				/* nobody looks for it */
 	lsm_walkey_prefix(walkey, table_id);
-	memcpy(walkey + LSM_WALKEY_PREFIX_BYTES, key.data, key.len);
+	if (key.len > 0)
+		memcpy(walkey + LSM_WALKEY_PREFIX_BYTES, key.data, key.len);
 	return sv_hash64(sv_slice(walkey, LSM_WALKEY_PREFIX_BYTES + key.len));
+}
+
+/* What stands for a table that has keys: no key's hash but by chance. */
+static uint64
+hash_table(int32 table_id)
+{
+	return ~hash_key(table_id, sv_slice(NULL, 0));
 }
 
 static inline FilterLine *
@@ -231,6 +239,14 @@ line_has(FilterLine *line, uint64 hash)
 	return true;
 }
 
+static void
+add_hash(FilterLine *line, uint64 hash)
+{
+	for (int i = 0; i < LINE_WORDS; i++)
+		if ((pg_atomic_read_u64(&line->words[i]) & word_bit(hash, i)) == 0)
+			pg_atomic_fetch_or_u64(&line->words[i], word_bit(hash, i));
+}
+
 /*
  * The state is read after this transaction got its virtual xid, with full
  * barriers in between (it has locked the delta): so a scheduler that has
@@ -243,7 +259,6 @@ forest_filter_add(int32 table_id, SvSlice key)
 {
 	int			pair = own_pair();
 	FilterState state;
-	FilterLine *line;
 	uint64		hash;
 
 	if (pair < 0)
@@ -252,10 +267,9 @@ forest_filter_add(int32 table_id, SvSlice key)
 	if (forest_filter_phase(state) == FILTER_UNKNOWN)
 		return;
 	hash = hash_key(table_id, key);
-	line = line_of(pair, newest_of(state), hash);
-	for (int i = 0; i < LINE_WORDS; i++)
-		if ((pg_atomic_read_u64(&line->words[i]) & word_bit(hash, i)) == 0)
-			pg_atomic_fetch_or_u64(&line->words[i], word_bit(hash, i));
+	add_hash(line_of(pair, newest_of(state), hash), hash);
+	hash = hash_table(table_id);
+	add_hash(line_of(pair, newest_of(state), hash), hash);
 }
 
 bool
@@ -317,15 +331,14 @@ count_check(int pair, bool negative)
  * s, so that s is not another database's; bits are read after s, and the state
  * again after the bits, so that what is cleared meanwhile is not believed.
  */
-bool
-forest_filter_excludes(int32 table_id, SvSlice key)
+static inline bool
+excludes(int pair, uint64 hash, bool *asked)
 {
-	int			pair = own_pair();
 	FilterState state;
 	FilterPhase phase;
-	uint64		hash;
 	bool		found;
 
+	*asked = false;
 	if (pair < 0)
 		return false;
 	pg_read_barrier();
@@ -338,14 +351,32 @@ forest_filter_excludes(int32 table_id, SvSlice key)
 		return false;
 	STOP_POINT("delta-filter-state-read");
 
-	hash = hash_key(table_id, key);
 	found = line_has(line_of(pair, newest_of(state), hash), hash) ||
 		(phase == FILTER_BOTH && line_has(line_of(pair, 1 - newest_of(state), hash), hash));
 	pg_read_barrier();
-	if (pg_atomic_read_u64(&pairs[pair].state) != state)
-		return false;
-	count_check(pair, !found);
-	return !found;
+	*asked = pg_atomic_read_u64(&pairs[pair].state) == state;
+	return *asked && !found;
+}
+
+bool
+forest_filter_excludes(int32 table_id, SvSlice key)
+{
+	int			pair = own_pair();
+	bool		asked;
+	bool		result = excludes(pair, hash_key(table_id, key), &asked);
+
+	if (asked)
+		count_check(pair, result);
+	return result;
+}
+
+/* The same reasoning: what is said there of the key holds of the table's mark, which is added with each key. */
+bool
+forest_filter_excludes_table(int32 table_id)
+{
+	bool		asked;
+
+	return excludes(own_pair(), hash_table(table_id), &asked);
 }
 
 /* A guess at the generation is enough: what is asked for is not used. */

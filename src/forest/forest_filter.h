@@ -44,7 +44,7 @@
 extern void forest_filter_request(void);
 extern void forest_filter_startup(void);
 
-/* Adds a key to the newest generation of this database, if there is one. */
+/* Adds a key, and that its table has some, to the newest generation of this database, if there is one. */
 extern void forest_filter_add(int32 table_id, SvSlice key);
 
 /*
@@ -60,6 +60,9 @@ extern bool forest_filter_serves(Snapshot snapshot);
  * before this call and is served.
  */
 extern bool forest_filter_excludes(int32 table_id, SvSlice key);
+
+/* True: no key of the table has a row there; under the same terms.  Of others that have some it may be false. */
+extern bool forest_filter_excludes_table(int32 table_id);
 
 /* Asks for the memory that the answer will need, so that the misses of many keys overlap. */
 extern void forest_filter_prefetch(int32 table_id, SvSlice key);

@@ -22,6 +22,7 @@ struct ForestScan
 	DeltaScan  *own_delta;		/* NULL: the delta is read once */
 	DeltaScan  *delta;			/* NULL: of the delta only own rows count */
 	LsmMerge   *merge;
+	LsmSource	sole;			/* the only one that is left; next is NULL: not yet */
 	TimestampTz now;
 };
 
@@ -166,6 +167,19 @@ forest_scan_begin_part(const ForestTable *table, Snapshot snapshot,
 	return begin_scan(table, snapshot, low, high, false, part);
 }
 
+static inline SvStatus
+next_entry(ForestScan *scan, SstEntry *entry, SvError *err)
+{
+	SvStatus	status;
+
+	if (likely(scan->sole.next != NULL))
+		return scan->sole.next(scan->sole.state, entry, err);
+	status = lsm_merge_next(scan->merge, entry, NULL, err);
+	if (status == SV_OK && !lsm_merge_sole(scan->merge, &scan->sole))
+		scan->sole.next = NULL;
+	return status;
+}
+
 bool
 forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value)
 {
@@ -181,7 +195,7 @@ forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		status = lsm_merge_next(scan->merge, &entry, NULL, &err);
+		status = next_entry(scan, &entry, &err);
 	} while (status == SV_OK &&
 			 (entry.kind == SST_TOMBSTONE ||
 			  (entry.expires_at != SST_NEVER_EXPIRES && entry.expires_at <= scan->now)));

@@ -25,6 +25,7 @@
 #include "forest/stored_text.h"
 #include "forest/value_codec.h"
 #include "server/pg_compat.h"
+#include "sst/sst_entry.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/hsearch.h"
@@ -42,6 +43,8 @@
 
 /* Header, attribute number and class of a map's value; its length follows. */
 #define MAP_PREFIX_MAX_BYTES (ROW_HEADER_BYTES + SV_VARINT32_MAX_BYTES + 1)
+
+StaticAssertDecl(SST_MAX_KEY_BYTES + VARHDRSZ <= ROW_MAP_KEY_ROOM_BYTES, "there is room for every key");
 
 typedef struct RowColumn
 {
@@ -569,21 +572,27 @@ row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *n
 	value_form_settings_end(&settings);
 }
 
-/* The only entry of a map's value, when no column was dropped since it was written. */
+/* What follows a map's prefix, if it is the only entry: no column was dropped since the row was written. */
 static inline bool
-find_sole_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
+sole_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
 {
 	SvCursor	cursor;
 	uint32		len;
 
-	if (value.len <= shape->map_prefix_len ||
-		memcmp(value.data, shape->map_prefix, shape->map_prefix_len) != 0)
-		return false;
 	cursor = sv_cursor(sv_slice(value.data + shape->map_prefix_len,
 								value.len - shape->map_prefix_len));
 	if (!sv_cursor_varint32(&cursor, &len) || len != cursor.left)
 		return false;
 	return sv_cursor_bytes(&cursor, len, bytes);
+}
+
+/* The only entry of a map's value; false: it has none, or others. */
+static inline bool
+find_sole_entry(const RowShape *shape, SvSlice value, SvSlice *bytes)
+{
+	return value.len > shape->map_prefix_len &&
+		memcmp(value.data, shape->map_prefix, shape->map_prefix_len) == 0 &&
+		sole_entry(shape, value, bytes);
 }
 
 RowMapReader *
@@ -600,8 +609,37 @@ row_map_reader(const RowShape *shape, const Bitmapset *needed)
 	reader->value_index = shape->map_value - 1;
 	reader->wants_key = needed == NULL || bms_is_member(reader->key_index + 1, needed);
 	reader->wants_value = needed == NULL || bms_is_member(reader->value_index + 1, needed);
+	reader->key_is_text = shape->columns[reader->key_index].codec.class == VALUE_CLASS_TEXT;
 	reader->value_is_text = shape->columns[reader->value_index].codec.class == VALUE_CLASS_TEXT;
+	reader->prefix = reader->prefix_mask = 0;
+	if (shape->map_prefix_len <= sizeof(uint64))
+	{
+		memcpy(&reader->prefix, shape->map_prefix, shape->map_prefix_len);
+		memset(&reader->prefix_mask, 0xff, shape->map_prefix_len);
+	}
 	return reader;
+}
+
+/* The same as find_sole_entry; most values have eight bytes, of which one look is enough. */
+static inline bool
+read_sole_entry(const RowMapReader *reader, SvSlice value, SvSlice *bytes)
+{
+	uint64		begin;
+
+	if (reader->prefix_mask == 0 || value.len < sizeof(begin))
+		return find_sole_entry(reader->shape, value, bytes);
+	memcpy(&begin, value.data, sizeof(begin));
+	return (begin & reader->prefix_mask) == reader->prefix && sole_entry(reader->shape, value, bytes);
+}
+
+/* A varlena of the bytes in a room that is large enough. */
+static inline Datum
+fill_room(char *room, SvSlice bytes)
+{
+	SET_VARSIZE(room, VARHDRSZ + bytes.len);
+	if (bytes.len > 0)
+		memcpy(VARDATA(room), bytes.data, bytes.len);
+	return PointerGetDatum(room);
 }
 
 /* The value of a row as most are; false: it has to be looked at more closely. */
@@ -610,11 +648,17 @@ read_map_value(RowMapReader *reader, SvSlice bytes, Datum *value)
 {
 	if (bytes.len > ROW_MAP_ROOM_BYTES - VARHDRSZ || (reader->value_is_text && !stored_text_is_valid(bytes)))
 		return false;
-	SET_VARSIZE(reader->room, VARHDRSZ + bytes.len);
-	if (bytes.len > 0)
-		memcpy(VARDATA(reader->room), bytes.data, bytes.len);
-	*value = PointerGetDatum(reader->room);
+	*value = fill_room(reader->room, bytes);
 	return true;
+}
+
+/* The key of a map is its column's bytes. */
+static inline Datum
+read_map_key(RowMapReader *reader, SvSlice key)
+{
+	if (key.len > ROW_MAP_KEY_ROOM_BYTES - VARHDRSZ || (reader->key_is_text && !stored_text_is_valid(key)))
+		report_damage(reader->shape, "key");
+	return fill_room(reader->key_room, key);
 }
 
 void
@@ -623,18 +667,18 @@ row_decode_map(RowMapReader *reader, SvSlice key, SvSlice value, Datum *values, 
 	const RowShape *shape = reader->shape;
 	SvSlice		bytes;
 
-	if (!find_sole_entry(shape, value, &bytes) ||
+	if (!read_sole_entry(reader, value, &bytes) ||
 		(reader->wants_value && !read_map_value(reader, bytes, &values[reader->value_index])))
 	{
 		row_decode(shape, key, value, reader->needed, values, isnull);
 		return;
 	}
-	memset(isnull, true, shape->natts * sizeof(bool));
+	for (int i = 0; i < shape->natts; i++)
+		isnull[i] = true;
 	isnull[reader->value_index] = !reader->wants_value;
 	if (!reader->wants_key)
 		return;
-	if (!key_codec_decode(&shape->keys[0].codec, key, &values[reader->key_index]))
-		report_damage(shape, "key");
+	values[reader->key_index] = read_map_key(reader, key);
 	isnull[reader->key_index] = false;
 }
 

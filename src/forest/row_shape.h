@@ -80,10 +80,11 @@ extern void row_decode(const RowShape *shape, SvSlice key, SvSlice value,
 
 /*
  * The same for many rows of a map, one after the other, of which most cost neither
- * memory nor a look at what is not needed: a value's datum is good until the next call.
+ * memory nor a look at what is not needed: datums are good until the next call.
  * row_map_reader is palloc'd and borrows the shape and `needed`; NULL if the table is no map.
  */
 #define ROW_MAP_ROOM_BYTES 8192
+#define ROW_MAP_KEY_ROOM_BYTES 2560
 
 typedef struct RowMapReader
 {
@@ -93,7 +94,11 @@ typedef struct RowMapReader
 	int			value_index;
 	bool		wants_key;
 	bool		wants_value;
+	bool		key_is_text;
 	bool		value_is_text;
+	uint64		prefix;			/* what most values begin with, in the bytes of the mask */
+	uint64		prefix_mask;	/* 0: more than it has room for */
+	pg_attribute_aligned(MAXIMUM_ALIGNOF) char key_room[ROW_MAP_KEY_ROOM_BYTES];
 	pg_attribute_aligned(MAXIMUM_ALIGNOF) char room[ROW_MAP_ROOM_BYTES];
 } RowMapReader;
 

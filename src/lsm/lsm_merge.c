@@ -214,3 +214,12 @@ lsm_merge_next(LsmMerge *merge, SstEntry *entry, int *source, SvError *err)
 		*source = merge->heap[0];
 	return SV_OK;
 }
+
+bool
+lsm_merge_sole(const LsmMerge *merge, LsmSource *source)
+{
+	if (merge->state != MERGE_ENTRY_OUT || merge->heap_len != 1)
+		return false;
+	*source = merge->streams[merge->heap[0]].source;
+	return true;
+}

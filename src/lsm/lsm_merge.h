@@ -34,6 +34,12 @@ extern SvStatus lsm_merge_open(LsmMerge **merge, const LsmSource *sources, int n
  * the call after the one that handed out its entry.
  */
 extern SvStatus lsm_merge_next(LsmMerge *merge, SstEntry *entry, int *source, SvError *err);
+
+/*
+ * Whether of all streams only that of the entry handed out last is left; then the caller may
+ * ask *source itself for what follows, and the merge no more.
+ */
+extern bool lsm_merge_sole(const LsmMerge *merge, LsmSource *source);
 extern void lsm_merge_close(LsmMerge *merge);
 
 #endif							/* LSM_MERGE_H */

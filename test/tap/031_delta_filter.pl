@@ -22,11 +22,28 @@ sub await { return sql("CALL stop_point_await('$_[0]')"); }
 sub flush { return sql('SELECT skyvault_flush()'); }
 sub put { return sql("SELECT skyvault_put('kv', '$_[0]', '$_[1]')"); }
 
+# By its key, and as the first of a range: a scan asks the filter about its table.
 sub get
 {
 	my ($session, $key) = @_;
+	my $got = $session->run("SELECT coalesce(skyvault_get('kv', '$key'), 'nothing')");
+	my $scanned = $session->run("SELECT coalesce((SELECT value FROM (SELECT key, value FROM kv WHERE key >= '$key'"
+			. " ORDER BY key LIMIT 1) AS first WHERE key = '$key'), 'nothing')");
 
-	return $session->run("SELECT coalesce(skyvault_get('kv', '$key'), 'nothing')");
+	return $got eq $scanned ? $got : "$got, but in a scan $scanned";
+}
+
+# Whether a scan looks into the delta's index.
+sub scan_probes
+{
+	my $scans = "pg_stat_get_xact_numscans('skyvault.delta_pkey'::regclass)";
+
+	$reader->run('BEGIN');
+	my $before = $reader->run("SELECT $scans");
+	$reader->run('SELECT count(value) FROM kv');
+	my $after = $reader->run("SELECT $scans");
+	$reader->run('COMMIT');
+	return $after - $before;
 }
 
 sub state { return sql('SELECT state FROM skyvault_stat_delta_filter()'); }
@@ -61,6 +78,15 @@ flush();
 ok(await_state('complete'), 'after a flush it is complete again');
 is(is_excluded('a'), 1, 'and has got rid of the key');
 is(get($reader, 'a'), '1', 'which is in a run');
+
+sql("SELECT skyvault_create_table('other'); SELECT skyvault_put('other', 'a', '1')");
+is(scan_probes(), 0, 'a scan of a table that has no rows in the delta does not look there');
+put('b', '1');
+is(scan_probes(), 1, 'one of a table that has some does');
+sql("SELECT skyvault_delete('kv', 'b')");
+flush();
+ok(await_state('complete'), 'complete');
+is(scan_probes(), 0, 'until they are flushed');
 
 $reader->run('BEGIN ISOLATION LEVEL SERIALIZABLE');
 is(is_excluded('b'), 0, 'SERIALIZABLE looks into the delta');
@@ -200,19 +226,22 @@ ok(await_state('complete'), 'complete');
 
 # A reader that is slow between the state and the bits: what it looks at is
 # cleared under its eyes.
-put('looked for', '1');
-arm('delta-filter-state-read', 'wait');
-$reader->send("SELECT skyvault_get('kv', 'looked for')");
-await('delta-filter-state-read');
-foreach (1 .. 2)
+foreach my $query ("SELECT skyvault_get('kv', 'looked for')", "SELECT value FROM kv WHERE key > 'looked ' ORDER BY key LIMIT 1")
 {
-	forget();
-	flush();
-	ok(await_state('filling'), 'a new generation is published');
+	put('looked for', '1');
+	arm('delta-filter-state-read', 'wait');
+	$reader->send($query);
+	await('delta-filter-state-read');
+	foreach (1 .. 2)
+	{
+		forget();
+		flush();
+		ok(await_state('filling'), 'a new generation is published');
+	}
+	disarm('delta-filter-state-read');
+	is(($reader->receive)[0], '1', 'a slow reader finds its row');
+	ok(await_state('complete'), 'complete');
 }
-disarm('delta-filter-state-read');
-is(($reader->receive)[0], '1', 'a slow reader finds its row');
-ok(await_state('complete'), 'complete');
 
 #
 # Rows by other ways than puts.
