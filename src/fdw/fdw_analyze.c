@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "forest/forest_estimate.h"
 #include "forest/forest_sample.h"
+#include "forest/row_decode.h"
 #include "forest/row_shape.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"

@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "forest/forest_batch.h"
-#include "forest/row_shape.h"
+#include "forest/row_decode.h"
 #include "nodes/pg_list.h"
 
 /* Keys of one lookup; fewer when their values turn out to be large. */

@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "forest/row_decode.h"
 #include "forest/row_shape.h"
 #include "miscadmin.h"
 #include "utils/acl.h"

@@ -14,6 +14,7 @@
 #include "executor/nodeModifyTable.h"
 #include "fdw/fdw_modify_state.h"
 #include "fdw/fdw_move.h"
+#include "forest/row_decode.h"
 #include "forest/row_shape.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
