@@ -80,6 +80,12 @@ run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32
 	return claim;
 }
 
+void
+run_loads_undo(RunLoads *loads)
+{
+	loads->bytes -= loads->list[--loads->n].stored_bytes;
+}
+
 /*
  * Room for all that were added.  While it is kept it is as large as it ever
  * will be: pages that nobody has written to cost nothing.

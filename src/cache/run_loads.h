@@ -59,6 +59,9 @@ extern bool run_loads_have_room(const RunLoads *loads, size_t stored_bytes, size
  */
 extern CacheClaim run_loads_add(RunLoads *loads, const RunReader *run, const SstTail *tail, uint32_t block);
 
+/* The last one, which the cache has no room for (CACHE_NO_ROOM), is none after all. */
+extern void run_loads_undo(RunLoads *loads);
+
 /*
  * Reads all that were added; reading (may be NULL) goes to the fetcher, and its
  * progress callback may take loads that are there.  If the read fails, all that

@@ -411,6 +411,9 @@ run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *e
 	scan->stream = NULL;
 	scan->passing = false;
 	scan->went = 0;
+	scan->together = NULL;
+	scan->n_together = 0;
+	scan->alone = false;
 	return run_tail_acquire(caches, run, &scan->tail, &scan->private_tail, err);
 }
 
@@ -437,6 +440,7 @@ scan_fetch(void *state, uint32_t block, SvBuffer *raw, SstBlock *parsed, SvError
 	SvStatus	status;
 	const char *problem;
 
+	scan->ahead.at = block;
 	if (scan->passing)
 	{
 		status = run_stream_fetch(scan, block, raw, parsed, err);
@@ -467,7 +471,7 @@ run_scan_read_ahead(RunScan *scan, const struct RunFetcher *fetcher, uint32_t fi
 	scan->fetcher = fetcher;
 	scan->went = went;
 	scan->passing = passing;
-	scan->ahead = (RunAhead) {.first = first,.last = last,.backward = backward,.next = SST_NO_BLOCK};
+	scan->ahead = (RunAhead) {.first = first,.last = last,.backward = backward,.at = SST_NO_BLOCK,.next = SST_NO_BLOCK};
 }
 
 SstBlockSource

@@ -108,6 +108,7 @@ typedef struct RunAhead
 {
 	uint32_t	first;			/* blocks that the scan is about, both inclusive */
 	uint32_t	last;
+	uint32_t	at;				/* the one that the scan has come to; SST_NO_BLOCK: it has not begun */
 	uint32_t	next;			/* the one behind those asked for last; SST_NO_BLOCK: none was */
 	uint32_t	window;			/* how many those were */
 	bool		backward;
@@ -131,6 +132,14 @@ typedef struct RunScan
 	bool		passing;		/* reads more than its share of the cache, and may go by it */
 	uint64_t	went;			/* stored bytes of what it has gone through */
 	struct RunStream *stream;	/* by which it goes by the cache; NULL: it does not, or not yet */
+
+	/*
+	 * Scans, itself among them, whose next windows may be read with one of its own,
+	 * by its fetcher.  Set by its caller before each block, and good for that call.
+	 */
+	struct RunScan *const *together;
+	uint32_t	n_together;
+	bool		alone;			/* that has failed: for what is wrong with another one */
 } RunScan;
 
 extern SvStatus run_scan_open(RunScan *scan, RunCaches *caches, const RunReader *run, SvError *err);

@@ -57,6 +57,8 @@ typedef struct FdwScan
 	FdwSibling	sibling;
 	FdwSibling	asked;			/* among those that were asked for a row and wait */
 	bool		begun;			/* a row was produced, or looked for */
+	ForestTogether together;	/* scans that have begun with this one */
+	ForestTogether *with;		/* what its own ranges are read with; NULL: alone */
 
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
@@ -393,6 +395,8 @@ open_range(FdwScan *scan, const FdwRange *range)
 	scan->range_scan = forest_scan_begin(&scan->table, scan->snapshot,
 										 range->has_low ? &range->low : NULL,
 										 range->has_high ? &range->high : NULL, scan->backward);
+	if (scan->with != NULL)
+		forest_scan_join(scan->range_scan, scan->with);
 	MemoryContextSwitchTo(old);
 	scan->meter.ranges++;
 }
@@ -553,6 +557,37 @@ fdw_scan_wait(ForeignScanState *node)
 	return true;
 }
 
+/* The first ranges of the scan and of those that wait with it. */
+static void
+open_together(ForeignScanState *node, FdwScan *scan)
+{
+	List	   *nodes = lcons(node, fdw_siblings_waiting(&scan->asked));
+	ForestScan **scans = palloc(list_length(nodes) * sizeof(ForestScan *));
+	int			n = 0;
+	ListCell   *cell;
+
+	scan->together.context = node->ss.ps.state->es_query_cxt;
+	foreach(cell, nodes)
+	{
+		FdwScan    *member = ((ForeignScanState *) lfirst(cell))->fdw_state;
+
+		if (!member->targets_ready)
+			build_targets(lfirst(cell), member);
+		if (member->targets.are_points || member->targets.n == 0)
+			continue;
+		fdw_sibling_leave(&member->asked);
+		member->begun = true;
+		member->with = &scan->together;
+		open_range(member, &member->targets.ranges[member->next_target++]);
+		scans[n++] = member->range_scan;
+	}
+	fdw_meter_begin(&scan->meter);
+	forest_scans_open(scans, n);
+	fdw_meter_end(&scan->meter);
+	pfree(scans);
+	list_free(nodes);
+}
+
 void
 fdw_scan_go(ForeignScanState *node)
 {
@@ -563,8 +598,10 @@ fdw_scan_go(ForeignScanState *node)
 	scan->begun = true;
 	if (!scan->targets_ready)
 		build_targets(node, scan);
-	if (scan->targets.are_points && !scan->locks && !scan->is_target)
+	if (scan->targets.are_points)
 		(void) read_together(scan, &scan->asked);
+	else
+		open_together(node, scan);
 	fdw_sibling_leave(&scan->asked);
 }
 

@@ -7,6 +7,7 @@
 #include "forest/forest_cuts.h"
 
 #include "forest/forest_run.h"
+#include "forest/forest_run_scan.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_split.h"
 #include "miscadmin.h"

@@ -7,7 +7,6 @@
 #include "forest/forest_read.h"
 
 #include "forest/forest_lookup.h"
-#include "forest/forest_run.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_merge.h"
 #include "miscadmin.h"
@@ -23,6 +22,8 @@ struct ForestScan
 	DeltaScan  *delta;			/* NULL: of the delta only own rows count */
 	LsmMerge   *merge;
 	LsmSource	sole;			/* the only one that is left; next is NULL: not yet */
+	ForestRunIterator **iterators;
+	int			niterators;
 	TimestampTz now;
 };
 
@@ -110,6 +111,7 @@ open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 	int			n = 0;
 	SvError		err;
 
+	scan->iterators = palloc(Max(ngroups, 1) * sizeof(ForestRunIterator *));
 	if (own_only || own_groups > 0)
 	{
 		scan->own_delta = delta_scan_begin(table->table_id, low, high, backward, true, snapshot);
@@ -129,6 +131,7 @@ open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 		iterator = forest_run_iterate(table->server_oid, &groups[i], low, high, backward);
 		if (part != NULL)
 			forest_run_iterate_part(iterator, part->bytes, part->went);
+		scan->iterators[scan->niterators++] = iterator;
 		sources[n++] = forest_run_source(iterator);
 	}
 	PG_STATUS_CHECK(lsm_merge_open(&scan->merge, sources, n, backward, &scan->alloc, &err), &err);
@@ -178,6 +181,30 @@ next_entry(ForestScan *scan, SstEntry *entry, SvError *err)
 	if (status == SV_OK && !lsm_merge_sole(scan->merge, &scan->sole))
 		scan->sole.next = NULL;
 	return status;
+}
+
+void
+forest_scan_join(ForestScan *scan, ForestTogether *together)
+{
+	for (int i = 0; i < scan->niterators; i++)
+		forest_run_join(scan->iterators[i], together);
+}
+
+void
+forest_scans_open(ForestScan *const *scans, int n)
+{
+	ForestRunIterator **iterators;
+	int			niterators = 0;
+
+	for (int i = 0; i < n; i++)
+		niterators += scans[i]->niterators;
+	iterators = palloc(Max(niterators, 1) * sizeof(ForestRunIterator *));
+	niterators = 0;
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < scans[i]->niterators; j++)
+			iterators[niterators++] = scans[i]->iterators[j];
+	forest_runs_open(iterators, niterators);
+	pfree(iterators);
 }
 
 bool

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "base/sv_slice.h"
+#include "forest/forest_run_scan.h"
 #include "forest/forest_table.h"
 #include "utils/snapshot.h"
 
@@ -64,6 +65,15 @@ typedef struct ForestScanPart
 extern ForestScan *forest_scan_begin_part(const ForestTable *table, Snapshot snapshot,
 										  const SvSlice *low, const SvSlice *high,
 										  const ForestScanPart *part);
+
+/*
+ * Scans that have not begun, of any tables: what they need first of their stores is
+ * asked for together, and what they need next as they come to it, by one of them for
+ * those that are about to need more.  `together` is zeroed but for its context, which
+ * outlives the scans; scans may join it that are opened later, by forest_scan_join.
+ */
+extern void forest_scan_join(ForestScan *scan, ForestTogether *together);
+extern void forest_scans_open(ForestScan *const *scans, int n);
 
 /* False at the end.  key and value->value are valid until the next call. */
 extern bool forest_scan_next(ForestScan *scan, SvSlice *key, ForestValue *value);

@@ -20,6 +20,7 @@
 #include "forest/forest_lookup.h"
 #include "forest/forest_read.h"
 #include "forest/forest_run.h"
+#include "forest/forest_run_scan.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_walkey.h"
 #include "miscadmin.h"

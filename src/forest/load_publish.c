@@ -34,6 +34,7 @@
 #include "forest/forest_lock.h"
 #include "forest/forest_registry.h"
 #include "forest/forest_run.h"
+#include "forest/forest_run_scan.h"
 #include "forest/forest_snapshot.h"
 #include "forest/forest_write.h"
 #include "forest/forest_xact.h"

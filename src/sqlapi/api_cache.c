@@ -9,7 +9,7 @@
 #include "access/relation.h"
 #include "fmgr.h"
 #include "forest/forest_arena.h"
-#include "forest/forest_run.h"
+#include "forest/forest_run_scan.h"
 #include "forest/forest_snapshot.h"
 #include "forest/forest_table.h"
 #include "forest/forest_vault.h"
