@@ -199,10 +199,17 @@ EXECUTE fdw_join_prepared(NULL, 'x'); EXECUTE fdw_join_prepared(7, NULL);
 EXPLAIN (COSTS OFF) EXECUTE fdw_join_prepared(8, 'x');
 DEALLOCATE fdw_join_prepared;
 
--- rows that are modified or locked are joined as ever
+-- also where rows are modified or locked; those of the table itself are joined one by one
 SELECT fdw_join_took('SELECT o.id FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k FOR UPDATE OF o');
+SELECT fdw_join_took('SELECT o.id FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k WHERE o.id < 20 FOR UPDATE');
+SELECT fdw_join_took('SELECT o.id FROM fdw_join_map m JOIN fdw_join_outer o ON m.k = o.a JOIN fdw_join_one s ON s.k = o.k WHERE o.id < 20 FOR UPDATE OF m');
 BEGIN;
-SELECT fdw_join_took('UPDATE fdw_join_outer o SET a = s.v FROM fdw_join_one s WHERE s.k = o.k AND o.id < 20');
+SELECT fdw_join_took('UPDATE fdw_join_outer o SET a = s.v FROM fdw_join_one s WHERE s.k = o.k AND o.id < 900');
+SELECT count(*), count(DISTINCT o.a), bool_and(o.a IS NOT DISTINCT FROM s.v) FROM fdw_join_outer o, fdw_join_one s WHERE s.k = o.k AND o.id < 900;
+SELECT fdw_join_took('UPDATE fdw_join_one s SET v = o.a FROM fdw_join_outer o WHERE s.k = o.k AND o.id < 20');
+SELECT fdw_join_took('UPDATE fdw_join_map m SET v = s.v FROM fdw_join_outer o, fdw_join_one s WHERE m.k = o.a AND s.k = o.k');
+SELECT fdw_join_took('DELETE FROM fdw_join_outer o USING fdw_join_one s WHERE s.k = o.k');
+SELECT count(*) FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k;
 ROLLBACK;
 CREATE TABLE fdw_join_copy AS SELECT o.id, s.v FROM fdw_join_outer o LEFT JOIN fdw_join_one s ON s.k = o.k;
 INSERT INTO fdw_join_copy SELECT o.id, s.v FROM fdw_join_outer o JOIN fdw_join_one s ON s.k = o.k;

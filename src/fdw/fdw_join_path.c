@@ -3,9 +3,13 @@
  *		See fdw_join_path.h.
  *
  * A batched join is offered where its answers are those of a nested loop with
- * a lookup on the inside, whatever the rows.  It is not offered
- *	- where rows are locked or modified, since a row that changed meanwhile is
- *	  joined anew from one row of each table;
+ * a lookup on the inside, whatever the rows.  Where rows are locked or modified, a
+ * row that changed meanwhile is joined anew, from one row of each table
+ * (fdw_join_recheck.h).  It is not offered
+ *	- where the table's own rows are locked or modified, or those of several tables,
+ *	  as of partitions, nor with a partitioned table where any are;
+ *	- where rows of other foreign tables are locked, which a scan does as it reads,
+ *	  and this one reads ahead;
  *	- in paths that take parameters from other relations of the same query, and
  *	  in joins partition by partition;
  *	- if an expression of the table has to be computed below an outer join.
@@ -17,6 +21,7 @@
 #include <math.h>
 
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "fdw/fdw_cost.h"
 #include "fdw/fdw_join.h"
 #include "fdw/fdw_join_plan.h"
@@ -93,11 +98,35 @@ can_make_columns(RelOptInfo *inner, JoinType type)
 	return true;
 }
 
+/* Whether a statement that locks or modifies rows may join with the table; most do not. */
+static bool
+rows_may_change(PlannerInfo *root, RelOptInfo *inner, const FdwJoinMembers *members)
+{
+	const Query *parse = root->parse;
+	ListCell   *cell;
+
+	if (parse->commandType == CMD_SELECT && root->rowMarks == NIL)
+		return true;
+	if (linitial(members->rels) != inner ||
+		(parse->commandType != CMD_SELECT && parse->commandType != CMD_UPDATE && parse->commandType != CMD_DELETE) ||
+		bms_is_member(inner->relid, root->all_result_relids) ||
+		(parse->resultRelation > 0 && planner_rt_fetch(parse->resultRelation, root)->inh))
+		return false;
+	foreach(cell, root->rowMarks)
+	{
+		const PlanRowMark *mark = lfirst_node(PlanRowMark, cell);
+
+		if (mark->strength != LCS_NONE && planner_rt_fetch(mark->rti, root)->relkind == RELKIND_FOREIGN_TABLE)
+			return false;
+	}
+	return true;
+}
+
 static bool
 is_offered(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
 		   JoinType type, List *restrictlist)
 {
-	return type != JOIN_FULL && root->parse->commandType == CMD_SELECT && root->rowMarks == NIL &&
+	return type != JOIN_FULL &&
 		joinrel->reloptkind == RELOPT_JOINREL && bms_is_empty(joinrel->lateral_relids) &&
 		!IS_DUMMY_REL(outer) && restrictlist != NIL && !has_pseudoconstant(restrictlist) &&
 		!has_pseudoconstant(inner->baserestrictinfo) && can_make_columns(inner, type);
@@ -266,6 +295,7 @@ fdw_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 	ListCell   *cell;
 
 	if (!setting_enable_batched_join || !fdw_join_members(root, inner, &common.members) ||
+		!rows_may_change(root, inner, &common.members) ||
 		!is_offered(root, joinrel, outerrel, inner, common.type, extra->restrictlist) ||
 		!find_keys(root, joinrel, &common))
 		return;

@@ -14,6 +14,7 @@
 #include "fdw/fdw_join.h"
 #include "fdw/fdw_join_explain.h"
 #include "fdw/fdw_join_path.h"
+#include "fdw/fdw_join_recheck.h"
 #include "fdw/fdw_targets.h"
 #include "forest/forest_write.h"
 #include "miscadmin.h"
@@ -112,7 +113,7 @@ static void
 open_tables(FdwJoinState *join, const CustomScan *plan, EState *estate, int eflags)
 {
 	List	   *places = private_list(plan, FDW_JOIN_TABLES);
-	Index		joined = table_index(plan);
+	Index		joined = join->relid = table_index(plan);
 	ListCell   *cell;
 
 	join->relation = ExecOpenScanRelation(estate, joined, eflags);
@@ -311,6 +312,18 @@ look_up(FdwJoinState *join)
 	adapt_limit(join, INSTR_TIME_GET_DOUBLE(took) * 1e6);
 }
 
+void
+fdw_join_load_outer(FdwJoinState *join, TupleTableSlot *outer)
+{
+	TupleTableSlot *slot = join->custom.ss.ss_ScanTupleSlot;
+
+	slot_getallattrs(outer);
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, outer->tts_values, sizeof(Datum) * join->batch.ncolumns);
+	memcpy(slot->tts_isnull, outer->tts_isnull, sizeof(bool) * join->batch.ncolumns);
+	ExecStoreVirtualTuple(slot);
+}
+
 /* Reads outer rows up to the limits, and looks up their keys.  False: there are no more. */
 static bool
 read_batch(FdwJoinState *join)
@@ -331,11 +344,7 @@ read_batch(FdwJoinState *join)
 			join->outer_done = true;
 			break;
 		}
-		slot_getallattrs(outer);
-		ExecClearTuple(slot);
-		memcpy(slot->tts_values, outer->tts_values, sizeof(Datum) * batch->ncolumns);
-		memcpy(slot->tts_isnull, outer->tts_isnull, sizeof(bool) * batch->ncolumns);
-		ExecStoreVirtualTuple(slot);
+		fdw_join_load_outer(join, outer);
 		ResetExprContext(econtext);
 		add_keys(join, econtext);
 		fdw_join_batch_add(batch, slot->tts_values, slot->tts_isnull);
@@ -466,11 +475,15 @@ next_row(ScanState *node)
 	}
 }
 
-/* A join is offered only where no row is tested again. */
+/* ExecScan leaves all to this where rows that changed are tested again. */
 static bool
 recheck(ScanState *node, TupleTableSlot *slot)
 {
-	return true;
+	FdwJoinState *join = (FdwJoinState *) node;
+
+	if (fdw_join_recheck_is_due(join))
+		return fdw_join_recheck(join);
+	return !TupIsNull(next_row(node));
 }
 
 static TupleTableSlot *

@@ -26,7 +26,8 @@ typedef struct FdwJoinState
 {
 	CustomScanState custom;
 	JoinType	type;
-	Relation	relation;		/* the joined one */
+	Index		relid;			/* of the joined table, in the range table */
+	Relation	relation;
 	int			ntables;		/* where keys are looked up: it, or its partitions */
 	FdwJoinTable *tables;
 	FdwJoinRoute *route;		/* NULL: it has none */
@@ -51,6 +52,10 @@ typedef struct FdwJoinState
 	int			most;			/* and of any */
 	Size		bytes_limit;
 
+	/* for fdw_join_recheck.h, once it is begun */
+	TupleTableSlot *recheck_slot;
+	ExprState  *key_quals;
+
 	/* for EXPLAIN */
 	FdwMeter	meter;
 	int64		batches;
@@ -59,6 +64,9 @@ typedef struct FdwJoinState
 	int64		removed_inner;	/* rows that the table's conditions removed */
 	int64		removed_join;
 } FdwJoinState;
+
+/* Makes the scan tuple of a row of the outer plan; the table's columns stay as they are. */
+extern void fdw_join_load_outer(FdwJoinState *join, TupleTableSlot *outer);
 
 /* CustomScanMethods.CreateCustomScanState */
 extern Node *fdw_join_create_state(CustomScan *plan);
