@@ -132,6 +132,25 @@ foreach my $nworkers (0, 2)
 	sql('TRUNCATE t');
 }
 
+# temp_tablespaces, too.
+{
+	my $place = PostgreSQL::Test::Utils::tempdir();
+	my $client = session($node);
+	my $files = sub { my @files; find({ wanted => sub { push @files, $_ if /pgsql_tmp\d/ }, no_chdir => 1 }, $_[0]); return scalar(@files) };
+
+	sql("CREATE TABLESPACE elsewhere LOCATION '$place'");
+	$client->run("SET skyvault.load_workers = 2; SET maintenance_work_mem = '1MB'; SET temp_tablespaces = elsewhere");
+	arm('load-worker-before-finish', 'wait', 2);
+	$client->send("COPY t FROM '$input/random'");
+	ok($node->poll_query_until('postgres', "SELECT stop_point_waiting('load-worker-before-finish') = 2"), 'workers have sorted what came');
+	cmp_ok($files->($place), '>=', 2, 'temp_tablespaces: their files are there');
+	is($files->($temporary), 0, 'and nowhere else');
+	disarm('load-worker-before-finish');
+	went_well($client, 'temp_tablespaces: loaded');
+	is($files->($place), 0, 'and they go');
+	sql('TRUNCATE t; DROP TABLESPACE elsewhere');
+}
+
 # max_worker_processes bounds the workers of all loads: the first takes what there is, the second does it alone.
 {
 	my $first = session($node);
@@ -163,6 +182,13 @@ foreach my $nworkers (0, 2)
 	like(($client->try($load))[1], qr/ERROR:  57014/, "$nworkers workers: a cancel while sorting");
 	disarm('load-sorting', 'load-sorted');
 	nothing_is_left("$nworkers workers, a cancel while sorting");
+	# The same when it begins to merge what is in files.
+	arm('load-sorted', 'cancel', 2);
+	arm('load-end-run', 'error', 2);
+	like(($client->try("SET maintenance_work_mem = '1MB'; $load"))[1], qr/ERROR:  57014/, "$nworkers workers: a cancel while merging");
+	disarm('load-sorted', 'load-end-run');
+	$client->run('RESET maintenance_work_mem');
+	nothing_is_left("$nworkers workers, a cancel while merging");
 	arm('load-sorting', 'terminate', 2);
 	arm('load-sorted', 'error', 2);
 	$client->send($load);
