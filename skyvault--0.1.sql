@@ -283,11 +283,12 @@ COMMENT ON FUNCTION skyvault_multi_put(regclass, bytea[], bytea[], interval)
 	IS 'sets the values of many keys at once; of equal keys the last one wins';
 
 CREATE FUNCTION skyvault_load(rel regclass, source text, format text DEFAULT 'query', "columns" name[] DEFAULT NULL,
-							  "replace" boolean DEFAULT false, options text DEFAULT NULL) RETURNS bigint
+							  "replace" boolean DEFAULT false, options text DEFAULT NULL,
+							  keep text DEFAULT NULL) RETURNS bigint
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION skyvault_load(regclass, text, text, name[], boolean, text)
-	IS 'loads the rows of a query or a file, or with replace puts them in the place of all that the table has; returns their number';
+COMMENT ON FUNCTION skyvault_load(regclass, text, text, name[], boolean, text, text)
+	IS 'loads the rows of a query or a file, or with replace puts them in the place of all that the table has, which a new table keeps; returns their number';
 
 CREATE FUNCTION skyvault_swap(a regclass, b regclass) RETURNS void
 	LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE

@@ -9,9 +9,12 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "forest/forest_swap.h"
 #include "forest/forest_table.h"
 #include "forest/load_request.h"
 #include "lib/stringinfo.h"
@@ -20,6 +23,7 @@
 #include "parser/parser.h"
 #include "server/pg_compat.h"
 #include "sqlapi/api_args.h"
+#include "sqlapi/api_keep.h"
 #include "sqlapi/api_map.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -37,7 +41,8 @@ enum
 	ARG_FORMAT,
 	ARG_COLUMNS,
 	ARG_REPLACE,
-	ARG_OPTIONS
+	ARG_OPTIONS,
+	ARG_KEEP
 };
 
 static const char *
@@ -163,27 +168,102 @@ run(const char *sql, Oid relid, bool replace)
 	return rows;
 }
 
-/* (rel regclass, source text, format text, columns name[], replace boolean, options text): runs as the caller */
-Datum
-skyvault_load(PG_FUNCTION_ARGS)
+static char *
+statement(FunctionCallInfo fcinfo, Relation target)
 {
-	Relation	rel = api_relation_lock(api_relation_arg(fcinfo, ARG_REL), RowExclusiveLock);
-	Oid			relid = RelationGetRelid(rel);
 	const char *source = text_arg(fcinfo, ARG_SOURCE, "source");
 	const char *format = text_arg(fcinfo, ARG_FORMAT, "format");
-	bool		replace = !PG_ARGISNULL(ARG_REPLACE) && PG_GETARG_BOOL(ARG_REPLACE);
-	const char *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-												   RelationGetRelationName(rel));
+	const char *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(target)),
+												   RelationGetRelationName(target));
 	StringInfoData sql;
 
-	(void) forest_table_for_read(relid);	/* an error if it is none of ours */
-	if (replace)
-		check_may_replace(rel);
 	initStringInfo(&sql);
 	if (strcmp(format, "query") == 0)
 		append_insert(&sql, fcinfo, table, source);
 	else
 		append_copy(&sql, fcinfo, table, source, format);
+	return sql.data;
+}
+
+static uint64
+load(FunctionCallInfo fcinfo, bool replace)
+{
+	Relation	rel = api_relation_lock(api_relation_arg(fcinfo, ARG_REL), RowExclusiveLock);
+	Oid			relid = RelationGetRelid(rel);
+	char	   *sql;
+
+	(void) forest_table_for_read(relid);	/* an error if it is none of ours */
+	if (replace)
+		check_may_replace(rel);
+	sql = statement(fcinfo, rel);
 	table_close(rel, NoLock);
-	PG_RETURN_INT64((int64) run(sql.data, relid, replace));
+	return run(sql, relid, replace);
+}
+
+static void
+check_may_keep(Relation rel)
+{
+	check_may_replace(rel);
+	if (!compat_class_ownercheck(RelationGetRelid(rel), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, RelationGetRelationName(rel));
+	if (rel->trigdesc != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot replace the content of foreign table \"%s\"", RelationGetRelationName(rel)),
+				 errdetail("It has triggers.")));
+}
+
+/*
+ * The rows go to the table that is to keep the old content, and then both exchange
+ * theirs.  So the table is read and written until then; only its definition is
+ * locked, which has to be the other one's at the end as well, and with it the next
+ * one who would keep it.
+ */
+static uint64
+load_and_keep(FunctionCallInfo fcinfo, const char *name)
+{
+	Relation	rel;
+	Relation	kept;
+	Oid			relid = api_relation_arg(fcinfo, ARG_REL);
+	Oid			kept_relid;
+	char	   *sql;
+	uint64		rows;
+
+	forest_swap_check_isolation();
+	rel = api_relation_lock(relid, ShareUpdateExclusiveLock);
+	(void) forest_table_for_read(relid);
+	check_may_keep(rel);
+	CheckTableNotInUse(rel, "exchange the content of");
+	kept = api_keep_create(rel, name);
+	kept_relid = RelationGetRelid(kept);
+	sql = statement(fcinfo, kept);
+	table_close(kept, NoLock);
+	table_close(rel, NoLock);
+	rows = run(sql, kept_relid, false);
+
+	rel = api_relation_lock(relid, AccessExclusiveLock);
+	kept = table_open(kept_relid, NoLock);
+	forest_swap(rel, kept);
+	table_close(kept, NoLock);
+	table_close(rel, NoLock);
+	return rows;
+}
+
+/*
+ * (rel regclass, source text, format text, columns name[], replace boolean, options text, keep text): runs as
+ * the caller
+ */
+Datum
+skyvault_load(PG_FUNCTION_ARGS)
+{
+	bool		replace = !PG_ARGISNULL(ARG_REPLACE) && PG_GETARG_BOOL(ARG_REPLACE);
+
+	if (PG_ARGISNULL(ARG_KEEP))
+		PG_RETURN_INT64((int64) load(fcinfo, replace));
+	if (!replace)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("keep is for loads that replace the content"),
+				 errhint("Say replace => true.")));
+	PG_RETURN_INT64((int64) load_and_keep(fcinfo, text_arg(fcinfo, ARG_KEEP, "keep")));
 }

@@ -41,6 +41,8 @@ sub export_meanwhile
 	my ($statement) = @_;
 	my $asker = session($node);
 
+	sql("SELECT skyvault_put('b', 'more', 'to export')");
+	sql('SELECT skyvault_flush()');
 	$asker->run("SELECT stop_point_arm('export-before-read', 'wait')");
 	$asker->send('SELECT skyvault_export()');
 	sql("CALL stop_point_await('export-before-read')");
@@ -81,11 +83,9 @@ sql("SELECT skyvault_swap('a', 'b')");
 export();
 is_restored('a:of b b:of a', 'a restore finds names and contents as they were exported');
 
-# A load and a swap that have no number yet when the definitions are read.
-make('c');
+# A load and its swap that have no number yet when the definitions are read.
 my $loader = session($node);
-$loader->run("BEGIN; SELECT skyvault_load('c', \$\$VALUES ('content', 'loaded')\$\$, replace => true);"
-	. " SELECT skyvault_swap('c', 'a')");
+$loader->run("BEGIN; SELECT skyvault_load('a', \$\$VALUES ('content', 'loaded')\$\$, replace => true, keep => 'c')");
 export_meanwhile(sub { $loader->run('COMMIT'); });
 is(contents(), 'a:loaded b:of a c:of b', 'committed');
 is_restored('a:of b b:of a c:none', 'of a swap without a number a restore knows nothing');
@@ -114,6 +114,16 @@ is(contents(), 'b:loaded c:of a', 'dropped');
 is_restored('b:loaded c:of a', 'a restore finds nothing under a name that another has');
 export();
 is_restored('b:loaded c:of a', 'and later the same');
+
+# A load in bulk, and back.
+sql("SET skyvault.bulk_threshold = '1MB'; SELECT skyvault_load('b', 'SELECT ''key'' || g, repeat(g::text, 10) FROM generate_series(1, 50000) AS g', replace => true, keep => 'big')");
+is(sql("SELECT count(*), (SELECT count(*) FROM big), (SELECT count(*) FROM skyvault.delta WHERE table_id ="
+	. " (SELECT id FROM skyvault.\"table\" WHERE relid = 'b'::regclass)) FROM b"), '50000|2|0', 'a load in bulk keeps what it replaces');
+sql("SELECT skyvault_compact('b', full => true); SELECT skyvault_compact('big', full => true)");
+sql("SELECT skyvault_swap('b', 'big')");
+is(sql("SELECT count(*), (SELECT count(*) FROM big) FROM b"), '2|50000', 'and gives it back');
+is(sql("SELECT count(*) FROM (SELECT skyvault_verify('b', true) UNION ALL SELECT skyvault_verify('big', true)) AS v"), '0', 'all is in order');
+sql('DROP FOREIGN TABLE big');
 
 # A standby, with sessions that have looked before.
 $node->backup('backup');
