@@ -5,6 +5,7 @@
 #include "sst/sst_pack.h"
 
 #include "sst/sst_format.h"
+#include "sst/sst_stride.h"
 #include "sst/sst_zstd.h"
 
 /* What a block that is held back is for. */
@@ -29,6 +30,7 @@ struct SstPacker
 	SstPackSink sink;
 	SstCompressor *compressor;	/* made for the first block to be compressed */
 	SvBuffer	compressed;
+	SstStride	stride;			/* of blocks of level 1 without a dictionary */
 	uint32_t	dictionary_bytes;
 	bool		undecided;		/* a dictionary may be made yet */
 	SvBuffer	dictionary;		/* empty: none */
@@ -96,6 +98,7 @@ compress(SstPacker *packer, const SstRawBlock *block, bool with_dictionary, SvSl
 		 SvError *err)
 {
 	SvSlice		raw = block->raw;
+	size_t		at_most = raw.len - raw.len / 8 - 1;
 	SvStatus	status = SV_OK;
 
 	*stored = raw;
@@ -103,9 +106,13 @@ compress(SstPacker *packer, const SstRawBlock *block, bool with_dictionary, SvSl
 		return SV_OK;
 	if (packer->compressor == NULL)
 		status = sst_compressor_create(&packer->compressor, packer->alloc, err);
-	if (status == SV_OK)
-		status = sst_compress(packer->compressor, block->level, with_dictionary, raw,
-							  raw.len - raw.len / 8 - 1, &packer->compressed, err);
+	if (status != SV_OK)
+		return status;
+	if (block->level == 1 && !(block->dictionary && packer->dictionary_bytes > 0) && raw.len <= SST_FRAME_BYTES)
+		status = sst_stride_compress(&packer->stride, packer->compressor, raw, at_most, &packer->compressed, err);
+	else
+		status = sst_compress(packer->compressor, block->level, with_dictionary, raw, at_most,
+							  &packer->compressed, err);
 	if (status == SV_OK && packer->compressed.len > 0)
 		*stored = sv_buffer_slice(&packer->compressed);
 	return status;

@@ -17,6 +17,9 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+/* ZSTD_ps_enable, which has had other names. */
+#define LITERALS_CODED 1
+
 /* Some functions of libzstd answer NULL for more than one reason. */
 typedef struct ZstdMemory
 {
@@ -32,6 +35,7 @@ struct SstCompressor
 	const ZSTD_CDict *digested; /* the dictionary for digested_level; NULL: for none yet */
 	int			digested_level;
 	void	   *digest_memory;	/* digested is in it */
+	unsigned	positions;		/* of sst_compress_passing_over, as the context is set; 0: not yet */
 };
 
 struct SstDecompressor
@@ -151,6 +155,27 @@ digest_dictionary(SstCompressor *compressor, int level, SvError *err)
 	return SV_OK;
 }
 
+/* What a function of libzstd has answered: the length of what is in *out, or a failure. */
+static SvStatus
+take_answer(size_t n, SvSlice raw, SvBuffer *out, SvError *err)
+{
+	if (!ZSTD_isError(n))
+	{
+		out->len = n;
+		return SV_OK;
+	}
+	switch (ZSTD_getErrorCode(n))
+	{
+		case ZSTD_error_dstSize_tooSmall:
+			return SV_OK;
+		case ZSTD_error_memory_allocation:
+			return no_memory_to_compress(err);
+		default:
+			return sv_fail(err, SV_INVALID, "could not compress %zu bytes: %s",
+						   raw.len, ZSTD_getErrorName(n));
+	}
+}
+
 SvStatus
 sst_compress(SstCompressor *compressor, int level, bool with_dictionary, SvSlice raw,
 			 size_t at_most, SvBuffer *out, SvError *err)
@@ -168,21 +193,42 @@ sst_compress(SstCompressor *compressor, int level, bool with_dictionary, SvSlice
 									 compressor->digested);
 	else
 		n = ZSTD_compressCCtx(compressor->context, out->data, at_most, raw.data, raw.len, level);
-	if (!ZSTD_isError(n))
+	return take_answer(n, raw, out, err);
+}
+
+/* As level 1 has it for a block, but that more is passed over, as below level 1; there literals are not coded. */
+static void
+set_positions(SstCompressor *compressor, unsigned positions)
+{
+	static const struct
 	{
-		out->len = n;
-		return SV_OK;
-	}
-	switch (ZSTD_getErrorCode(n))
-	{
-		case ZSTD_error_dstSize_tooSmall:
-			return SV_OK;
-		case ZSTD_error_memory_allocation:
-			return no_memory_to_compress(err);
-		default:
-			return sv_fail(err, SV_INVALID, "could not compress %zu bytes: %s",
-						   raw.len, ZSTD_getErrorName(n));
-	}
+		ZSTD_cParameter parameter;
+		int			value;
+	}			fixed[] = {
+		{ZSTD_c_compressionLevel, 1}, {ZSTD_c_windowLog, 14}, {ZSTD_c_hashLog, 15},
+		{ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_minMatch, 6}, {ZSTD_c_literalCompressionMode, LITERALS_CODED}
+	};
+
+	if (compressor->positions == positions)
+		return;
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		(void) ZSTD_CCtx_setParameter(compressor->context, fixed[i].parameter, fixed[i].value);
+	(void) ZSTD_CCtx_setParameter(compressor->context, ZSTD_c_targetLength, (int) positions);
+	compressor->positions = positions;
+}
+
+SvStatus
+sst_compress_passing_over(SstCompressor *compressor, unsigned positions, SvSlice raw,
+						  size_t at_most, SvBuffer *out, SvError *err)
+{
+	SvStatus	status;
+
+	sv_buffer_reset(out);
+	status = sv_buffer_reserve(out, at_most, err);
+	if (status != SV_OK)
+		return status;
+	set_positions(compressor, positions);
+	return take_answer(ZSTD_compress2(compressor->context, out->data, at_most, raw.data, raw.len), raw, out, err);
 }
 
 SvStatus

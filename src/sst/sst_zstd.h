@@ -31,6 +31,13 @@ extern SvStatus sst_compress(SstCompressor *compressor, int level, bool with_dic
 							 SvSlice raw, size_t at_most, SvBuffer *out, SvError *err);
 
 /*
+ * The same at level 1 without a dictionary, but looks for what was said before only
+ * where it has passed over so many positions, at least 1.
+ */
+extern SvStatus sst_compress_passing_over(SstCompressor *compressor, unsigned positions, SvSlice raw,
+										  size_t at_most, SvBuffer *out, SvError *err);
+
+/*
  * Makes a dictionary of at most max_bytes from samples, which lie one behind
  * the other.  Leaves out empty if no good one can be made of them.  The memory
  * that this takes meanwhile, some MiB, is from malloc.
