@@ -16,12 +16,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-/* One foreign table of ours; nothing else is read of a relation before this is known. */
+/* One foreign table of ours, whose size has been estimated; nothing else is read of a relation before this is known. */
 static bool
 is_ours(const RelOptInfo *rel)
 {
 	return rel->rtekind == RTE_RELATION && rel->fdwroutine != NULL &&
-		rel->fdwroutine->GetForeignRelSize == fdw_plan_rel_size;
+		rel->fdwroutine->GetForeignRelSize == fdw_plan_rel_size && rel->fdw_private != NULL;
 }
 
 static bool

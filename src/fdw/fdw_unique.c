@@ -7,6 +7,7 @@
 #include "fdw/fdw_unique.h"
 
 #include "catalog/pg_class.h"
+#include "fdw/fdw_join_members.h"
 #include "fdw/fdw_plan.h"
 #include "utils/selfuncs.h"
 
@@ -26,6 +27,26 @@ is_whole_key(const RelOptInfo *rel, AttrNumber attno)
 	return nkeys == 1 && columns[0].attno == attno;
 }
 
+static RelOptInfo *
+rel_of(PlannerInfo *root, const RangeTblEntry *rte)
+{
+	for (int i = 1; i < root->simple_rel_array_size; i++)
+		if (root->simple_rte_array[i] == rte)
+			return root->simple_rel_array[i];
+	return NULL;
+}
+
+/* The same of a partitioned table, if a key says which partition its row is in. */
+static bool
+is_whole_key_of_partitions(PlannerInfo *root, const RangeTblEntry *rte, AttrNumber attno)
+{
+	RelOptInfo *rel = rel_of(root, rte);
+	FdwJoinMembers members;
+
+	return rel != NULL && fdw_join_members(root, rel, &members) && members.nkeys == 1 &&
+		members.columns[0].attno == attno && members.lookups <= 1;
+}
+
 /*
  * Statistics are looked for as ever: this adds to them.  Of an index on a table
  * core asks with a vardata that nobody has filled in (brincostestimate), so
@@ -35,6 +56,8 @@ static bool
 note_unique(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno, VariableStatData *vardata)
 {
 	if (rte->relkind == RELKIND_FOREIGN_TABLE && !rte->inh && is_whole_key(vardata->rel, attno))
+		vardata->isunique = true;
+	else if (rte->relkind == RELKIND_PARTITIONED_TABLE && rte->inh && is_whole_key_of_partitions(root, rte, attno))
 		vardata->isunique = true;
 	return previous_hook != NULL && previous_hook(root, rte, attno, vardata);
 }

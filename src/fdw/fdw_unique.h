@@ -4,7 +4,7 @@
  *
  * A foreign table has no unique index from which it would know; without this it
  * takes a join by the key of a table that was never analyzed for one that
- * multiplies rows.
+ * multiplies rows.  Of a partitioned table it is, where it says which partition a row is in.
  */
 #ifndef FDW_UNIQUE_H
 #define FDW_UNIQUE_H

@@ -8,6 +8,7 @@
 
 #include "forest/row_shape_inside.h"
 #include "forest/stored_text.h"
+#include "server/pg_compat.h"
 #include "sst/sst_entry.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
