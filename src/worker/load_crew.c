@@ -24,6 +24,7 @@
 #include "storage/shm_mq.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 typedef struct CrewWorker
@@ -185,6 +186,50 @@ make_crew(MemoryContext context, dsm_segment *segment, const LoadBuildSpec *spec
 	return crew;
 }
 
+/* Errors that say no more than that there is no room. */
+static bool
+is_shortage(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_OUT_OF_MEMORY || sqlerrcode == ERRCODE_DISK_FULL;
+}
+
+/*
+ * NULL: there is no room, in the server's table of segments, or in memory: where /dev/shm is
+ * small, other loads and parallel queries may have it.  What a failed try leaves behind has an
+ * owner of its own, and goes with it.
+ */
+static dsm_segment *
+create_segment(Size bytes)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner outer = CurrentResourceOwner;
+	ResourceOwner owner = ResourceOwnerCreate(outer, "skyvault load segment");
+	dsm_segment *volatile segment = NULL;
+
+	PG_TRY();
+	{
+		CurrentResourceOwner = owner;
+		segment = dsm_create(bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+		if (segment != NULL)
+			dsm_pin_mapping(segment);
+	}
+	PG_CATCH();
+	{
+		CurrentResourceOwner = outer;
+		if (!is_shortage(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	CurrentResourceOwner = outer;
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+	ResourceOwnerDelete(owner);
+	if (segment != NULL)
+		dsm_unpin_mapping(segment);
+	return segment;
+}
+
 LoadCrew *
 load_crew_start(MemoryContext context, const LoadBuildSpec *spec, int workers)
 {
@@ -195,7 +240,7 @@ load_crew_start(MemoryContext context, const LoadBuildSpec *spec, int workers)
 	workers = Min(workers, LOAD_MAX_WORKERS);
 	if (workers <= 0 || !server_is_committed(spec->server_oid))
 		return NULL;
-	segment = dsm_create(load_shared_bytes(workers), DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	segment = create_segment(load_shared_bytes(workers));
 	if (segment == NULL)
 		return NULL;
 	old = MemoryContextSwitchTo(context);

@@ -170,6 +170,29 @@ foreach my $nworkers (0, 2)
 	sql('TRUNCATE t; DROP FOREIGN TABLE u');
 }
 
+# Shared memory that is full is no reason to fail: as a file, it ends at a limit of the process.
+{
+	$node->append_conf('postgresql.conf', 'dynamic_shared_memory_type = mmap');
+	$node->restart;
+	sql('CHECKPOINT');
+	my $client = session($node);
+
+	$client->run('SET skyvault.load_workers = 16');
+	my $segments = join(' ', glob($node->data_dir . '/pg_dynshmem/*'));
+	system_or_bail('prlimit', '--pid', $client->pid, '--fsize=12000000:');
+	arm('load-worker-ready', 'error', 100);
+	my (undef, $error) = $client->try("BEGIN; COPY t FROM '$input/random'; COMMIT");
+	disarm('load-worker-ready');
+	is($error, undef, 'no room in shared memory: no error');
+	is(sql('SELECT count(*) FROM t'), '60000', 'loaded without workers');
+	ok(!$node->log_contains('leak'), 'nothing leaks');
+	$client->quit;
+	is(join(' ', glob($node->data_dir . '/pg_dynshmem/*')), $segments, 'no segment is left');
+	$node->append_conf('postgresql.conf', 'dynamic_shared_memory_type = posix');
+	$node->restart;
+	sql('TRUNCATE t');
+}
+
 # ----------------------------------------------------------------- interrupts
 # What is told to stop when it begins to sort has not sorted.
 foreach my $nworkers (0, 2)
