@@ -179,7 +179,7 @@ sub cold
 	my ($query) = @_;
 
 	sql('SELECT skyvault_clear_cache()');
-	sql("SELECT count(*) FROM skyvault_index('far')");
+	sql("SELECT count(*) FROM skyvault_index('$_')") foreach 'far', sql("SELECT relname FROM pg_class WHERE relname ~ '^part_'") =~ /\S+/g;
 	sql("SELECT skyvault_stat_store_reset()");
 	my $answer = sql($query);
 	return ($answer, sql("SELECT coalesce(sum(requests), 0) FROM skyvault_stat_store WHERE server = 'vault' AND operation = 'get'"));
@@ -194,22 +194,32 @@ my ($limited, $first) = cold("$only_batched SELECT count(*) FROM (SELECT f.value
 is($limited, 1, 'one row of it');
 cmp_ok($first, '<=', 16, "asks for $first blocks");
 
-# All that a batch needs is asked for before the first answer has come.
+# All that a batch needs is asked for before the first answer has come, also of several partitions.
+sub side_by_side
 {
+	my ($join, $what) = @_;
 	my $rule;
+	my $requests;
 
 	$session = session($node);
-
-	(undef, $requests) = cold("SELECT count(*) FROM skyvault_multi_get('far', ARRAY(SELECT key FROM few))");
+	$session->run($_) foreach split(/;/, $only_batched);
+	(undef, $requests) = cold("$only_batched $join");
 	sql('SELECT skyvault_clear_cache()');
-	sql("SELECT count(*) FROM skyvault_index('far')");
+	sql("SELECT count(*) FROM skyvault_index('$_')") foreach 'far', map { "part_$_" } 0 .. 2;
 	$rule = $s3->fault('hold', method => '^GET$', path => '\.sst');
-	$session->send('SELECT count(f.value) FROM few w JOIN far f ON f.key = w.key');
+	$session->send($join);
 	$s3->await_hits($rule, $requests);
-	pass("$requests requests wait for answers side by side");
+	cmp_ok($requests, '>', 3, "$requests requests wait for answers side by side: $what");
 	$s3->clear_faults;
 	is(($session->receive)[0], 12, 'and all is found');
 	$session->quit;
+	return;
 }
+
+sql("CREATE TABLE parts (key text, value text) PARTITION BY HASH (key)");
+sql("CREATE FOREIGN TABLE part_$_ PARTITION OF parts FOR VALUES WITH (MODULUS 3, REMAINDER $_) SERVER vault OPTIONS (key 'key')") foreach 0 .. 2;
+sql("INSERT INTO parts SELECT key, value FROM far; SELECT skyvault_flush()");
+side_by_side('SELECT count(f.value) FROM few w JOIN far f ON f.key = w.key', 'of a table');
+side_by_side('SELECT count(f.value) FROM few w JOIN parts f ON f.key = w.key', 'of three partitions');
 
 done_testing();
