@@ -44,7 +44,7 @@ max_window(const RunScan *scan)
 	uint64_t	most;
 
 	block_cache_stats(scan->caches->blocks, &stats);
-	most = stats.frames / CACHE_SHARE < RUN_LOADS_MAX ? stats.frames / CACHE_SHARE : RUN_LOADS_MAX;
+	most = stats.frames / CACHE_SHARE < RUN_LOADS_AHEAD ? stats.frames / CACHE_SHARE : RUN_LOADS_AHEAD;
 	return most < sharers(scan) ? 1 : (uint32_t) (most / sharers(scan));
 }
 
@@ -225,7 +225,7 @@ run_fetch_ahead(RunScan *scan, uint32_t block, SvBuffer *raw, SvError *err)
 
 	if (status != SV_NOT_FOUND)
 		return status;
-	loads = run_loads_create(scan->caches, err);
+	loads = run_loads_create(scan->caches, RUN_LOADS_AHEAD, err);
 	if (loads == NULL)
 		return err->status;
 	switch (run_loads_add(loads, &scan->run, scan->tail, block))

@@ -285,6 +285,53 @@ answer_load(Many *many, const RunLoad *load, SvError *err)
 	return status;
 }
 
+/* A round while it is read. */
+typedef struct Round
+{
+	Many	   *many;
+	SvStatus	status;			/* of the blocks that were taken */
+	SvError		err;
+} Round;
+
+static void
+take_blocks(Round *round, bool all)
+{
+	RunLoads   *loads = round->many->loads;
+
+	for (uint32_t i = 0; i < loads->n && round->status == SV_OK; i++)
+	{
+		if (loads->list[i].taken || !(all || loads->list[i].there))
+			continue;
+		round->status = run_loads_take(loads, i, &round->err);
+		if (round->status == SV_OK)
+			round->status = answer_load(round->many, &loads->list[i], &round->err);
+	}
+}
+
+/* While the rest is on its way. */
+static void
+take_what_is_there(void *state)
+{
+	take_blocks(state, false);
+}
+
+/* All blocks that were gathered, and the keys in them. */
+static SvStatus
+read_round(Many *many, SvError *err)
+{
+	Round		round = {.many = many,.status = SV_OK};
+	RunReading	reading = {.progress = take_what_is_there,.state = &round};
+	SvStatus	status = run_loads_read(many->loads, many->fetcher, &reading, err);
+
+	if (status != SV_OK)
+		return status;
+	take_blocks(&round, true);
+	run_loads_drop(many->loads);
+	if (round.status != SV_OK && err != NULL)
+		*err = round.err;
+	return round.status;
+}
+
 /* What others load, or have loaded meanwhile. */
 static SvStatus
 answer_rest(Many *many, Cursor from, Cursor to, SvError *err)
@@ -322,13 +369,7 @@ fetch_blocks(Many *many, SvError *err)
 
 		status = gather(many, &at, err);
 		if (status == SV_OK)
-			status = run_loads_read(many->loads, many->fetcher, NULL, err);
-		for (uint32_t i = 0; i < many->loads->n && status == SV_OK; i++)
-		{
-			status = run_loads_take(many->loads, i, err);
-			if (status == SV_OK)
-				status = answer_load(many, &many->loads->list[i], err);
-		}
+			status = read_round(many, err);
 		run_loads_drop(many->loads);
 		if (status == SV_OK)
 			status = answer_rest(many, from, at, err);
@@ -375,7 +416,7 @@ run_fetch_many(RunCaches *caches, const RunFetcher *fetcher, const RunReader *co
 	SvStatus	status = SV_OK;
 	uint32_t	i = 0;
 
-	many.loads = run_loads_create(caches, err);
+	many.loads = run_loads_create(caches, RUN_LOADS_MANY, err);
 	if (many.loads == NULL)
 		return err->status;
 	while (i < n && status == SV_OK)

@@ -9,9 +9,9 @@
 #include "cache/run_access.h"
 
 RunLoads *
-run_loads_create(RunCaches *caches, SvError *err)
+run_loads_create(RunCaches *caches, uint32_t most, SvError *err)
 {
-	RunLoads   *loads = malloc(sizeof(RunLoads));
+	RunLoads   *loads = malloc(sizeof(RunLoads) + most * (sizeof(RunLoad) + sizeof(RunRange)));
 
 	if (loads == NULL)
 	{
@@ -20,7 +20,10 @@ run_loads_create(RunCaches *caches, SvError *err)
 	}
 	loads->caches = caches;
 	loads->n = 0;
+	loads->most = most;
 	loads->bytes = 0;
+	loads->list = (RunLoad *) (loads + 1);
+	loads->ranges = (RunRange *) (loads->list + most);
 	return loads;
 }
 
@@ -51,7 +54,7 @@ bool
 run_loads_have_room(const RunLoads *loads, size_t stored_bytes, size_t max_bytes)
 {
 	return loads->n == 0 ||
-		(loads->n < RUN_LOADS_MAX && loads->bytes <= max_bytes && stored_bytes <= max_bytes - loads->bytes);
+		(loads->n < loads->most && loads->bytes <= max_bytes && stored_bytes <= max_bytes - loads->bytes);
 }
 
 CacheClaim

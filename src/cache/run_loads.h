@@ -18,9 +18,14 @@
 
 #include "cache/run_fetch.h"
 
-/* So many blocks, or stored bytes, are asked for in one round, but at least one block. */
-#define RUN_LOADS_MAX		512
-#define RUN_LOADS_MAX_BYTES ((size_t) 8 * 1024 * 1024)
+/*
+ * So many blocks, or stored bytes, are asked for in one round, but at least one
+ * block: of a scan that reads ahead, and of many lookups, whose blocks lie apart, so
+ * that fewer of them make one request.
+ */
+#define RUN_LOADS_AHEAD 512
+#define RUN_LOADS_MANY	4096
+#define RUN_LOADS_MAX_BYTES ((size_t) 16 * 1024 * 1024)
 
 typedef struct RunLoad
 {
@@ -41,13 +46,14 @@ typedef struct RunLoads
 {
 	RunCaches  *caches;
 	uint32_t	n;
+	uint32_t	most;			/* that there is room for */
 	size_t		bytes;			/* of all stored blocks */
-	RunLoad		list[RUN_LOADS_MAX];
-	RunRange	ranges[RUN_LOADS_MAX];
+	RunLoad    *list;
+	RunRange   *ranges;
 } RunLoads;
 
-/* NULL: there is no memory.  Freed by run_loads_destroy, which drops what is left. */
-extern RunLoads *run_loads_create(RunCaches *caches, SvError *err);
+/* Room for so many.  NULL: there is no memory.  Freed by run_loads_destroy, which drops what is left. */
+extern RunLoads *run_loads_create(RunCaches *caches, uint32_t most, SvError *err);
 extern void run_loads_destroy(RunLoads *loads);
 
 /* Whether there is room for one more of so many stored bytes. */

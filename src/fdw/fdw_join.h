@@ -17,6 +17,9 @@
 /* As EXPLAIN shows it, and as parallel workers know it. */
 #define FDW_JOIN_NAME "Skyvault Batched Join"
 
+/* Of a batch that waits for the store, if there is memory for them; of one that does not, FDW_BATCH_KEYS. */
+#define FDW_JOIN_MOST_ROWS (256 * 1024)
+
 /*
  * CustomScan.custom_exprs, a list of lists.  Their Vars are of the scan tuple:
  * the columns of the outer plan, then those of the table, in the order of
@@ -46,7 +49,7 @@ enum FdwJoinScalar
 {
 	FDW_JOIN_TYPE,				/* JoinType: inner, left, semi, anti */
 	FDW_JOIN_MEMBER,			/* of custom_relids, the table is this one; survives renumbering */
-	FDW_JOIN_FIRST_BATCH		/* rows of the first batch */
+	FDW_JOIN_WANTED				/* rows that will be asked for, as far as is known; FDW_JOIN_MOST_ROWS: all */
 };
 
 extern const CustomScanMethods fdw_join_scan_methods;

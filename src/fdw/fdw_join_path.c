@@ -194,11 +194,11 @@ find_keys(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path)
 
 /* Of the rows that are asked for, those that are known to be at once; with a LIMIT, only some. */
 static int
-first_batch(PlannerInfo *root)
+rows_wanted(PlannerInfo *root)
 {
 	if (root->limit_tuples > 0)
-		return (int) Min(Max(root->limit_tuples, LEAST_FIRST_BATCH), FDW_BATCH_KEYS);
-	return root->tuple_fraction > 0 ? LEAST_FIRST_BATCH : FDW_BATCH_KEYS;
+		return (int) Min(Max(root->limit_tuples, LEAST_FIRST_BATCH), FDW_JOIN_MOST_ROWS);
+	return root->tuple_fraction > 0 ? LEAST_FIRST_BATCH : FDW_JOIN_MOST_ROWS;
 }
 
 /* Batches that wait for the store grow, so that at worst they read all of the table, as a scan does. */
@@ -228,7 +228,7 @@ set_cost(PlannerInfo *root, RelOptInfo *joinrel, FdwJoinPath *path, Path *outer)
 	QualCost	inner_quals;
 	Cost		per_key;
 	Cost		run;
-	double		first = Min(outer->rows, path->first_batch);
+	double		first = Min(outer->rows, Min(path->wanted, FDW_BATCH_KEYS));
 
 	/* However many rows the join is thought to have: a key has one at most in a table. */
 	cost_qual_eval(&quals, path->restrictlist, root);
@@ -299,7 +299,7 @@ fdw_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		!is_offered(root, joinrel, outerrel, inner, common.type, extra->restrictlist) ||
 		!find_keys(root, joinrel, &common))
 		return;
-	common.first_batch = first_batch(root);
+	common.wanted = rows_wanted(root);
 	if (type == JOIN_UNIQUE_OUTER)
 	{
 		Path	   *cheapest = outerrel->cheapest_total_path;

@@ -195,7 +195,7 @@ fdw_join_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *custom, List *tlis
 												   &tuple);
 	scan->custom_private = list_make4(list_make3_int(path->type,
 													 bms_member_index(rel->relids, path->inner->relid),
-													 path->first_batch),
+													 path->wanted),
 									  tuple.columns, needed,
 									  fdw_join_members_places(&path->members, path->inner));
 	scan->custom_scan_tlist = tuple.tlist;

@@ -20,7 +20,7 @@ typedef struct FdwJoinPath
 	FdwJoinMembers members;		/* which it consists of */
 	List	   *restrictlist;	/* of the join */
 	FdwKeyClause **keys;		/* of each key column, what it is equal to */
-	int			first_batch;
+	int			wanted;
 } FdwJoinPath;
 
 /* CustomPathMethods.PlanCustomPath */

@@ -16,23 +16,26 @@
 #include "fdw/fdw_join_path.h"
 #include "fdw/fdw_join_recheck.h"
 #include "fdw/fdw_targets.h"
+#include "forest/forest_meter.h"
+#include "forest/forest_table.h"
 #include "forest/forest_write.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/paths.h"
-#include "portability/instr_time.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /*
- * Lookups that take longer wait for the store.  Then larger batches are better:
+ * Lookups of which so much is waiting for the store are better in larger batches:
  * blocks that are near each other come with one request.
  */
 #define WAITING_US_PER_KEY 10
 
-/* Rows of a batch that waits for the store, and keys of any; and by how much batches grow. */
-#define MOST_ROWS (64 * 1024)
-#define WAITING_GROWTH 4
+/*
+ * Rows of the first batch, which tells whether batches wait for the store, and how
+ * large values are.
+ */
+#define FIRST_ROWS 100
 
 /* ---- begin and end ---- */
 
@@ -103,12 +106,6 @@ begin_columns(FdwJoinState *join, const CustomScan *plan)
 	}
 }
 
-static Size
-work_mem_bytes(void)
-{
-	return (Size) work_mem * 1024;
-}
-
 static void
 open_tables(FdwJoinState *join, const CustomScan *plan, EState *estate, int eflags)
 {
@@ -164,11 +161,12 @@ begin_execution(FdwJoinState *join, const CustomScan *plan)
 						list_length(plan->custom_scan_tlist) -
 						list_length(private_list(plan, FDW_JOIN_COLUMNS)));
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	join->bytes_limit = work_mem_bytes() / 2;
-	join->first_limit = scalar(plan, FDW_JOIN_FIRST_BATCH);
-	join->most = join->first_limit < FDW_BATCH_KEYS ? FDW_BATCH_KEYS : MOST_ROWS;
-	join->most = Min(join->most, Max(1, join->bytes_limit / fdw_join_batch_row_bytes(&join->batch)));
-	join->limit = Min(join->first_limit, join->most);
+	join->bytes_limit = get_hash_memory_limit();
+	join->first_limit = Min(scalar(plan, FDW_JOIN_WANTED), FDW_BATCH_KEYS);
+	join->most = Max(scalar(plan, FDW_JOIN_WANTED), FDW_BATCH_KEYS);
+	join->most = Min(join->most, Max(1, join->bytes_limit /
+									 (fdw_join_batch_row_bytes(&join->batch) + FOREST_BATCH_KEY_BYTES)));
+	join->limit = Min(join->first_limit < FDW_BATCH_KEYS ? join->first_limit : FIRST_ROWS, join->most);
 	join->begun = true;
 }
 
@@ -272,44 +270,55 @@ add_keys(FdwJoinState *join, ExprContext *econtext)
 	MemoryContextSwitchTo(old);
 }
 
-/* How large the next batch may be, after one that took so long. */
-static void
-adapt_limit(FdwJoinState *join, double us)
+/* Of the rows, and of looking up their keys, without what is found. */
+static Size
+bytes_of_rows(const FdwJoinBatch *batch)
+{
+	return batch->bytes + (Size) batch->nkeys * FOREST_BATCH_KEY_BYTES;
+}
+
+/* How many rows there is room for, if they and their values are like those of the batch. */
+static int
+rows_that_fit(const FdwJoinState *join)
 {
 	const FdwJoinBatch *batch = &join->batch;
-	int			fit = fdw_lookup_limit(batch->answers, batch->nkeys, join->bytes_limit, join->most);
+	Size		bytes = bytes_of_rows(batch);
 
-	/* Values are as large as they are: what follows is taken to be alike. */
-	if (fit < join->most && batch->nkeys > batch->nrows)
-		fit = Max(1, (int) ((double) fit * batch->nrows / batch->nkeys));
-	join->most = fit;
-	if (join->limit < FDW_BATCH_KEYS)
+	for (int i = 0; i < batch->nkeys; i++)
+		if (batch->answers[i].found)
+			bytes += batch->answers[i].value.len;
+	return (int) Min((double) join->most, Max(1, (double) join->bytes_limit * batch->nrows / bytes));
+}
+
+/* How large the next batch may be, after one that waited so long for the store. */
+static void
+adapt_limit(FdwJoinState *join, uint64 waited_us)
+{
+	if (join->first_limit < FDW_BATCH_KEYS)
 		join->limit = Min(join->limit * 2, FDW_BATCH_KEYS);
-	else if (batch->nrows >= FDW_BATCH_KEYS && us > (double) WAITING_US_PER_KEY * batch->nkeys)
-		join->limit *= WAITING_GROWTH;
-	join->limit = Min(join->limit, join->most);
+	else if (waited_us > (uint64) WAITING_US_PER_KEY * join->batch.nkeys)
+		join->limit = join->most;
+	else
+		join->limit = FDW_BATCH_KEYS;
+	join->limit = Min(join->limit, rows_that_fit(join));
 }
 
 static void
 look_up(FdwJoinState *join)
 {
 	FdwJoinBatch *batch = &join->batch;
-	instr_time	begin;
-	instr_time	took;
+	uint64		waited_us = forest_meter_own.store_us;
 
 	join->batches++;
 	if (batch->nkeys == 0)
 		return;
-	INSTR_TIME_SET_CURRENT(begin);
 	fdw_meter_begin(&join->meter);
 	fdw_join_batch_look_up(batch, join->tables, join->ntables, join->custom.ss.ps.state->es_snapshot);
 	fdw_meter_end(&join->meter);
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, begin);
 	join->keys_asked += batch->nkeys;
 	for (int i = 0; i < batch->nkeys; i++)
 		join->keys_found += batch->answers[i].found ? 1 : 0;
-	adapt_limit(join, INSTR_TIME_GET_DOUBLE(took) * 1e6);
+	adapt_limit(join, forest_meter_own.store_us - waited_us);
 }
 
 void
@@ -335,7 +344,7 @@ read_batch(FdwJoinState *join)
 	fdw_join_batch_reset(batch, join->limit);
 	join->next = join->key = join->key_end = 0;
 	econtext->ecxt_scantuple = slot;
-	while (batch->nrows < join->limit && batch->bytes < join->bytes_limit && batch->nkeys < MOST_ROWS)
+	while (batch->nrows < join->limit && bytes_of_rows(batch) < join->bytes_limit && batch->nkeys < FDW_JOIN_MOST_ROWS)
 	{
 		TupleTableSlot *outer = ExecProcNode(outerPlanState(&join->custom));
 

@@ -17,6 +17,9 @@
  */
 typedef struct ForestBatch ForestBatch;
 
+/* What a get takes for each key beside it and its value, about. */
+#define FOREST_BATCH_KEY_BYTES 384
+
 extern ForestBatch *forest_batch_begin(void);
 extern void forest_batch_end(ForestBatch *batch);
 

@@ -229,7 +229,7 @@ copy_figures(S3Store *store, const StoreS3Options *options)
 	store->http_options.state = options->http.state;
 
 	store->base.ops = &s3_ops;
-	store->base.merge_gap = options->merge_gap > 0 ? options->merge_gap : (size_t) 32 * 1024;
+	store->base.merge_gap = options->merge_gap > 0 ? options->merge_gap : (size_t) 128 * 1024;
 	store->base.capabilities = STORE_IS_REMOTE | STORE_CAN_FETCH_AHEAD;
 	if (s3_is_conditional(store))
 		store->base.capabilities |= STORE_CAN_PUT_IF_ABSENT | STORE_CAN_PUT_IF_MATCH;

@@ -50,7 +50,7 @@ typedef struct StoreS3Options
 	int			deadline_ms;	/* of a call with its tries, beside the same; 60 s */
 	int			max_retries;	/* of one request; -1: none; 6 */
 	int			hedge_percent;	/* a GET slower than this share of the last ones gets a second beside it; 0: never */
-	size_t		merge_gap;		/* 32 kB */
+	size_t		merge_gap;		/* 128 kB */
 	size_t		part_bytes;		/* of a multipart upload; at least 5 MiB; 8 MiB */
 	HttpClientOptions http;		/* ca_file, connect_ms (5 s), descriptors; the rest is set here */
 } StoreS3Options;

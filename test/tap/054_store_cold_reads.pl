@@ -14,9 +14,9 @@ my $node = new_server('main', settings => "skyvault.disk_cache_size = 0\nskyvaul
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# Values that do not compress: some fifty keys to a block.  Three WAL runs, the
+# Values that do not compress: some twelve keys to a block.  Three WAL runs, the
 # last of which has new values of every hundredth key, in both tables.
-my $value = "(SELECT string_agg(sha512((%s || ':' || i)::bytea)::text, '') FROM generate_series(1, 2) AS i)";
+my $value = "(SELECT string_agg(sha512((%s || ':' || i)::bytea)::text, '') FROM generate_series(1, 8) AS i)";
 
 sub load
 {

@@ -172,6 +172,7 @@ sql("SELECT skyvault_create_table('far', server => 'vault')");
 my $value = "(SELECT string_agg(sha512((n || ':' || i)::bytea)::text, '') FROM generate_series(1, 2) AS i)";
 sql("SELECT skyvault_multi_put('far', array_agg('k' || to_char(n, 'FM00000')), array_agg($value)) FROM generate_series(1, 30000) AS n; SELECT skyvault_flush()");
 sql(q{CREATE TABLE wanted AS SELECT n AS id, 'k' || to_char((n * 7919) % 30000 + 1, 'FM00000') AS key FROM generate_series(1, 1000) n; ANALYZE wanted});
+sql(q{CREATE TABLE hundred AS SELECT * FROM wanted ORDER BY id LIMIT 100; ANALYZE hundred});
 sql(q{CREATE TABLE few AS SELECT * FROM wanted ORDER BY id LIMIT 12; ANALYZE few});
 
 sub cold
@@ -185,10 +186,10 @@ sub cold
 	return ($answer, sql("SELECT coalesce(sum(requests), 0) FROM skyvault_stat_store WHERE server = 'vault' AND operation = 'get'"));
 }
 
-my ($all, $together) = cold("SELECT cardinality(skyvault_get_array('far', ARRAY(SELECT key::bytea FROM wanted)))" =~ s/::bytea//r);
-my $join = 'SELECT count(f.value) FROM wanted w JOIN far f ON f.key = w.key';
+my ($all, $together) = cold("SELECT cardinality(skyvault_get_array('far', ARRAY(SELECT key FROM hundred)))");
+my $join = 'SELECT count(f.value) FROM hundred w JOIN far f ON f.key = w.key';
 my ($joined, $requests) = cold("$only_batched $join");
-is("$all $joined", '1000 1000', 'a thousand keys');
+is("$all $joined", '100 100', 'a hundred keys');
 is($requests, $together, "a join by them asks the store for what one lookup of all of them does: $together requests");
 my ($limited, $first) = cold("$only_batched SELECT count(*) FROM (SELECT f.value FROM (SELECT * FROM wanted OFFSET 0) w JOIN far f ON f.key = w.key LIMIT 1) x");
 is($limited, 1, 'one row of it');
