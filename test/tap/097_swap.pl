@@ -79,6 +79,16 @@ $node->stop('immediate');
 $node->start;
 is(contents(), 'a:of a b:of b', 'back, and so it is after a crash');
 is(sql("SELECT skyvault_get('b', 'after')"), 'in the delta', 'with what was written in between');
+my $before = session($node);
+$before->run("SELECT skyvault_get('a', 'content')");
+sql("BEGIN; SELECT skyvault_swap('a', 'b'); PREPARE TRANSACTION 'swap'");
+sql("COMMIT PREPARED 'swap'");
+is($before->run("SELECT skyvault_get('a', 'content')"), 'of b', 'prepared, and committed by another');
+$before->quit;
+sql("BEGIN; SELECT skyvault_swap('a', 'b'); PREPARE TRANSACTION 'swap'");
+$node->restart;
+sql("COMMIT PREPARED 'swap'");
+is(contents(), 'a:of a b:of b', 'the same over a restart');
 sql("SELECT skyvault_swap('a', 'b')");
 export();
 is_restored('a:of b b:of a', 'a restore finds names and contents as they were exported');
@@ -150,6 +160,9 @@ $loader->quit;
 # A database that does not own the vault.
 $other->safe_psql('postgres', "CREATE DATABASE attached");
 $other->safe_psql('attached', "CREATE EXTENSION skyvault; $server; SELECT skyvault_restore('shared')");
+$other->safe_psql('postgres', "CREATE DATABASE imported");
+$other->safe_psql('imported', "CREATE EXTENSION skyvault; $server; IMPORT FOREIGN SCHEMA public FROM SERVER shared INTO public");
+is($other->safe_psql('imported', $contents), $other->safe_psql('attached', $contents), 'IMPORT FOREIGN SCHEMA finds the same');
 fails_with($other, "SELECT skyvault_swap('b', 'c')", '55000', qr/written by another database.*skyvault_adopt/s,
 	'not where another database writes', 'attached');
 
