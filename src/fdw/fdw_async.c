@@ -11,23 +11,6 @@
 #include "executor/tuptable.h"
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_scan.h"
-#include "foreign/foreign.h"
-#include "forest/forest_table.h"
-#include "utils/builtins.h"
-
-bool
-fdw_async_is_wanted(Oid relid)
-{
-	ForeignTable *table = GetForeignTable(relid);
-	const char *value = forest_option(table->options, "async_capable");
-	bool		is_on = false;
-
-	if (value == NULL)
-		value = forest_option(GetForeignServer(table->serverid)->options, "async_capable");
-	if (value != NULL)
-		(void) parse_bool(value, &is_on);
-	return is_on;
-}
 
 bool
 fdw_async_is_capable(ForeignPath *path)

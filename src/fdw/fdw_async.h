@@ -14,9 +14,6 @@
 
 #include "foreign/fdwapi.h"
 
-/* The option of a foreign table, or of its server.  Asks the catalogue only. */
-extern bool fdw_async_is_wanted(Oid relid);
-
 /* Of FdwRoutine. */
 extern bool fdw_async_is_capable(ForeignPath *path);
 extern void fdw_async_request(AsyncRequest *areq);

@@ -8,7 +8,6 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
-#include "fdw/fdw_async.h"
 #include "fdw/fdw_cost.h"
 #include "fdw/fdw_estimate.h"
 #include "fdw/fdw_order.h"
@@ -109,7 +108,7 @@ fdw_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	rel->fdw_private = info;
 	info->columns = fdw_quals_key_columns(relation, &info->nkeys);
 	/* What locks rows, or feeds a modification, does so one table after the other. */
-	info->async = root->parse->commandType == CMD_SELECT && root->rowMarks == NIL && fdw_async_is_wanted(relid);
+	info->async = root->parse->commandType == CMD_SELECT && root->rowMarks == NIL && table->async_capable;
 	if (ActiveSnapshotSet())
 		forest_estimate(table, GetActiveSnapshot(), &estimate);
 	fdw_estimate_rel(rel, relation, &estimate);
@@ -424,5 +423,5 @@ fdw_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, 
 bool
 fdw_plan_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
-	return !fdw_async_is_wanted(rte->relid);
+	return !forest_table_for_read(rte->relid)->async_capable;
 }

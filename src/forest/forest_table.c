@@ -210,15 +210,33 @@ forest_parse_batch_size(const char *value, int *n)
 	return parse_int(value, n, 0, NULL) && *n >= 1 && *n <= MAX_BATCH_SIZE;
 }
 
+/* The table's option, or else the server's; NULL: neither has it. */
+static const char *
+table_or_server_option(ForeignTable *foreign, const char *name)
+{
+	const char *value = forest_option(foreign->options, name);
+
+	return value != NULL ? value : forest_option(GetForeignServer(foreign->serverid)->options, name);
+}
+
 static int
 read_batch_size(ForeignTable *foreign)
 {
-	const char *value = forest_option(foreign->options, "batch_size");
+	const char *value = table_or_server_option(foreign, "batch_size");
 	int			n;
 
-	if (value == NULL)
-		value = forest_option(GetForeignServer(foreign->serverid)->options, "batch_size");
 	return value != NULL && forest_parse_batch_size(value, &n) ? n : DEFAULT_BATCH_SIZE;
+}
+
+static bool
+read_async_capable(ForeignTable *foreign)
+{
+	const char *value = table_or_server_option(foreign, "async_capable");
+	bool		is_on = false;
+
+	if (value != NULL)
+		(void) parse_bool(value, &is_on);
+	return is_on;
 }
 
 static void
@@ -230,6 +248,7 @@ read_options(ForestTable *table)
 
 	table->server_oid = foreign->serverid;
 	table->batch_size = read_batch_size(foreign);
+	table->async_capable = read_async_capable(foreign);
 	table->strict_insert = insert != NULL && strcmp(insert, "strict") == 0;
 	table->has_ttl = ttl != NULL;
 	if (ttl != NULL)

@@ -30,6 +30,7 @@ typedef struct ForestTable
 	int32		stored_signature;	/* of the keys of its entries, if it has an identity */
 	int32		key_signature;	/* of the key columns as they are declared now */
 	bool		strict_insert;	/* option insert 'strict' */
+	bool		async_capable;	/* option of the table, or else of the server */
 	int			batch_size;		/* option batch_size of the table, or else of the server: rows of one INSERT batch */
 	bool		has_ttl;
 	Interval	ttl;			/* option ttl, if has_ttl */
