@@ -181,7 +181,8 @@ test_tier(void)
 		  "one that fails behind a tier");
 	CHECK(ask(&asked, cases, STORES) == SV_OK && has_all(&asked, STORES), "has left no claim behind");
 	CHECK(cases[1].script->nrequests == 0, "who wants what another one fetches waits for it");
-	CHECK(ask(&asked, cases, STORES) == SV_OK && has_all(&asked, STORES) && most_watched == 0, "and then the tier has all");
+	CHECK(ask(&asked, cases, STORES) == SV_OK && has_all(&asked, STORES) && most_watched == 0,
+		  "and then the tier has all");
 	for (int i = 0; i < STORES; i++)
 		close_case(&cases[i]);
 	disk_tier_stop(&tier);
