@@ -125,7 +125,8 @@ test_errors(void)
 	close_case(&cases[2]);
 
 	open_case(&cases[2], missing, COUNT(missing), true, usual);
-	CHECK(ask(&asked, &cases[1], 2) == SV_NOT_FOUND && asked.which == 1 && asked.failed == 0, "an object that is not there");
+	CHECK(ask(&asked, &cases[1], 2) == SV_NOT_FOUND && asked.which == 1 && asked.failed == 0,
+		  "an object that is not there");
 	cases[1].left = 3;
 	CHECK(ask(&asked, cases, 2) == SV_CANCELLED && asked.failed == -1, "a cancel, which any of them may see");
 	for (int i = 0; i < STORES; i++)
