@@ -16,6 +16,16 @@ typedef struct MergeStream
 	SstEntry	entry;			/* current entry; good while the stream is in the heap */
 } MergeStream;
 
+/*
+ * A stream that has an entry, and its key's first eight bytes as a number, zeros
+ * where it ends: they mostly tell which key is less, and lie beside each other.
+ */
+typedef struct MergeItem
+{
+	uint64_t	head;
+	int			stream;
+} MergeItem;
+
 typedef enum MergeState
 {
 	MERGE_NEW,					/* no stream has been asked yet */
@@ -30,7 +40,7 @@ struct LsmMerge
 	bool		backward;
 	int			nstreams;
 	int			heap_len;
-	int		   *heap;			/* indexes of streams that have an entry */
+	MergeItem  *heap;
 	MergeStream streams[];
 };
 
@@ -46,7 +56,7 @@ lsm_merge_open(LsmMerge **merge, const LsmSource *sources, int nsources,
 		return sv_fail(err, SV_INVALID, "a merge cannot have %d sources", nsources);
 
 	streams_bytes = sizeof(MergeStream) * (size_t) nsources;
-	opened = sv_allocate(alloc, sizeof(LsmMerge) + streams_bytes + sizeof(int) * (size_t) nsources);
+	opened = sv_allocate(alloc, sizeof(LsmMerge) + streams_bytes + sizeof(MergeItem) * (size_t) nsources);
 	if (opened == NULL)
 		return sv_fail(err, SV_NO_MEMORY, "out of memory: a merge of %d sources", nsources);
 
@@ -55,7 +65,7 @@ lsm_merge_open(LsmMerge **merge, const LsmSource *sources, int nsources,
 	opened->backward = backward;
 	opened->nstreams = nsources;
 	opened->heap_len = 0;
-	opened->heap = (int *) ((char *) opened->streams + streams_bytes);
+	opened->heap = (MergeItem *) ((char *) opened->streams + streams_bytes);
 	for (int i = 0; i < nsources; i++)
 		opened->streams[i].source = sources[i];
 	*merge = opened;
@@ -69,13 +79,29 @@ lsm_merge_close(LsmMerge *merge)
 		sv_release(merge->alloc, merge);
 }
 
-static bool
-comes_before(const LsmMerge *merge, int a, int b)
+static inline uint64_t
+head_of(SvSlice key)
 {
-	int			c = sv_slice_compare(merge->streams[a].entry.key, merge->streams[b].entry.key);
+	uint8_t		filled[sizeof(uint64_t)] = {0};
 
+	if (key.len >= sizeof(filled))
+		return sv_slice_head(key);
+	if (key.len > 0)
+		memcpy(filled, key.data, key.len);
+	return sv_slice_head(sv_slice(filled, sizeof(filled)));
+}
+
+/* Equal heads do not mean equal keys. */
+static inline bool
+comes_before(const LsmMerge *merge, MergeItem a, MergeItem b)
+{
+	int			c;
+
+	if (a.head != b.head)
+		return (a.head < b.head) != merge->backward;
+	c = sv_slice_compare(merge->streams[a.stream].entry.key, merge->streams[b.stream].entry.key);
 	if (c == 0)
-		return a < b;
+		return a.stream < b.stream;
 	return merge->backward ? c > 0 : c < 0;
 }
 
@@ -83,8 +109,8 @@ comes_before(const LsmMerge *merge, int a, int b)
 static void
 sift_down(LsmMerge *merge, int position)
 {
-	int		   *heap = merge->heap;
-	int			moving = heap[position];
+	MergeItem  *heap = merge->heap;
+	MergeItem	moving = heap[position];
 
 	for (;;)
 	{
@@ -120,11 +146,14 @@ fetch(LsmMerge *merge, int stream, SvError *err)
 static SvStatus
 advance(LsmMerge *merge, int position, SvError *err)
 {
-	SvStatus	status = fetch(merge, merge->heap[position], err);
+	MergeItem  *item = &merge->heap[position];
+	SvStatus	status = fetch(merge, item->stream, err);
 
-	if (status == SV_NOT_FOUND)
-		merge->heap[position] = merge->heap[--merge->heap_len];
-	else if (status != SV_OK)
+	if (status == SV_OK)
+		item->head = head_of(merge->streams[item->stream].entry.key);
+	else if (status == SV_NOT_FOUND)
+		*item = merge->heap[--merge->heap_len];
+	else
 		return status;
 	if (position < merge->heap_len)
 		sift_down(merge, position);
@@ -139,7 +168,7 @@ fill_heap(LsmMerge *merge, SvError *err)
 		SvStatus	status = fetch(merge, i, err);
 
 		if (status == SV_OK)
-			merge->heap[merge->heap_len++] = i;
+			merge->heap[merge->heap_len++] = (MergeItem) {head_of(merge->streams[i].entry.key), i};
 		else if (status != SV_NOT_FOUND)
 			return status;
 	}
@@ -158,14 +187,15 @@ pass_over_root(LsmMerge *merge, SvError *err)
 {
 	while (merge->heap_len > 1)
 	{
-		int		   *heap = merge->heap;
+		MergeItem  *heap = merge->heap;
 		int			first = 1;
 		SvStatus	status;
 
 		if (merge->heap_len > 2 && comes_before(merge, heap[2], heap[1]))
 			first = 2;
-		if (!sv_slice_equal(merge->streams[heap[first]].entry.key,
-							merge->streams[heap[0]].entry.key))
+		if (heap[first].head != heap[0].head ||
+			!sv_slice_equal(merge->streams[heap[first].stream].entry.key,
+							merge->streams[heap[0].stream].entry.key))
 			break;
 		status = advance(merge, first, err);
 		if (status != SV_OK)
@@ -178,7 +208,7 @@ pass_over_root(LsmMerge *merge, SvError *err)
 static SvStatus
 next_of_last(LsmMerge *merge, SstEntry *entry, int *source, SvError *err)
 {
-	int			stream = merge->heap[0];
+	int			stream = merge->heap[0].stream;
 	SvStatus	status = merge->streams[stream].source.next(merge->streams[stream].source.state, entry, err);
 
 	if (source != NULL)
@@ -209,9 +239,9 @@ lsm_merge_next(LsmMerge *merge, SstEntry *entry, int *source, SvError *err)
 	merge->state = MERGE_ENTRY_OUT;
 	if (merge->heap_len == 0)
 		return SV_NOT_FOUND;
-	*entry = merge->streams[merge->heap[0]].entry;
+	*entry = merge->streams[merge->heap[0].stream].entry;
 	if (source != NULL)
-		*source = merge->heap[0];
+		*source = merge->heap[0].stream;
 	return SV_OK;
 }
 
@@ -220,6 +250,6 @@ lsm_merge_sole(const LsmMerge *merge, LsmSource *source)
 {
 	if (merge->state != MERGE_ENTRY_OUT || merge->heap_len != 1)
 		return false;
-	*source = merge->streams[merge->heap[0]].source;
+	*source = merge->streams[merge->heap[0].stream].source;
 	return true;
 }
