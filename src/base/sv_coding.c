@@ -18,7 +18,7 @@ sv_varint_bytes(uint64_t v)
 }
 
 size_t
-sv_varint_put(uint8_t *dst, uint64_t v)
+sv_varint_put_any(uint8_t *dst, uint64_t v)
 {
 	size_t		n = 0;
 

@@ -60,7 +60,17 @@ sv_get_u64(const uint8_t *src)
 extern size_t sv_varint_bytes(uint64_t v);
 
 /* Writes v, be it of 32 or 64 bits, and returns the number of bytes. */
-extern size_t sv_varint_put(uint8_t *dst, uint64_t v);
+extern size_t sv_varint_put_any(uint8_t *dst, uint64_t v);
+
+/* Mostly it is one byte. */
+static inline size_t
+sv_varint_put(uint8_t *dst, uint64_t v)
+{
+	if (v >= 0x80)
+		return sv_varint_put_any(dst, v);
+	*dst = (uint8_t) v;
+	return 1;
+}
 
 /*
  * A place in bytes that may be anything.  Every function below answers false,

@@ -42,6 +42,9 @@ typedef struct ShapeCacheEntry
 
 static HTAB *shape_cache = NULL;
 
+/* The one that was asked for last; entries stay where they are. */
+static ShapeCacheEntry *last_entry = NULL;
+
 /* ---- building a shape ---- */
 
 static void
@@ -245,6 +248,8 @@ row_shape(Relation rel)
 	ShapeCacheEntry *entry;
 	bool		found;
 
+	if (last_entry != NULL && last_entry->relid == relid && last_entry->shape != NULL && !last_entry->stale)
+		return last_entry->shape;
 	if (rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -254,6 +259,7 @@ row_shape(Relation rel)
 	entry = hash_search(shape_cache, &relid, HASH_ENTER, &found);
 	if (!found)
 		entry->shape = NULL;
+	last_entry = entry;
 	if (entry->shape != NULL && !entry->stale)
 		return entry->shape;
 

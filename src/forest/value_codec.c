@@ -201,13 +201,17 @@ append_varlena(Datum value, StringInfo out)
 static void
 append_tag(const ValueCodec *codec, AttrNumber attno, StringInfo out)
 {
-	uint8		tag[2 * SV_VARINT32_MAX_BYTES + 1];
-	size_t		len = sv_varint_put(tag, (uint64) attno);
+	uint8	   *tag;
+	size_t		len;
 
+	enlargeStringInfo(out, 2 * SV_VARINT32_MAX_BYTES + 1);
+	tag = (uint8 *) out->data + out->len;
+	len = sv_varint_put(tag, (uint64) attno);
 	tag[len++] = (uint8) codec->class;
 	if (codec->class == VALUE_CLASS_BINARY_FORM)
 		len += sv_varint_put(tag + len, codec->type);
-	appendBinaryStringInfo(out, (char *) tag, (int) len);
+	tag[len] = '\0';
+	out->len += (int) len;
 }
 
 void

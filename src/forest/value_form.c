@@ -81,10 +81,12 @@ value_form_settings_end(ValueFormSettings *settings)
 void
 value_append_bytes(StringInfo out, const void *data, size_t len)
 {
-	uint8		prefix[SV_VARINT64_MAX_BYTES];
-
-	appendBinaryStringInfo(out, (char *) prefix, (int) sv_varint_put(prefix, len));
-	appendBinaryStringInfo(out, data, (int) len);
+	enlargeStringInfo(out, (int) len + SV_VARINT64_MAX_BYTES);
+	out->len += (int) sv_varint_put((uint8 *) out->data + out->len, len);
+	if (len > 0)
+		memcpy(out->data + out->len, data, len);
+	out->len += (int) len;
+	out->data[out->len] = '\0';
 }
 
 /*
