@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "forest/row_decode.h"
 #include "forest/row_shape.h"
 #include "funcapi.h"
 #include "miscadmin.h"
