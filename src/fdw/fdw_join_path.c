@@ -105,7 +105,8 @@ rows_may_change(PlannerInfo *root, RelOptInfo *inner, const FdwJoinMembers *memb
 	const Query *parse = root->parse;
 	ListCell   *cell;
 
-	if (parse->commandType == CMD_SELECT && root->rowMarks == NIL)
+	/* INSERT ... SELECT may be one level of a query. */
+	if ((parse->commandType == CMD_SELECT || parse->commandType == CMD_INSERT) && root->rowMarks == NIL)
 		return true;
 	if (linitial(members->rels) != inner ||
 		(parse->commandType != CMD_SELECT && parse->commandType != CMD_UPDATE && parse->commandType != CMD_DELETE) ||
