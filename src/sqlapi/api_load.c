@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "executor/spi.h"
@@ -204,8 +203,7 @@ static void
 check_may_keep(Relation rel)
 {
 	check_may_replace(rel);
-	if (!compat_class_ownercheck(RelationGetRelid(rel), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, RelationGetRelationName(rel));
+	api_relation_check_owner(RelationGetRelid(rel));
 	if (rel->trigdesc != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -230,8 +228,8 @@ load_and_keep(FunctionCallInfo fcinfo, const char *name)
 	uint64		rows;
 
 	forest_swap_check_isolation();
+	api_relation_check_owner(relid);
 	rel = api_relation_lock(relid, ShareUpdateExclusiveLock);
-	(void) forest_table_for_read(relid);
 	check_may_keep(rel);
 	CheckTableNotInUse(rel, "exchange the content of");
 	kept = api_keep_create(rel, name);

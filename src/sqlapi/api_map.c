@@ -7,6 +7,7 @@
 #include "sqlapi/api_map.h"
 
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -82,6 +83,22 @@ api_relation_lock(Oid relid, LOCKMODE lockmode)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
 	return rel;
+}
+
+void
+api_relation_check_owner(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+	AclResult	result;
+
+	if (name == NULL)
+		return;					/* the lock says so */
+	result = compat_namespace_aclcheck(get_rel_namespace(relid), GetUserId(), ACL_USAGE);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(get_rel_namespace(relid)));
+	if (!compat_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), name);
+	(void) forest_table_for_read(relid);	/* an error if it is none of ours */
 }
 
 Relation

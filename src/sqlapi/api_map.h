@@ -34,6 +34,12 @@ extern Relation api_relation_lock(Oid relid, LOCKMODE lockmode);
 extern Relation api_relation_open(Oid relid, AclMode privilege);
 
 /*
+ * 42501 if the caller does not own the relation, 42809 if it is none of ours.  Before a lock that others
+ * would wait for, and again behind it.
+ */
+extern void api_relation_check_owner(Oid relid);
+
+/*
  * Opens a map, checks the caller's privilege (42501), that it is one (42809),
  * and that its columns are of the given type, TEXTOID or BYTEAOID (42804).
  * For ACL_SELECT it is opened for reading, else for writing: then tables whose

@@ -6,48 +6,25 @@
 
 #include "access/relation.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_namespace.h"
 #include "fmgr.h"
 #include "forest/forest_swap.h"
-#include "forest/forest_table.h"
 #include "miscadmin.h"
 #include "server/pg_compat.h"
 #include "sqlapi/api_args.h"
 #include "sqlapi/api_map.h"
 #include "tcop/utility.h"
-#include "utils/acl.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(skyvault_swap);
-
-/* Also before the lock is taken: nobody may keep others from a table that is not his. */
-static void
-check_owner(Oid relid)
-{
-	char	   *name = get_rel_name(relid);
-	AclResult	result;
-
-	if (name == NULL)
-		return;					/* the lock says so */
-	result = compat_namespace_aclcheck(get_rel_namespace(relid), GetUserId(), ACL_USAGE);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(get_rel_namespace(relid)));
-	if (!compat_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), name);
-	(void) forest_table_for_read(relid);	/* an error if it is none of ours */
-}
 
 static Relation
 open_own(Oid relid)
 {
 	Relation	rel;
 
-	check_owner(relid);
+	api_relation_check_owner(relid);
 	rel = api_relation_lock(relid, AccessExclusiveLock);
-	check_owner(relid);
+	api_relation_check_owner(relid);
 	return rel;
 }
 
