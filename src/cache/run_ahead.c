@@ -205,7 +205,7 @@ read_window(RunScan *scan, RunLoads *loads, SvBuffer *raw, SvError *err)
 {
 	Window		window = {.loads = loads,.raw = raw,.status = SV_OK};
 	RunReading	reading = {
-		.passing = loads->bytes >= PASSING_BYTES,.progress = take_what_is_there,.state = &window
+		.passing = loads->bytes >= PASSING_BYTES * sharers(scan),.progress = take_what_is_there,.state = &window
 	};
 	SvStatus	status = run_loads_read(loads, scan->fetcher, &reading, err);
 
