@@ -58,6 +58,11 @@ SELECT * FROM fdw_or_conditions('one', 'k', ARRAY[
 	'k = NULL OR k = 5', 'k > NULL OR k BETWEEN 5 AND 6', 'k = NULL OR k < NULL', 'k IS NULL OR k = 5', 'k IS NULL OR k > 3005',
 	'k = 5000000000 OR k = 5', 'k < 5000000000 OR k = 5', 'k > 5000000000 OR k BETWEEN 105 AND 115', 'k = 99 OR k = 105 OR (k > 98 AND k < 102)',
 	'(k > 10 AND k < 20 AND k <> 15) OR k = 3', '(k BETWEEN 10 AND 20 AND v IS NULL) OR k = 3', 'k = 3 OR (k > 10 AND v = ''v12'')']);
+-- what Postgres writes as an OR; the next page, without a comparison of rows
+SELECT fdw_or_check('SELECT * FROM fdw_or_one WHERE k NOT BETWEEN -40 AND 2990 ORDER BY k');
+SELECT fdw_or_check('SELECT * FROM fdw_or_one WHERE k BETWEEN SYMMETRIC 9 AND 5 ORDER BY k');
+SELECT fdw_or_check('SELECT * FROM fdw_or_two WHERE a > 3 OR (a = 3 AND b > 35) ORDER BY a, b LIMIT 10');
+SELECT fdw_or_check('SELECT * FROM fdw_or_two WHERE a < 3 OR (a = 3 AND b < 5) ORDER BY a DESC, b DESC LIMIT 10');
 SELECT fdw_or_check('SELECT * FROM fdw_or_one WHERE k < -47 OR k BETWEEN 5 AND 9 OR k > 3008 ORDER BY k DESC');
 SELECT fdw_or_check('SELECT * FROM fdw_or_one WHERE k BETWEEN 15 AND 19 OR k BETWEEN 5 AND 9 ORDER BY k DESC LIMIT 7');
 SELECT fdw_or_check('SELECT k FROM fdw_or_one WHERE k BETWEEN 15 AND 19 OR k BETWEEN 5 AND 9 ORDER BY k LIMIT 3 OFFSET 4');

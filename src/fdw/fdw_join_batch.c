@@ -33,9 +33,6 @@ fdw_join_batch_row_bytes(const FdwJoinBatch *batch)
 	return (sizeof(Datum) + sizeof(bool)) * batch->ncolumns + sizeof(SvSlice) + 3 * sizeof(int);
 }
 
-/* What a key takes beyond the first of its row, about: here, and in the lookup. */
-#define FDW_JOIN_MORE_KEY_BYTES 128
-
 /* Nothing of what was there is kept. */
 static void *
 make_room(MemoryContext context, void *old, Size n, Size bytes)
@@ -90,8 +87,6 @@ fdw_join_batch_add_key(FdwJoinBatch *batch, int table)
 	if (batch->nkeys == batch->keys_room)
 		make_more_room_for_keys(batch);
 	batch->bytes += batch->key_bytes.len - begin;
-	if (batch->nkeys > batch->nrows)
-		batch->bytes += FDW_JOIN_MORE_KEY_BYTES;
 	batch->table_of[batch->nkeys] = table;
 	batch->key_end[batch->nkeys++] = batch->key_bytes.len;
 }
