@@ -21,6 +21,7 @@ run_loads_create(RunCaches *caches, uint32_t most, SvError *err)
 	loads->caches = caches;
 	loads->n = 0;
 	loads->most = most;
+	loads->rounds = 0;
 	loads->bytes = 0;
 	loads->list = (RunLoad *) (loads + 1);
 	loads->ranges = (RunRange *) (loads->list + most);
@@ -33,6 +34,8 @@ run_loads_destroy(RunLoads *loads)
 	if (loads == NULL)
 		return;
 	run_loads_drop(loads);
+	if (loads->caches->scans_ahead == 0 || loads->caches->stored.capacity > RUN_LOADS_KEPT_BYTES)
+		sv_buffer_free(&loads->caches->stored);
 	free(loads);
 }
 
@@ -44,8 +47,6 @@ run_loads_drop(RunLoads *loads)
 	for (uint32_t i = 0; i < loads->n; i++)
 		if (loads->list[i].claimed && !loads->list[i].taken)
 			block_cache_abandon(caches->blocks, &loads->list[i].fill, &caches->waiter);
-	if (caches->scans_ahead == 0 || caches->stored.capacity > RUN_LOADS_MAX_BYTES)
-		sv_buffer_free(&caches->stored);
 	loads->n = 0;
 	loads->bytes = 0;
 }
@@ -103,6 +104,9 @@ make_room(RunLoads *loads, const RunFetcher *fetcher, SvError *err)
 		return SV_OK;
 	if (caches->scans_ahead > 0 && bytes < fetcher->ahead_bytes)
 		bytes = fetcher->ahead_bytes;
+	/* A second round: many follow, and none is larger. */
+	if (loads->rounds++ > 0 && bytes < RUN_LOADS_MAX_BYTES)
+		bytes = RUN_LOADS_MAX_BYTES;
 	sv_buffer_free(&caches->stored);
 	return sv_buffer_reserve(&caches->stored, bytes, err);
 }

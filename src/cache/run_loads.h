@@ -8,9 +8,9 @@
  * nothing waits for other processes.
  *
  * The stored bytes of a round lie in the RunCaches' buffer, since a process has
- * one round at a time.  It is kept from round to round while a scan that reads
+ * one round at a time.  It is kept from round to round, and while a scan that reads
  * ahead is open, so that its windows need no fresh memory each: at most
- * RUN_LOADS_MAX_BYTES of a process, however many scans and idle cursors it has,
+ * RUN_LOADS_KEPT_BYTES of a process, however many scans and idle cursors it has,
  * and nothing once they are closed.
  */
 #ifndef RUN_LOADS_H
@@ -26,6 +26,7 @@
 #define RUN_LOADS_AHEAD 512
 #define RUN_LOADS_MANY	4096
 #define RUN_LOADS_MAX_BYTES ((size_t) 16 * 1024 * 1024)
+#define RUN_LOADS_KEPT_BYTES ((size_t) 8 * 1024 * 1024)
 
 typedef struct RunLoad
 {
@@ -47,6 +48,7 @@ typedef struct RunLoads
 	RunCaches  *caches;
 	uint32_t	n;
 	uint32_t	most;			/* that there is room for */
+	uint32_t	rounds;			/* that needed more room than there was */
 	size_t		bytes;			/* of all stored blocks */
 	RunLoad    *list;
 	RunRange   *ranges;

@@ -311,7 +311,10 @@ look_up(FdwJoinState *join)
 
 	join->batches++;
 	if (batch->nkeys == 0)
+	{
+		adapt_limit(join, 0);
 		return;
+	}
 	fdw_meter_begin(&join->meter);
 	fdw_join_batch_look_up(batch, join->tables, join->ntables, join->custom.ss.ps.state->es_snapshot);
 	fdw_meter_end(&join->meter);
