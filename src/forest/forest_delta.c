@@ -44,13 +44,23 @@ typedef struct DeltaProbeIndex
 	bool		may_have_own;
 } DeltaProbeIndex;
 
+/* So many windows of a scan end at a horizon; the one behind them does not. */
+#define DELTA_WINDOWS 3
+
 struct DeltaScan
 {
 	DeltaIndex	index;
+	int32		table_id;
+	bytea	   *low;			/* of what has not been read when the present window began; NULL: open */
+	bytea	   *high;
+	DeltaHorizon horizon;		/* NULL: there are no windows to come */
+	void	   *horizon_state;
+	uint32		windows;		/* that were begun */
 	ScanDirection direction;
 	bool		own_only;
 	bool		with_claims;
 	bool		may_have_own;
+	bool		begun;
 	bool		at_end;
 	bool		has_pending;	/* `pending` was read ahead and not yet handed out */
 	DeltaRow	pending;
@@ -241,29 +251,99 @@ delta_probe_end(DeltaProbe *probe)
 	MemoryContextDelete(probe->index->context);
 }
 
+/* The index scan begins anew between two bounds.  A bound that is open is one condition more on the table. */
+static void
+scan_between(DeltaScan *scan, bytea *low, bytea *high)
+{
+	ScanKeyData *keys = scan->index.keys;
+	int			nkeys = 0;
+	MemoryContext old = MemoryContextSwitchTo(scan->index.context);
+
+	for (int i = 0; i < 1 + (low == NULL) + (high == NULL); i++)
+		ScanKeyInit(&keys[nkeys++], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
+					Int32GetDatum(scan->table_id));
+	if (low != NULL)
+		ScanKeyInit(&keys[nkeys++], Anum_delta_key, BTGreaterEqualStrategyNumber, F_BYTEAGE,
+					PointerGetDatum(low));
+	if (high != NULL)
+		ScanKeyInit(&keys[nkeys++], Anum_delta_key, BTLessStrategyNumber, F_BYTEALT,
+					PointerGetDatum(high));
+	Assert(nkeys == lengthof(scan->index.keys));
+	index_rescan(scan->index.scan, keys, nkeys, NULL, 0);
+	MemoryContextSwitchTo(old);
+}
+
+static SvSlice
+slice_of_bytea(const bytea *bytes)
+{
+	return sv_slice(VARDATA(bytes), VARSIZE(bytes) - VARHDRSZ);
+}
+
+/* A key that lies within what has not been read, or NULL. */
+static bytea *
+next_horizon(DeltaScan *scan)
+{
+	SvSlice		key;
+
+	if (scan->windows == DELTA_WINDOWS || !scan->horizon(scan->horizon_state, scan->windows, &key) ||
+		(scan->low != NULL && sv_slice_compare(key, slice_of_bytea(scan->low)) <= 0) ||
+		(scan->high != NULL && sv_slice_compare(key, slice_of_bytea(scan->high)) >= 0))
+		return NULL;
+	return bytea_of_slice(key);
+}
+
+/* The range's windows follow one another without a gap, and no key is in two of them.  False: all were read. */
+static bool
+next_window(DeltaScan *scan)
+{
+	MemoryContext old;
+	bytea	   *end;
+
+	if (scan->horizon == NULL)
+		return false;
+	old = MemoryContextSwitchTo(scan->index.context);
+	end = next_horizon(scan);
+	MemoryContextSwitchTo(old);
+	scan->windows++;
+	if (end == NULL)
+	{
+		scan->horizon = NULL;
+		scan_between(scan, scan->low, scan->high);
+	}
+	else if (ScanDirectionIsForward(scan->direction))
+	{
+		scan_between(scan, scan->low, end);
+		scan->low = end;
+	}
+	else
+	{
+		scan_between(scan, end, scan->high);
+		scan->high = end;
+	}
+	return true;
+}
+
+void
+delta_scan_in_windows(DeltaScan *scan, DeltaHorizon horizon, void *state)
+{
+	scan->horizon = horizon;
+	scan->horizon_state = state;
+}
+
 static DeltaScan *
 scan_begin(int32 table_id, const SvSlice *low, const SvSlice *high, bool backward,
 		   bool own_only, bool with_claims, Snapshot snapshot)
 {
 	DeltaScan  *scan = palloc0(sizeof(DeltaScan));
-	ScanKeyData *keys = scan->index.keys;
-	int			nkeys = 0;
 
 	/* Most tables are only read most of the time: no relation is opened then, and none locked. */
 	scan->at_end = !with_claims && forest_filter_serves(snapshot) && forest_filter_excludes_table(table_id);
 	if (scan->at_end)
 		return scan;
-	ScanKeyInit(&keys[nkeys++], Anum_delta_table_id, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(table_id));
-	if (low != NULL)
-		ScanKeyInit(&keys[nkeys++], Anum_delta_key, BTGreaterEqualStrategyNumber, F_BYTEAGE,
-					PointerGetDatum(bytea_of_slice(*low)));
-	if (high != NULL)
-		ScanKeyInit(&keys[nkeys++], Anum_delta_key, BTLessStrategyNumber, F_BYTEALT,
-					PointerGetDatum(bytea_of_slice(*high)));
-
-	delta_index_open(&scan->index, snapshot, nkeys);
-	index_rescan(scan->index.scan, keys, nkeys, NULL, 0);
+	scan->table_id = table_id;
+	scan->low = low != NULL ? bytea_of_slice(*low) : NULL;
+	scan->high = high != NULL ? bytea_of_slice(*high) : NULL;
+	delta_index_open(&scan->index, snapshot, lengthof(scan->index.keys));
 	scan->direction = backward ? BackwardScanDirection : ForwardScanDirection;
 	scan->own_only = own_only;
 	scan->with_claims = with_claims;
@@ -291,14 +371,20 @@ delta_scan_begin_with_claims(int32 table_id, const SvSlice *low, Snapshot snapsh
 static bool
 scan_fetch(DeltaScan *scan, MemoryContext context, DeltaRow *row)
 {
+	if (!scan->begun && !scan->at_end)
+	{
+		scan->begun = true;
+		if (!next_window(scan))
+			scan_between(scan, scan->low, scan->high);
+	}
 	while (!scan->at_end)
 	{
 		MemoryContext old;
 
 		if (!delta_index_next(&scan->index, scan->direction))
 		{
-			scan->at_end = true;
-			break;
+			scan->at_end = !next_window(scan);
+			continue;
 		}
 		MemoryContextReset(context);
 		old = MemoryContextSwitchTo(context);

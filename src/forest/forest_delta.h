@@ -68,7 +68,19 @@ typedef struct DeltaScan DeltaScan;
 extern DeltaScan *delta_scan_begin(int32 table_id, const SvSlice *low, const SvSlice *high,
 								   bool backward, bool own_only, Snapshot snapshot);
 
-/* The same, but yields claims as well: for a flush, which has no rows of its own. */
+/*
+ * Where the n-th window of a scan ends, from 0: a key ahead of it in its direction; false: there
+ * is none.  Forward that key is the first behind the window, backward the last in it.
+ */
+typedef bool (*DeltaHorizon) (void *state, uint32 window, SvSlice *key);
+
+/*
+ * For who may stop soon; before the first row.  An index scan looks at all keys of a page
+ * before it yields one: so the first windows are read each by itself, then the rest.
+ */
+extern void delta_scan_in_windows(DeltaScan *scan, DeltaHorizon horizon, void *state);
+
+/* The same as delta_scan_begin, but yields claims as well: for a flush, which has no rows of its own. */
 extern DeltaScan *delta_scan_begin_with_claims(int32 table_id, const SvSlice *low, Snapshot snapshot);
 extern bool delta_scan_next(DeltaScan *scan, DeltaRow *row);
 extern void delta_scan_end(DeltaScan *scan);

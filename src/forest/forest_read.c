@@ -93,6 +93,13 @@ delta_source(DeltaScan *delta)
 	return (LsmSource) {.next = delta_source_next,.state = delta};
 }
 
+/* In blocks of the largest: some 300 rows of a hundred bytes each, and four times as many with each window. */
+static bool
+delta_horizon(void *state, uint32 window, SvSlice *key)
+{
+	return forest_run_horizon(state, 2u << (2 * window), key);
+}
+
 /*
  * Newest first.  Own runs are newer than all in the delta but own rows, which are
  * read apart then; that they come again with the others does no harm.
@@ -108,6 +115,7 @@ open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 	int			ngroups;
 	const LsmGroup *groups = lsm_forest_groups(forest, table->table_id, &ngroups);
 	LsmSource  *sources = palloc((ngroups + 2) * sizeof(LsmSource));
+	ForestRunIterator *largest = NULL;
 	int			n = 0;
 	SvError		err;
 
@@ -133,7 +141,11 @@ open_sources(ForestScan *scan, const ForestTable *table, Snapshot snapshot,
 			forest_run_iterate_part(iterator, part->bytes, part->went);
 		scan->iterators[scan->niterators++] = iterator;
 		sources[n++] = forest_run_source(iterator);
+		if (largest == NULL || forest_run_raw_bytes(iterator) > forest_run_raw_bytes(largest))
+			largest = iterator;
 	}
+	if (scan->delta != NULL && largest != NULL)
+		delta_scan_in_windows(scan->delta, delta_horizon, largest);
 	PG_STATUS_CHECK(lsm_merge_open(&scan->merge, sources, n, backward, &scan->alloc, &err), &err);
 }
 

@@ -52,6 +52,7 @@ struct ForestRunIterator
 	OpenScan	open;
 	SstIterator *it;			/* NULL: no run is open */
 	bool		is_wal;			/* its keys carry the table id in front */
+	int32		table_id;
 };
 
 static void
@@ -307,6 +308,7 @@ open_run(ForestRunIterator *iterator, const LsmSourceRun *source)
 
 	open_scan(&iterator->open, iterator->server_oid, source->run);
 	iterator->is_wal = source->run->tier == LSM_WAL;
+	iterator->table_id = source->part->table_id;
 	if (iterator->is_wal)
 	{
 		wal_low = wal_bound(source->part->table_id, low, false);
@@ -467,6 +469,33 @@ iterator_next(void *state, SstEntry *entry, SvError *err)
 			return SV_NOT_FOUND;
 		open_run(iterator, source);
 	}
+}
+
+uint64
+forest_run_raw_bytes(const ForestRunIterator *iterator)
+{
+	return iterator->raw_bytes;
+}
+
+bool
+forest_run_horizon(ForestRunIterator *iterator, uint32 blocks, SvSlice *key)
+{
+	if (iterator->it == NULL)
+	{
+		const LsmSourceRun *source = next_run(iterator);
+
+		if (source == NULL)
+			return false;
+		open_run(iterator, source);
+	}
+	if (!sst_iterator_horizon(iterator->it, blocks, key))
+		return false;
+	if (!iterator->is_wal)
+		return true;
+	if (key->len < LSM_WALKEY_PREFIX_BYTES || lsm_walkey_table(*key) != iterator->table_id)
+		return false;
+	*key = lsm_walkey_key(*key);
+	return true;
 }
 
 LsmSource

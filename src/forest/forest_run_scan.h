@@ -45,6 +45,12 @@ extern void forest_run_join(ForestRunIterator *iterator, ForestTogether *togethe
 /* Opens the first runs of iterators that have not begun, asking for all tails at once. */
 extern void forest_runs_open(ForestRunIterator *const *iterators, int n);
 
+/* How much of entries there is in the runs between the bounds. */
+extern uint64 forest_run_raw_bytes(const ForestRunIterator *iterator);
+
+/* A key ahead of the iterator, see sst_iterator_horizon: in the run that it is at, or begins with. */
+extern bool forest_run_horizon(ForestRunIterator *iterator, uint32 blocks, SvSlice *key);
+
 /* An LsmSource over the iterator; errors are raised, not returned. */
 extern LsmSource forest_run_source(ForestRunIterator *iterator);
 

@@ -312,3 +312,16 @@ sst_iterator_next(SstIterator *it, SstEntry *entry, SvError *err)
 	}
 	return SV_NOT_FOUND;
 }
+
+bool
+sst_iterator_horizon(const SstIterator *it, uint32_t blocks, SvSlice *key)
+{
+	const SstIndex *index = &it->source.tail->index;
+
+	if (it->done || blocks > (it->backward ? it->block : index->count - 1 - it->block))
+		return false;
+	if (!it->backward && it->block + blocks + 1 == index->count)
+		return false;
+	*key = sst_index_low_key(index, it->backward ? it->block - blocks : it->block + blocks + 1);
+	return true;
+}

@@ -33,6 +33,12 @@ extern SvStatus sst_iterator_open(SstIterator **it, const SstBlockSource *source
 								  const SvSlice *low, const SvSlice *high, bool backward,
 								  const SvAlloc *alloc, SvError *err);
 extern SvStatus sst_iterator_next(SstIterator *it, SstEntry *entry, SvError *err);
+
+/*
+ * A key ahead: where the block begins that is so many blocks ahead of the iterator's, and
+ * forward one more.  False: there is none.  The key is valid as long as the tail.
+ */
+extern bool sst_iterator_horizon(const SstIterator *it, uint32_t blocks, SvSlice *key);
 extern void sst_iterator_close(SstIterator *it);	/* NULL is allowed */
 
 #endif							/* SST_ITERATOR_H */
