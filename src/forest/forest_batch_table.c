@@ -12,9 +12,6 @@
 #include "miscadmin.h"
 #include "server/pg_status.h"
 
-/* So many keys ahead, the delta's filter is asked for its memory. */
-#define DELTA_KEYS_AHEAD 8
-
 void *
 batch_take_room(SvScratch *scratch, Size n, Size bytes)
 {
@@ -56,22 +53,23 @@ batch_table_init(BatchTable *table, ForestView *view, int32 table_id, int n, SvS
 void
 batch_table_ask_delta(BatchTable *table)
 {
-	const DeltaProbe *probe = &table->view->probe;
+	bool	   *excluded = batch_take_room(table->scratch, table->n, sizeof(bool));
 	int			own_groups = lsm_forest_own_groups(table->view->forest, table->table_id);
 	ForestEntry entry;
 	SvError		err;
 
-	for (int i = 0; i < Min(table->n, DELTA_KEYS_AHEAD); i++)
-		delta_probe_prefetch(probe, table->table_id, table->keys[i]);
+	/* What the filter excludes may still be in runs of this transaction. */
+	if (own_groups == 0)
+		delta_probe_exclude(&table->view->probe, table->table_id, table->keys, table->n, excluded);
+	else
+		memset(excluded, false, table->n);
 	for (int i = 0; i < table->n; i++)
 	{
 		RunAnswer  *answer = &table->answers[i];
 
-		if (i + DELTA_KEYS_AHEAD < table->n)
-			delta_probe_prefetch(probe, table->table_id, table->keys[i + DELTA_KEYS_AHEAD]);
 		answer->kind = RUN_ABSENT;
 		table->next_group[i] = own_groups;
-		if (!forest_lookup_before_runs(table->view, table->table_id, table->keys[i], &entry))
+		if (excluded[i] || !forest_lookup_before_runs(table->view, table->table_id, table->keys[i], &entry))
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		answer->kind = entry.is_tombstone ? SST_TOMBSTONE : SST_VALUE;

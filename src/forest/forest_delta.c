@@ -190,10 +190,12 @@ probe_open(const DeltaProbe *probe)
 }
 
 void
-delta_probe_prefetch(const DeltaProbe *probe, int32 table_id, SvSlice key)
+delta_probe_exclude(const DeltaProbe *probe, int32 table_id, const SvSlice *keys, int n, bool *excluded)
 {
 	if (probe->ask_filter)
-		forest_filter_prefetch(table_id, key);
+		forest_filter_exclude(table_id, keys, n, excluded);
+	else
+		memset(excluded, false, n);
 }
 
 static bool

@@ -54,8 +54,8 @@ extern void delta_probe_begin(DeltaProbe *probe, Snapshot snapshot);
  */
 extern bool delta_probe(DeltaProbe *probe, int32 table_id, SvSlice key, bool own_only, DeltaRow *row);
 
-/* Asks for the memory that a probe of this key begins with: for some keys ahead in a batch. */
-extern void delta_probe_prefetch(const DeltaProbe *probe, int32 table_id, SvSlice key);
+/* Of many keys at once, those that need no probe: it would say false of them. */
+extern void delta_probe_exclude(const DeltaProbe *probe, int32 table_id, const SvSlice *keys, int n, bool *excluded);
 
 extern void delta_probe_end(DeltaProbe *probe);
 

@@ -30,6 +30,9 @@
 #include "storage/shmem.h"
 #include "utils/snapmgr.h"
 
+/* So many keys have their lines on the way together. */
+#define EXCLUDE_WIDTH 64
+
 #define GENERATION_MAX_BYTES (1024 * 1024)
 
 #define LINE_WORDS 8
@@ -298,15 +301,16 @@ send_counts_at_exit(int code, Datum arg)
 }
 
 static inline void
-count_check(int pair, bool negative)
+count_checks(int pair, int checks, int negatives)
 {
 	if (unlikely(!exit_callback_registered))
 	{
 		before_shmem_exit(send_counts_at_exit, (Datum) 0);
 		exit_callback_registered = true;
 	}
-	unsent_negatives += negative;
-	if (unlikely(++unsent_checks >= COUNTS_KEPT))
+	unsent_negatives += negatives;
+	unsent_checks += checks;
+	if (unlikely(unsent_checks >= COUNTS_KEPT))
 		send_counts(pair);
 }
 
@@ -366,7 +370,7 @@ forest_filter_excludes(int32 table_id, SvSlice key)
 	bool		result = excludes(pair, hash_key(table_id, key), &asked);
 
 	if (asked)
-		count_check(pair, result);
+		count_checks(pair, 1, result);
 	return result;
 }
 
@@ -377,6 +381,68 @@ forest_filter_excludes_table(int32 table_id)
 	bool		asked;
 
 	return excludes(own_pair(), hash_table(table_id), &asked);
+}
+
+/*
+ * Some keys, each hashed once, and their lines asked for before the first is looked
+ * at.  Of the argument above nothing changes by reading the bits of many keys
+ * between the two looks at the state.  False: nothing can be said.
+ */
+static bool
+exclude_some(int32 table_id, const SvSlice *keys, int n, bool *excluded)
+{
+	int			pair = own_pair();
+	uint64		hashes[EXCLUDE_WIDTH];
+	FilterState state;
+	FilterPhase phase;
+	int			negatives = 0;
+
+	if (pair < 0)
+		return false;
+	pg_read_barrier();
+	state = pg_atomic_read_u64(&pairs[pair].state);
+	phase = forest_filter_phase(state);
+	if (phase != FILTER_COMPLETE && phase != FILTER_BOTH)
+		return false;
+	pg_read_barrier();
+	if (pg_atomic_read_u32(&owners[pair]) != MyDatabaseId)
+		return false;
+	STOP_POINT("delta-filter-state-read");
+
+	for (int i = 0; i < n; i++)
+	{
+		hashes[i] = hash_key(table_id, keys[i]);
+		sv_prefetch(line_of(pair, newest_of(state), hashes[i]));
+	}
+	for (int i = 0; i < n; i++)
+		excluded[i] = !line_has(line_of(pair, newest_of(state), hashes[i]), hashes[i]) &&
+			(phase != FILTER_BOTH || !line_has(line_of(pair, 1 - newest_of(state), hashes[i]), hashes[i]));
+	pg_read_barrier();
+	if (pg_atomic_read_u64(&pairs[pair].state) != state)
+		return false;
+	for (int i = 0; i < n; i++)
+		negatives += excluded[i];
+	/* The others are asked for once more, one by one. */
+	count_checks(pair, negatives, negatives);
+	return true;
+}
+
+void
+forest_filter_exclude(int32 table_id, const SvSlice *keys, int n, bool *excluded)
+{
+	if (forest_filter_excludes_table(table_id))
+	{
+		count_checks(own_pair(), n, n);
+		memset(excluded, true, n);
+		return;
+	}
+	for (int done = 0; done < n; done += EXCLUDE_WIDTH)
+	{
+		int			width = Min(n - done, EXCLUDE_WIDTH);
+
+		if (!exclude_some(table_id, keys + done, width, excluded + done))
+			memset(excluded + done, false, width);
+	}
 }
 
 /* A guess at the generation is enough: what is asked for is not used. */

@@ -64,6 +64,9 @@ extern bool forest_filter_excludes(int32 table_id, SvSlice key);
 /* True: no key of the table has a row there; under the same terms.  Of others that have some it may be false. */
 extern bool forest_filter_excludes_table(int32 table_id);
 
+/* The same of many keys, whose memory misses overlap; false also where nothing can be said. */
+extern void forest_filter_exclude(int32 table_id, const SvSlice *keys, int n, bool *excluded);
+
 /* Asks for the memory that the answer will need, so that the misses of many keys overlap. */
 extern void forest_filter_prefetch(int32 table_id, SvSlice key);
 
