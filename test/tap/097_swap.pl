@@ -135,6 +135,56 @@ is(sql("SELECT count(*), (SELECT count(*) FROM big) FROM b"), '2|50000', 'and gi
 is(sql("SELECT count(*) FROM (SELECT skyvault_verify('b', true) UNION ALL SELECT skyvault_verify('big', true)) AS v"), '0', 'all is in order');
 sql('DROP FOREIGN TABLE big');
 
+# Jobs know contents, not tables: what one is working on is exchanged.
+sub content_of { return sql("SELECT count(*), min(value), max(value) FROM $_[0] WHERE key LIKE 'job%'"); }
+sub during
+{
+	my ($point, $job, $code) = @_;
+	my $asker = session($node);
+
+	$asker->run("SELECT stop_point_arm('$point', 'wait')");
+	$asker->send($job);
+	sql("CALL stop_point_await('$point')");
+	$code->();
+	sql("SELECT stop_point_disarm('$point')");
+	my (undef, $errors) = $asker->receive;
+	$asker->quit;
+	return $errors;
+}
+foreach my $n (1 .. 2)
+{
+	sql("SELECT skyvault_put(t, 'job' || g, t::text || '$n') FROM unnest('{b,c}'::regclass[]) AS t, generate_series(1, 20 + $n) AS g;"
+		. " SELECT skyvault_delete('c', 'job22'); SELECT skyvault_delete('c', 'job21')");
+	is(during('flush-uploaded', 'SELECT skyvault_flush()', sub { sql("SELECT skyvault_swap('b', 'c')"); }), undef,
+		'exchanged while a flush has read them, which goes on');
+	is(content_of('b') . ' ' . content_of('c'), "20|c$n|c$n " . (20 + $n) . "|b$n|b$n", 'each has what the other had');
+	sql("SELECT skyvault_swap('c', 'b')");
+	is(sql("SELECT count(*) FROM skyvault.delta WHERE key LIKE 'job%'::bytea"), '0', 'and nothing was left out');
+}
+$loader->run("SELECT stop_point_arm('compact-after-run', 'wait')");
+$loader->send("SELECT skyvault_compact('b', full => true)");
+sql("CALL stop_point_await('compact-after-run')");
+sql('SELECT pg_cancel_backend(' . $loader->pid . ')');	# who asks has a lock on the table
+$loader->receive;
+sql("SELECT skyvault_swap('b', 'c'); SELECT stop_point_disarm('compact-after-run')");
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM skyvault.job WHERE state = 'running'") or die 'a compaction goes on';
+is(sql("SELECT state FROM skyvault.job WHERE kind = 'compact' ORDER BY id DESC LIMIT 1"), 'done',
+	'exchanged while a compaction has read one, which goes on');
+is(content_of('b') . ' ' . content_of('c'), '20|c2|c2 22|b2|b2', 'each has what the other had');
+is(sql("SELECT string_agg(DISTINCT tier::text || level, ' ') FROM skyvault.run WHERE table_ids = ARRAY(SELECT id FROM skyvault.\"table\""
+	. " WHERE relid = 'c'::regclass)"), 'l1', 'and what was merged goes with its content');
+
+# One that is not committed: it is waited for by nobody.
+sql("SELECT skyvault_put('b', 'job1', 'again'), skyvault_put('c', 'job1', 'too')");
+$loader->run("BEGIN; SELECT skyvault_swap('b', 'c')");
+$node->psql('postgres', 'SELECT skyvault_flush()');
+is(sql("SELECT count(*) FROM skyvault.delta WHERE key LIKE 'job%'::bytea"), '2', 'a flush leaves both out');
+$loader->run('ROLLBACK');
+is(sql("SELECT skyvault_get('b', 'job1') || skyvault_get('c', 'job1')"), 'againtoo', 'and they are as they were');
+sql('SELECT skyvault_flush()');
+sql("SELECT skyvault_swap('b', 'c')");
+is(contents(), 'b:loaded c:of a', 'as before');
+
 # A standby, with sessions that have looked before.
 $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
