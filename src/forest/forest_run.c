@@ -145,6 +145,8 @@ open_stores(const Servers *servers, uint32 n)
 {
 	if (servers->each != NULL)
 		forest_stores_open(servers->each, n);
+	else
+		forest_stores_open(&servers->one, 1);
 }
 
 static void
