@@ -11,6 +11,7 @@
 #include "catalog/pg_statistic.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_delta_count.h"
+#include "forest/forest_filter.h"
 #include "forest/forest_snapshot.h"
 #include "lsm/lsm_forest.h"
 #include "optimizer/plancat.h"
@@ -77,7 +78,7 @@ live_delta_rows(Relation delta, double *bytes)
 
 /*
  * Statistics may be old, or there are none: then the rows of all tables would be this
- * one's.  It mostly has none or a few, which is soon seen.
+ * one's.  It mostly has none, as the filter says, or a few, which is soon seen.
  */
 static void
 bound_by_index(int32 table_id, ForestEstimate *estimate)
@@ -86,7 +87,7 @@ bound_by_index(int32 table_id, ForestEstimate *estimate)
 
 	if (estimate->delta_rows <= COUNTED_ROWS)
 		return;
-	entries = delta_count_entries(table_id, COUNTED_ROWS + 1);
+	entries = forest_filter_excludes_table(table_id) ? 0 : delta_count_entries(table_id, COUNTED_ROWS + 1);
 	if (entries > COUNTED_ROWS)
 		return;
 	estimate->delta_bytes *= entries / estimate->delta_rows;
