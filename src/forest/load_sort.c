@@ -41,6 +41,14 @@ typedef struct EntryHeader
 #define SPILL_SHARE 4
 #define FEWEST_SPILLS 4
 
+/*
+ * What goes to each file after the first.  Whoever gives entries waits while they are
+ * sorted and written: not for so little, as a queue takes as much meanwhile.  With
+ * every so many files it grows, lest there be too many to be merged at once.
+ */
+#define LATER_BYTES ((Size) 16 * 1024 * 1024)
+#define LATER_FILES 64
+
 /* So many entries ahead, what lies anywhere in memory is asked for; where it lies, as many before that. */
 #define ENTRIES_AHEAD 16
 
@@ -455,13 +463,22 @@ take_memory(LoadSort *sort)
 	want_huge_pages(sort->memory, sort->room);
 }
 
+/* Until it is known that not all entries fit, memory takes as many as it can. */
+static inline Size
+room_now(const LoadSort *sort)
+{
+	if (sort->nfiles == 0)
+		return sort->room;
+	return Min(sort->room, LATER_BYTES * (1 + sort->nfiles / LATER_FILES));
+}
+
 void
 load_sort_add(LoadSort *sort, const SstEntry *entry)
 {
 	Size		bytes = entry_bytes(entry);
 	EntryHeader *header;
 
-	if (unlikely(sort->used + bytes + ((Size) sort->n + 1) * SIDE_BYTES > sort->room || sort->n == INT_MAX / 4))
+	if (unlikely(sort->used + bytes + ((Size) sort->n + 1) * SIDE_BYTES > room_now(sort) || sort->n == INT_MAX / 4))
 	{
 		if (sort->n > 0)
 			spill_memory(sort);

@@ -17,7 +17,7 @@
 #include "worker/load_crew.h"
 
 /* Of the two queues. */
-#define LOAD_ENTRIES_BYTES (1024 * 1024)
+#define LOAD_ENTRIES_BYTES (4 * 1024 * 1024)
 #define LOAD_ANSWERS_BYTES (64 * 1024)
 
 /* Entries go in messages of about this size. */
