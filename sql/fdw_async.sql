@@ -51,6 +51,15 @@ SELECT count(*) FROM (SELECT id FROM async_t LIMIT 7) AS l;
 SELECT n, (SELECT count(*) || ' ' || sum(id) FROM async_t WHERE id BETWEEN n AND n + 5) FROM generate_series(1, 3000, 1000) AS n;
 SELECT count(*), sum(a.id) FROM async_t AS a, LATERAL (SELECT id FROM async_t AS b WHERE b.id = a.id + 1 OFFSET 0) AS b WHERE a.id < 20;
 SELECT count(*) FROM async_t AS a JOIN async_t AS b USING (v) WHERE a.id < 50;
+-- What was looked up together goes when it is read again.
+BEGIN;
+DECLARE c CURSOR FOR SELECT n, (SELECT count(*) FROM async_t WHERE id IN (n, n + 1, n + 2)) FROM generate_series(1, 1000) AS n;
+MOVE 500 FROM c;
+FETCH 1 FROM c;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'skyvault lookup for siblings';
+CLOSE c;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'skyvault lookup for siblings';
+COMMIT;
 PREPARE async_q(integer) AS SELECT count(*) FROM async_t WHERE id <= $1;
 EXECUTE async_q(10);
 EXECUTE async_q(20);

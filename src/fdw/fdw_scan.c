@@ -33,6 +33,13 @@
 /* Values of one lookup, about. */
 #define BATCH_BYTES (16 * 1024 * 1024)
 
+/* Of a lookup for several scans: goes with the last of them that uses it. */
+typedef struct FdwAnswers
+{
+	MemoryContext context;		/* with this in it */
+	int			users;
+} FdwAnswers;
+
 typedef struct FdwScan
 {
 	FdwMeter	meter;			/* first: see fdw_scan_meter */
@@ -62,6 +69,7 @@ typedef struct FdwScan
 
 	MemoryContext read_context; /* the batch, or the scan of one range */
 	ForestScan *range_scan;
+	FdwAnswers *answers;		/* that the batch is of; NULL: it is in read_context */
 	const ForestValue *batch;
 	int			batch_most;
 	int			batch_size;		/* for the next batch */
@@ -172,6 +180,9 @@ stop_reading(FdwScan *scan)
 	scan->range_scan = NULL;
 	scan->batch_count = 0;
 	scan->batch_next = 0;
+	if (scan->answers != NULL && --scan->answers->users == 0)
+		MemoryContextDelete(scan->answers->context);
+	scan->answers = NULL;
 	MemoryContextReset(scan->read_context);
 }
 
@@ -297,7 +308,7 @@ lookup_members(FdwScan *scan, const FdwSibling *as, int *nkeys)
 
 /*
  * Looks up all keys of the scan and of those it waits with, so that their stores are asked
- * at once.  False: there are none, or too many.  The answers stay to the query's end.
+ * at once.  False: there are none, or too many.
  */
 static bool
 read_together(FdwScan *scan, const FdwSibling *as)
@@ -307,7 +318,8 @@ read_together(FdwScan *scan, const FdwSibling *as)
 	MemoryContext old;
 	List	   *members;
 	const ForestTable **tables;
-	const ForestValue *answers;
+	const ForestValue *values;
+	FdwAnswers *answers;
 	SvSlice    *keys;
 	ListCell   *cell;
 	int			at = 0;
@@ -318,6 +330,8 @@ read_together(FdwScan *scan, const FdwSibling *as)
 		return false;
 	context = AllocSetContextCreate(estate->es_query_cxt, "skyvault lookup for siblings", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
+	answers = palloc0(sizeof(FdwAnswers));
+	answers->context = context;
 	members = lookup_members(scan, as, &n);
 	tables = palloc(sizeof(ForestTable *) * n);
 	keys = palloc(sizeof(SvSlice) * n);
@@ -332,11 +346,11 @@ read_together(FdwScan *scan, const FdwSibling *as)
 		}
 	}
 	fdw_meter_begin(&scan->meter);
-	answers = list_length(members) == 1 ? NULL :
+	values = list_length(members) == 1 ? NULL :
 		forest_batch_get(forest_batch_begin(), tables, false, keys, n, scan->snapshot);
 	fdw_meter_end(&scan->meter);
 	MemoryContextSwitchTo(old);
-	if (answers == NULL)
+	if (values == NULL)
 	{
 		MemoryContextDelete(context);
 		return false;
@@ -350,7 +364,9 @@ read_together(FdwScan *scan, const FdwSibling *as)
 		fdw_sibling_leave(&member->sibling);
 		fdw_sibling_leave(&member->asked);
 		member->begun = true;
-		member->batch = answers + at;
+		member->answers = answers;
+		answers->users++;
+		member->batch = values + at;
 		member->batch_first = member->batch_next = 0;
 		member->batch_count = member->next_target = member->targets.n;
 		member->meter.keys += member->targets.n;
@@ -385,37 +401,31 @@ next_point(FdwScan *scan, SvSlice *key, ForestValue *value)
 	}
 }
 
+/* Or, if it is one, a slice's part of it. */
 static void
-open_range(FdwScan *scan, const FdwRange *range)
+open_range(FdwScan *scan, const FdwRange *range, const ForestScanPart *part)
 {
+	const SvSlice *low = range->has_low ? &range->low : NULL;
+	const SvSlice *high = range->has_high ? &range->high : NULL;
 	MemoryContext old;
 
 	MemoryContextReset(scan->read_context);
 	old = MemoryContextSwitchTo(scan->read_context);
-	scan->range_scan = forest_scan_begin(&scan->table, scan->snapshot,
-										 range->has_low ? &range->low : NULL,
-										 range->has_high ? &range->high : NULL, scan->backward);
+	scan->range_scan = part != NULL ?
+		forest_scan_begin_part(&scan->table, scan->snapshot, low, high, part) :
+		forest_scan_begin(&scan->table, scan->snapshot, low, high, scan->backward);
 	if (scan->with != NULL)
 		forest_scan_join(scan->range_scan, scan->with);
 	MemoryContextSwitchTo(old);
 	scan->meter.ranges++;
 }
 
-/* The same of a slice's part of a range. */
-static void
-open_part(FdwScan *scan, const FdwRange *range)
+static ForestScanPart
+part_of_slice(const FdwScan *scan)
 {
 	uint64		slice_bytes = scan->parallel->bytes / scan->parallel->nslices;
-	ForestScanPart part = {.bytes = scan->parallel->bytes,.went = (scan->slices - 1) * slice_bytes};
-	MemoryContext old;
 
-	MemoryContextReset(scan->read_context);
-	old = MemoryContextSwitchTo(scan->read_context);
-	scan->range_scan = forest_scan_begin_part(&scan->table, scan->snapshot,
-											  range->has_low ? &range->low : NULL,
-											  range->has_high ? &range->high : NULL, &part);
-	MemoryContextSwitchTo(old);
-	scan->meter.ranges++;
+	return (ForestScanPart) {.bytes = scan->parallel->bytes,.went = (scan->slices - 1) * slice_bytes};
 }
 
 static bool
@@ -437,9 +447,13 @@ next_in_range_unmetered(FdwScan *scan, SvSlice *key, ForestValue *value)
 				return false;
 		range = scan->targets.ranges[scan->next_target++];
 		if (scan->parallel == NULL)
-			open_range(scan, &range);
+			open_range(scan, &range, NULL);
 		else if (fdw_parallel_clip(&scan->slice, &range))
-			open_part(scan, &range);
+		{
+			ForestScanPart part = part_of_slice(scan);
+
+			open_range(scan, &range, &part);
+		}
 		else
 			scan->next_target = scan->targets.n;	/* this one and those behind are of other slices */
 	}
@@ -578,7 +592,7 @@ open_together(ForeignScanState *node, FdwScan *scan)
 		fdw_sibling_leave(&member->asked);
 		member->begun = true;
 		member->with = &scan->together;
-		open_range(member, &member->targets.ranges[member->next_target++]);
+		open_range(member, &member->targets.ranges[member->next_target++], NULL);
 		scans[n++] = member->range_scan;
 	}
 	fdw_meter_begin(&scan->meter);
