@@ -49,7 +49,8 @@ enum FdwJoinScalar
 {
 	FDW_JOIN_TYPE,				/* JoinType: inner, left, semi, anti */
 	FDW_JOIN_MEMBER,			/* of custom_relids, the table is this one; survives renumbering */
-	FDW_JOIN_WANTED				/* rows that will be asked for, as far as is known; FDW_JOIN_MOST_ROWS: all */
+	FDW_JOIN_WANTED,			/* rows that will be asked for, as far as is known; FDW_JOIN_MOST_ROWS: all */
+	FDW_JOIN_ROW_BYTES			/* of a row of the table, on average, as far as is known */
 };
 
 extern const CustomScanMethods fdw_join_scan_methods;

@@ -18,6 +18,8 @@
 
 #include "fdw/fdw_join_path.h"
 
+#include <limits.h>
+
 #include <math.h>
 
 #include "access/sysattr.h"
@@ -202,6 +204,18 @@ rows_wanted(PlannerInfo *root)
 	return root->tuple_fraction > 0 ? LEAST_FIRST_BATCH : FDW_JOIN_MOST_ROWS;
 }
 
+/* Of the table whose rows are the largest. */
+static int
+bytes_of_row(const FdwJoinMembers *members)
+{
+	double		bytes = 0;
+	ListCell   *cell;
+
+	foreach(cell, members->rels)
+		bytes = Max(bytes, fdw_plan_block_costs(lfirst(cell))->row_bytes);
+	return (int) Min(bytes, INT_MAX);
+}
+
 /* Batches that wait for the store grow, so that at worst they read all of the table, as a scan does. */
 static Cost
 cost_of_requests(const FdwJoinMembers *members, double keys)
@@ -301,6 +315,7 @@ fdw_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 		!find_keys(root, joinrel, &common))
 		return;
 	common.wanted = rows_wanted(root);
+	common.row_bytes = bytes_of_row(&common.members);
 	if (type == JOIN_UNIQUE_OUTER)
 	{
 		Path	   *cheapest = outerrel->cheapest_total_path;

@@ -193,9 +193,9 @@ fdw_join_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *custom, List *tlis
 	scan->custom_exprs = (List *) as_in_scan_tuple((Node *) list_make4(split.operands, split.inner,
 																	   split.join, split.key_condition),
 												   &tuple);
-	scan->custom_private = list_make4(list_make3_int(path->type,
+	scan->custom_private = list_make4(list_make4_int(path->type,
 													 bms_member_index(rel->relids, path->inner->relid),
-													 path->wanted),
+													 path->wanted, path->row_bytes),
 									  tuple.columns, needed,
 									  fdw_join_members_places(&path->members, path->inner));
 	scan->custom_scan_tlist = tuple.tlist;

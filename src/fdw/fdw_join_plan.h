@@ -20,7 +20,8 @@ typedef struct FdwJoinPath
 	FdwJoinMembers members;		/* which it consists of */
 	List	   *restrictlist;	/* of the join */
 	FdwKeyClause **keys;		/* of each key column, what it is equal to */
-	int			wanted;
+	int			wanted;			/* these two: see FdwJoinScalar */
+	int			row_bytes;
 } FdwJoinPath;
 
 /* CustomPathMethods.PlanCustomPath */

@@ -162,6 +162,7 @@ begin_execution(FdwJoinState *join, const CustomScan *plan)
 						list_length(private_list(plan, FDW_JOIN_COLUMNS)));
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 	join->bytes_limit = get_hash_memory_limit();
+	join->row_bytes = scalar(plan, FDW_JOIN_ROW_BYTES);
 	join->first_limit = Min(scalar(plan, FDW_JOIN_WANTED), FDW_BATCH_KEYS);
 	join->most = Max(scalar(plan, FDW_JOIN_WANTED), FDW_BATCH_KEYS);
 	join->most = Min(join->most, Max(1, join->bytes_limit /
@@ -277,17 +278,28 @@ bytes_of_rows(const FdwJoinBatch *batch)
 	return batch->bytes + (Size) batch->nkeys * FOREST_BATCH_KEY_BYTES;
 }
 
-/* How many rows there is room for, if they and their values are like those of the batch. */
+/*
+ * How many rows there is room for, if they and their values are like those of the
+ * batch; values are no smaller than the table's are on average, for one that begins
+ * with small ones.
+ */
 static int
 rows_that_fit(const FdwJoinState *join)
 {
 	const FdwJoinBatch *batch = &join->batch;
-	Size		bytes = bytes_of_rows(batch);
+	double		values = 0;
+	double		found = 1;
+	double		bytes;
 
 	for (int i = 0; i < batch->nkeys; i++)
-		if (batch->answers[i].found)
-			bytes += batch->answers[i].value.len;
-	return (int) Min((double) join->most, Max(1, (double) join->bytes_limit * batch->nrows / bytes));
+	{
+		if (!batch->answers[i].found)
+			continue;
+		values += batch->answers[i].value.len;
+		found++;
+	}
+	bytes = bytes_of_rows(batch) + Max(values, found * join->row_bytes);
+	return (int) Min(join->most, Max(1, join->bytes_limit * batch->nrows / bytes));
 }
 
 /* How large the next batch may be, after one that waited so long for the store. */

@@ -51,6 +51,7 @@ typedef struct FdwJoinState
 	int			limit;			/* and of the next one */
 	int			most;			/* and of any */
 	Size		bytes_limit;
+	Size		row_bytes;		/* of a row of the table, as the planner knew them */
 
 	/* for fdw_join_recheck.h, once it is begun */
 	TupleTableSlot *recheck_slot;
