@@ -47,6 +47,7 @@ fdw_rows_init(FdwRows *rows, const RowShape *shape, const List *needed)
 			rows->needed = bms_add_member(rows->needed, lfirst_int(cell));
 	}
 	rows->map = row_map_reader(shape, rows->needed);
+	rows->reader = rows->map == NULL && !rows->needs_nothing ? row_reader(shape, rows->needed) : NULL;
 }
 
 void
@@ -56,6 +57,8 @@ fdw_rows_decode(FdwRows *rows, SvSlice key, SvSlice value, int natts, Datum *val
 		memset(isnull, true, natts);
 	else if (rows->map != NULL)
 		row_decode_map(rows->map, key, value, values, isnull);
+	else if (rows->reader != NULL)
+		row_reader_decode(rows->reader, key, value, values, isnull);
 	else
 		row_decode(rows->shape, key, value, rows->needed, values, isnull);
 }

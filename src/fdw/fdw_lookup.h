@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "forest/forest_batch.h"
-#include "forest/row_decode.h"
+#include "forest/row_reader.h"
 #include "nodes/pg_list.h"
 
 /* Keys of one lookup; fewer when their values turn out to be large. */
@@ -29,6 +29,7 @@ typedef struct FdwRows
 	bool		needs_nothing;	/* no column is looked at */
 	Bitmapset  *needed;			/* attribute numbers, NULL: all */
 	RowMapReader *map;			/* NULL: the table is no map */
+	RowReader  *reader;			/* NULL: it is one, or a rare kind of table */
 } FdwRows;
 
 /* `needed` are attribute numbers, 0 is all of them.  Borrows the shape; lives in CurrentMemoryContext. */

@@ -113,9 +113,8 @@ decode_value(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datu
 	}
 }
 
-/* The key columns that the value had no exact copy of. */
-static void
-decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datum *values, bool *isnull)
+void
+row_decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datum *values, bool *isnull)
 {
 	SvCursor	cursor = sv_cursor(key);
 
@@ -163,7 +162,7 @@ row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *n
 	if (shape->has_missing)
 		fill_missing(shape, needed, values, isnull);
 	decode_value(shape, value, needed, values, isnull, &settings);
-	decode_key(shape, key, needed, values, isnull);
+	row_decode_key(shape, key, needed, values, isnull);
 	value_form_settings_end(&settings);
 }
 

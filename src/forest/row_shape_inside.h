@@ -1,7 +1,7 @@
 /*
  * row_shape_inside.h
- *		What a shape is made of: for row_shape.c, which makes and encodes, and
- *		row_decode.c.
+ *		What a shape is made of: for row_shape.c, which makes and encodes,
+ *		row_decode.c and row_reader.c.
  */
 #ifndef ROW_SHAPE_INSIDE_H
 #define ROW_SHAPE_INSIDE_H
@@ -10,6 +10,7 @@
 #include "forest/key_codec.h"
 #include "forest/row_shape.h"
 #include "forest/value_codec.h"
+#include "nodes/bitmapset.h"
 
 /* The first byte of a value.  Anything else is not a row, or one of a later version. */
 #define ROW_FORMAT_VERSION 1
@@ -53,5 +54,9 @@ struct RowShape
 	size_t		map_prefix_len;
 	bool		has_missing;	/* some column has */
 };
+
+/* Of row_decode.c: the key columns that the value had no exact copy of, which are still NULL. */
+extern void row_decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datum *values,
+						   bool *isnull);
 
 #endif							/* ROW_SHAPE_INSIDE_H */

@@ -12,7 +12,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "forest/row_decode.h"
+#include "forest/row_reader.h"
 #include "forest/row_shape.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -128,6 +128,28 @@ codec_value(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(bytea_of(out.data, out.len));
 }
 
+/* A reader of rows has to make the same of them; twice, for it keeps room of its own. */
+static void
+check_reader(const Row *row, SvSlice key, SvSlice value, const Bitmapset *needed, HeapTuple expected)
+{
+	TupleDesc	desc = RelationGetDescr(row->rel);
+	RowReader  *reader = row_reader(row->shape, needed);
+
+	for (int i = 0; i < 2 && reader != NULL; i++)
+	{
+		Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+		bool	   *isnull = palloc(sizeof(bool) * desc->natts);
+		HeapTuple	tuple;
+
+		row_reader_decode(reader, key, value, values, isnull);
+		tuple = heap_form_tuple(desc, values, isnull);
+		if (tuple->t_len != expected->t_len ||
+			memcmp((char *) tuple->t_data + SizeofHeapTupleHeader, (char *) expected->t_data + SizeofHeapTupleHeader,
+				   tuple->t_len - SizeofHeapTupleHeader) != 0)
+			elog(ERROR, "a reader of rows decodes otherwise");
+	}
+}
+
 /* codec_decode(row, key, value, needed) */
 Datum
 codec_decode(PG_FUNCTION_ARGS)
@@ -150,6 +172,7 @@ codec_decode(PG_FUNCTION_ARGS)
 	row_decode(row.shape, slice_of(PG_GETARG_BYTEA_PP(1)), slice_of(PG_GETARG_BYTEA_PP(2)),
 			   needed, row.values, row.isnull);
 	tuple = heap_form_tuple(RelationGetDescr(row.rel), row.values, row.isnull);
+	check_reader(&row, slice_of(PG_GETARG_BYTEA_PP(1)), slice_of(PG_GETARG_BYTEA_PP(2)), needed, tuple);
 	relation_close(row.rel, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(tuple));
 }
@@ -227,6 +250,7 @@ decode_and_print(const Row *row, SvSlice key, SvSlice value)
 	TupleDesc	desc = RelationGetDescr(row->rel);
 
 	row_decode(row->shape, key, value, NULL, row->values, row->isnull);
+	check_reader(row, key, value, NULL, heap_form_tuple(desc, row->values, row->isnull));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Oid			output;
