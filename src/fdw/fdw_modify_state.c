@@ -80,18 +80,7 @@ fdw_modify_state_create(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 static void
 append_key(const RowShape *shape, const Datum *values, const bool *isnull, StringInfo out)
 {
-	Datum		key_values[MaxTupleAttributeNumber];
-	bool		key_isnull[MaxTupleAttributeNumber];
-	int			nkeys = row_shape_key_count(shape);
-
-	for (int i = 0; i < nkeys; i++)
-	{
-		AttrNumber	attno = row_shape_key_attribute(shape, i);
-
-		key_values[i] = values[attno - 1];
-		key_isnull[i] = isnull[attno - 1];
-	}
-	row_encode_key(shape, key_values, key_isnull, nkeys, out);
+	row_encode_key_of_row(shape, values, isnull, out);
 	forest_check_key(sv_slice(out->data, out->len));
 }
 

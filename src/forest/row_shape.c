@@ -321,19 +321,34 @@ row_shape_key_is_ordered(const RowShape *shape, int i)
 
 /* ---- encoding ---- */
 
+static inline void
+append_key_column(const RowShape *shape, const RowKeyColumn *key, Datum value, bool isnull, StringInfo out)
+{
+	if (unlikely(isnull))
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("null value in key column \"%s\" of foreign table \"%s\"",
+						shape->columns[key->attno - 1].name, shape->table)));
+	key_codec_encode(&key->codec, value, out);
+}
+
 void
 row_encode_key(const RowShape *shape, const Datum *values, const bool *isnull, int nkeys,
 			   StringInfo out)
 {
 	Assert(nkeys <= shape->nkeys);
 	for (int i = 0; i < nkeys; i++)
+		append_key_column(shape, &shape->keys[i], values[i], isnull[i], out);
+}
+
+void
+row_encode_key_of_row(const RowShape *shape, const Datum *values, const bool *isnull, StringInfo out)
+{
+	for (int i = 0; i < shape->nkeys; i++)
 	{
-		if (unlikely(isnull[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("null value in key column \"%s\" of foreign table \"%s\"",
-							shape->columns[shape->keys[i].attno - 1].name, shape->table)));
-		key_codec_encode(&shape->keys[i].codec, values[i], out);
+		const RowKeyColumn *key = &shape->keys[i];
+
+		append_key_column(shape, key, values[key->attno - 1], isnull[key->attno - 1], out);
 	}
 }
 

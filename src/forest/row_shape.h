@@ -64,6 +64,9 @@ extern bool row_shape_key_is_ordered(const RowShape *shape, int i);
 extern void row_encode_key(const RowShape *shape, const Datum *values, const bool *isnull,
 						   int nkeys, StringInfo out);
 
+/* The same of all key columns; values[] and isnull[] are by attribute number - 1. */
+extern void row_encode_key_of_row(const RowShape *shape, const Datum *values, const bool *isnull, StringInfo out);
+
 /* Appends the encoding of the value; values[] and isnull[] are by attribute number - 1. */
 extern void row_encode_value(const RowShape *shape, const Datum *values, const bool *isnull,
 							 StringInfo out);
