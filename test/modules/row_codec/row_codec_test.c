@@ -243,12 +243,16 @@ codec_key_columns(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(out.data));
 }
 
-/* Decodes and prints every column, so that a datum that is not one is found out. */
+/* Decodes and prints every column, so that a datum that is not one is found out.  *was_read: a reader has. */
 static void
-decode_and_print(const Row *row, SvSlice key, SvSlice value)
+decode_and_print(const Row *row, SvSlice key, SvSlice value, volatile bool *was_read)
 {
 	TupleDesc	desc = RelationGetDescr(row->rel);
+	RowReader  *reader = row_reader(row->shape, NULL);
 
+	if (reader != NULL)
+		row_reader_decode(reader, key, value, row->values, row->isnull);
+	*was_read = reader != NULL;
 	row_decode(row->shape, key, value, NULL, row->values, row->isnull);
 	check_reader(row, key, value, NULL, heap_form_tuple(desc, row->values, row->isnull));
 	for (int i = 0; i < desc->natts; i++)
@@ -270,12 +274,13 @@ try_bytes(const Row *row, SvSlice key, SvSlice value, int64 *refused)
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	char	   *volatile complaint = NULL;
+	volatile bool was_read = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		decode_and_print(row, key, value);
+		decode_and_print(row, key, value, &was_read);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -286,8 +291,8 @@ try_bytes(const Row *row, SvSlice key, SvSlice value, int64 *refused)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
-			error->sqlerrcode == ERRCODE_DATATYPE_MISMATCH)
+		if (!was_read && (error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
+						  error->sqlerrcode == ERRCODE_DATATYPE_MISMATCH))
 			(*refused)++;
 		else
 			complaint = psprintf("%s: %s", unpack_sql_state(error->sqlerrcode), error->message);
