@@ -88,6 +88,27 @@ INSERT INTO keys_only VALUES ('b', NULL);
 SELECT * FROM keys_only ORDER BY key;
 SELECT skyvault_get('keys_only', 'a');
 \echo :LAST_ERROR_SQLSTATE
+-- what is no value of its type any more is missed by those rows alone that need it
+CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE FOREIGN TABLE renamed (id int, v text) SERVER skyvault OPTIONS (key 'id');
+INSERT INTO renamed VALUES (1, 'older'), (2, 'older');
+ALTER FOREIGN TABLE renamed ADD COLUMN c colour DEFAULT 'red', ADD COLUMN r regclass DEFAULT 'renamed'::regclass;
+SELECT * FROM renamed ORDER BY id;
+ALTER TYPE colour RENAME VALUE 'red' TO 'crimson';
+ALTER FOREIGN TABLE renamed RENAME TO renamed_now;
+ALTER FOREIGN TABLE renamed_now ALTER r DROP DEFAULT;
+\c -
+SET search_path = fdw_alter, public;
+SELECT id, v FROM renamed_now ORDER BY id;
+SELECT id, c FROM renamed_now ORDER BY id;
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO renamed_now VALUES (2, 'newer', 'crimson', 't'), (3, 'newer', NULL, NULL);
+SELECT id, v, c, r FROM renamed_now WHERE id > 1 ORDER BY id;
+ALTER FOREIGN TABLE renamed_now DROP COLUMN r;
+ALTER TYPE colour RENAME VALUE 'crimson' TO 'red';
+UPDATE renamed_now SET c = 'red' WHERE id = 1;
+ALTER TYPE colour RENAME VALUE 'red' TO 'crimson';
+SELECT id, v, c FROM renamed_now WHERE id > 1 ORDER BY id;
 
 -- ---------------------------------------------------------------- and go
 ALTER FOREIGN TABLE t DROP COLUMN plain, DROP COLUMN generated;

@@ -242,6 +242,8 @@ rename_in_key(Oid relid, const char *old_name, const char *new_name)
 static void
 check_missing(const ForestTable *table, const Note *note, const char *now)
 {
+	Relation	rel;
+
 	if (now == NULL ? note->missing == NULL : note->missing != NULL && strcmp(now, note->missing) == 0)
 		return;
 	if (has_entries(table))
@@ -251,6 +253,9 @@ check_missing(const ForestTable *table, const Note *note, const char *now)
 						NameStr(note->was.attname), get_rel_name(table->relid)),
 				 errdetail("It is what the column has in rows that are older than itself."),
 				 errhint("To change these rows, UPDATE them.")));
+	rel = relation_open(table->relid, NoLock);
+	row_missing_check(rel);
+	relation_close(rel, NoLock);
 }
 
 static void

@@ -31,6 +31,7 @@
 #include "foreign/foreign.h"
 #include "forest/forest_catalog.h"
 #include "forest/forest_vault.h"
+#include "forest/row_missing.h"
 #include "forest/row_shape.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -402,6 +403,16 @@ forest_table_generation(void)
 	return invalidations;
 }
 
+/* What row_shape leaves to the first row that needs it, whatever has become of it by then. */
+static void
+check_definition(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	row_missing_check(rel);
+	relation_close(rel, NoLock);
+}
+
 static void
 make_identity(ForestTable *table)
 {
@@ -415,6 +426,7 @@ make_identity(ForestTable *table)
 	catalog_lock_relation_identity(table->relid);
 	if (read_identity(table, NULL))
 		return;
+	check_definition(table->relid);
 
 	rel = catalog_open(CATALOG_TABLE, RowExclusiveLock);
 	values[Anum_table_id - 1] = Int32GetDatum((int32) catalog_draw(CATALOG_TABLE_ID_SEQ));

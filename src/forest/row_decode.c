@@ -6,6 +6,7 @@
 
 #include "forest/row_decode.h"
 
+#include "forest/row_missing.h"
 #include "forest/row_shape_inside.h"
 #include "forest/stored_text.h"
 #include "server/pg_compat.h"
@@ -136,16 +137,48 @@ row_decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datu
 		report_damage(shape, "key");
 }
 
-/* What stands in columns that the value has no word of. */
+static bool
+has_entry(const RowShape *shape, SvSlice value, AttrNumber attno)
+{
+	SvCursor	cursor = open_value(shape, value);
+	AttrNumber	previous = 0;
+	ValueEntry	entry;
+
+	while (next_entry(shape, &cursor, &previous, &entry))
+		if (entry.attno == attno)
+			return true;
+	return false;
+}
+
 static void
-fill_missing(const RowShape *shape, const Bitmapset *needed, Datum *values, bool *isnull)
+make_missing(const RowShape *shape, RowColumn *column)
+{
+	MemoryContext old = MemoryContextSwitchTo(shape->context);
+
+	column->missing = row_missing_value(column->missing_text, column->type, column->name);
+	column->missing_made = true;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * What stands in columns that the value has no word of.  Until it has been made, and it may be
+ * no value any more, only if it is needed.
+ */
+static void
+fill_missing(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datum *values, bool *isnull)
 {
 	for (int i = 0; i < shape->natts; i++)
 	{
-		const RowColumn *column = &shape->columns[i];
+		RowColumn  *column = &shape->columns[i];
 
 		if (!column->has_missing || (needed != NULL && !bms_is_member(i + 1, needed)))
 			continue;
+		if (unlikely(!column->missing_made))
+		{
+			if (has_entry(shape, value, (AttrNumber) (i + 1)))
+				continue;
+			make_missing(shape, column);
+		}
 		values[i] = column->missing;
 		isnull[i] = false;
 	}
@@ -160,7 +193,7 @@ row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *n
 	memset(values, 0, sizeof(Datum) * shape->natts);
 	memset(isnull, true, sizeof(bool) * shape->natts);
 	if (shape->has_missing)
-		fill_missing(shape, needed, values, isnull);
+		fill_missing(shape, value, needed, values, isnull);
 	decode_value(shape, value, needed, values, isnull, &settings);
 	row_decode_key(shape, key, needed, values, isnull);
 	value_form_settings_end(&settings);

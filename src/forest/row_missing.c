@@ -43,23 +43,51 @@ row_missing_option(Datum attfdwoptions, bool isnull)
 	return isnull ? NULL : find_option(untransformRelOptions(attfdwoptions));
 }
 
-/* Type modifiers are not applied: the value had its one when the column was added. */
-bool
-row_missing_value(Relation rel, AttrNumber attno, Datum *value)
+char *
+row_missing_text(Relation rel, AttrNumber attno)
 {
-	char	   *text = find_option(GetForeignColumnOptions(RelationGetRelid(rel), attno));
-	Oid			type = getBaseType(TupleDescAttr(RelationGetDescr(rel), attno - 1)->atttypid);
+	return find_option(GetForeignColumnOptions(RelationGetRelid(rel), attno));
+}
+
+static void
+say_column(void *column)
+{
+	errcontext("option \"%s\" of column \"%s\"", ROW_MISSING_OPTION, (const char *) column);
+}
+
+/* Type modifiers are not applied: the value had its one when the column was added. */
+Datum
+row_missing_value(const char *text, Oid type, const char *column)
+{
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = say_column,
+	.arg = unconstify(char *, column)};
 	ValueFormSettings settings = {0};
 	Oid			input;
 	Oid			ioparam;
+	Datum		value;
 
-	if (text == NULL)
-		return false;
-	getTypeInputInfo(type, &input, &ioparam);
+	error_context_stack = &context;
+	getTypeInputInfo(getBaseType(type), &input, &ioparam);
 	value_form_settings_begin(&settings);
-	*value = OidInputFunctionCall(input, text, ioparam, -1);
+	value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, -1);
 	value_form_settings_end(&settings);
-	return true;
+	error_context_stack = context.previous;
+	return value;
+}
+
+void
+row_missing_check(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+		char	   *text = column->attisdropped ? NULL : row_missing_text(rel, column->attnum);
+
+		if (text != NULL)
+			(void) row_missing_value(text, column->atttypid, NameStr(column->attname));
+	}
 }
 
 /* The default as it is now; false: none, or NULL, or another one for each row. */

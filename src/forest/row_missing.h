@@ -23,11 +23,18 @@
 /* The option in pg_attribute.attfdwoptions (isnull: there are none), or NULL. */
 extern char *row_missing_option(Datum attfdwoptions, bool isnull);
 
+/* The option of a relation's column, palloc'd, or NULL. */
+extern char *row_missing_text(Relation rel, AttrNumber attno);
+
 /*
- * False if the column has no such option.  The value is palloc'd.  Errors are those
- * of the type's input function.
+ * The value, palloc'd, of a column of that type and name.  Errors are those of the type's
+ * input function: what was a value once may be none later, as the label of an enum that was
+ * renamed.  So this is for who needs the value, and for nobody who only uses the table.
  */
-extern bool row_missing_value(Relation rel, AttrNumber attno, Datum *value);
+extern Datum row_missing_value(const char *text, Oid type, const char *column);
+
+/* An error of an input function if a column's option is not a value of its type. */
+extern void row_missing_check(Relation rel);
 
 /*
  * For a column that was just added to a table with rows: gives it the option, if it has

@@ -120,8 +120,9 @@ build_missing(RowShape *shape, Relation rel)
 	{
 		RowColumn  *column = &shape->columns[i];
 
-		column->has_missing = column->stored && column->key_index < 0 &&
-			row_missing_value(rel, (AttrNumber) (i + 1), &column->missing);
+		if (column->stored && column->key_index < 0)
+			column->missing_text = row_missing_text(rel, (AttrNumber) (i + 1));
+		column->has_missing = column->missing_text != NULL;
 		shape->has_missing |= column->has_missing;
 	}
 }

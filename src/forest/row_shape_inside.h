@@ -29,6 +29,8 @@ typedef struct RowColumn
 	char	   *name;
 	ValueCodec	codec;
 	bool		has_missing;	/* not of key columns */
+	char	   *missing_text;	/* its option, or NULL */
+	bool		missing_made;	/* the value is made when a row first needs it */
 	Datum		missing;
 } RowColumn;
 
