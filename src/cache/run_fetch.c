@@ -15,6 +15,9 @@
 #define MAX_RUNS		64
 #define MAX_TAIL_BYTES	((uint64_t) 64 * 1024 * 1024)
 
+/* Of the cache's frames, the share that a round of more than RUN_LOADS_AHEAD blocks may take. */
+#define CACHE_SHARE		4
+
 /* The keys of one run, and its tail while they are looked up. */
 typedef struct HeldRun
 {
@@ -405,6 +408,18 @@ hold_runs(Many *many, uint32_t i)
 	return i;
 }
 
+/* A claim pushes something out, and cannot be pushed out: so what is read often stays, and others find room. */
+static uint32_t
+most_loads(const RunCaches *caches)
+{
+	BlockCacheStats stats;
+	uint64_t	most;
+
+	block_cache_stats(caches->blocks, &stats);
+	most = stats.frames / CACHE_SHARE;
+	return most < RUN_LOADS_AHEAD ? RUN_LOADS_AHEAD : most > RUN_LOADS_MANY ? RUN_LOADS_MANY : (uint32_t) most;
+}
+
 SvStatus
 run_fetch_many(RunCaches *caches, const RunFetcher *fetcher, const RunReader *const *runs, const SvSlice *keys,
 			   uint32_t n, SvBuffer *values, RunAnswer *answers, SvError *err)
@@ -416,7 +431,7 @@ run_fetch_many(RunCaches *caches, const RunFetcher *fetcher, const RunReader *co
 	SvStatus	status = SV_OK;
 	uint32_t	i = 0;
 
-	many.loads = run_loads_create(caches, RUN_LOADS_MANY, err);
+	many.loads = run_loads_create(caches, most_loads(caches), err);
 	if (many.loads == NULL)
 		return err->status;
 	while (i < n && status == SV_OK)

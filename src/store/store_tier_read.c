@@ -28,6 +28,9 @@
 #define MAX_PRESENT 4
 #define CANCEL_EVERY 16			/* pieces: 1 MiB */
 
+/* Ranges of which only a part is wanted take memory: so many bytes of it, and the rest comes in the next round. */
+#define ROUND_BYTES ((size_t) 32 * 1024 * 1024)
+
 /* Part of one range of a get that lies in one range of the tier. */
 typedef struct TierPiece
 {
@@ -63,6 +66,7 @@ typedef struct TierGet
 	TierFetch  *fetches;		/* room for npieces */
 	StoreRange *wanted;			/* the same */
 	int			nfetches;
+	size_t		owned;			/* bytes of memory that they have */
 	int			waiting;		/* pieces that another process fetches */
 	int			waited_ms;
 	bool		found_present;
@@ -252,6 +256,8 @@ fetch_range(TierGet *get, TierPiece *piece, const DiskFill *fill)
 		fetch.bytes = fetch.owned = malloc(fetch.len);
 	if (fetch.bytes == NULL)
 		return false;
+	if (fetch.owned != NULL)
+		get->owned += fetch.len;
 	add_fetch(get, &fetch, 0);
 	return true;
 }
@@ -284,10 +290,11 @@ plan(TierGet *get)
 	int			n;
 
 	get->nfetches = 0;
+	get->owned = 0;
 	get->waiting = 0;
 	get->found_present = false;
 	qsort(get->pieces, get->npieces, sizeof(TierPiece), compare_pieces);
-	for (int i = 0; i < get->npieces; i += n)
+	for (int i = 0; i < get->npieces && get->owned < ROUND_BYTES; i += n)
 	{
 		n = 1;
 		while (i + n < get->npieces && same_range(&get->pieces[i], &get->pieces[i + n]))
@@ -370,7 +377,7 @@ next_pause(TierGet *get)
 	return pause;
 }
 
-/* Only pieces that others fetch are left. */
+/* Only pieces that others fetch are left; those for which a round had no room are not of these. */
 static bool
 must_wait(const TierGet *get)
 {

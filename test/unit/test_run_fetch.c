@@ -206,7 +206,7 @@ test_two_rounds(void)
 static void
 test_many(void)
 {
-	RunCaches	caches = make_caches(128 * 1024 * 1024, 32 * 1024 * 1024);
+	RunCaches	caches = make_caches(256 * 1024 * 1024, 32 * 1024 * 1024);
 	TestFetch	fetch;
 	RunFetcher	fetcher = make_fetcher(&fetch);
 	SvError		err;
@@ -219,6 +219,13 @@ test_many(void)
 	CHECK(fetch.calls == 4 && fetch.most > 512 && fetch.most <= RUN_LOADS_MANY, "in two rounds");
 	CHECK(fetch.kept == fetch.ranges - RUNS, "each block is used as soon as it is there");
 	CHECK(no_claim_is_left(&caches) && pins(&caches) == 0, "nothing is left claimed or pinned");
+	run_caches_release(&caches);
+	caches = make_caches(40 * 1024 * 1024, 32 * 1024 * 1024);
+	fetcher = make_fetcher(&fetch);
+	ask_begin();
+	for (int r = 0; r < RUNS; r++)
+		ask_add(&runs[r], r, 97, 20);
+	CHECK(fetch_all(&caches, &fetcher, &err) == SV_OK && fetch.most == 40 * 1024 / 16 / 4, "of a quarter of the cache");
 	run_caches_release(&caches);
 }
 

@@ -520,6 +520,37 @@ test_together(void)
 	close_tiered(&together);
 }
 
+/* Pieces that lie apart are fetched with all of their ranges, but not with memory for all of these at once. */
+static void
+test_far_apart(void)
+{
+	enum { RANGES = 1200, EACH = 1000 };
+	static SvSlice parts[RANGES];
+	static StoreRange ranges[RANGES];
+	static uint8_t bytes[RANGES][EACH];
+	Tiered		tiered;
+	uint64_t	before;
+	SvError		err;
+	bool		right = true;
+
+	open_tiered(&tiered, RANGES + 100);
+	for (int i = 0; i < RANGES; i++)
+		parts[i] = sv_slice(content_of("ab"), DISK_RANGE_BYTES);
+	CHECK(store_put_if_absent(tiered.faults, "ab", parts, RANGES, NULL, &err) == SV_OK, "a large object");
+	for (int i = 0; i < RANGES; i++)
+		ranges[i] = (StoreRange) {
+			.name = "ab",.offset = (uint64_t) i * DISK_RANGE_BYTES + i,.len = EACH,.dst = bytes[i],
+			.object_bytes = (uint64_t) RANGES * DISK_RANGE_BYTES
+		};
+	before = gets(&tiered);
+	CHECK(store_get(tiered.store, ranges, RANGES, NULL, NULL, &err) == SV_OK, "pieces of all of its ranges");
+	for (int i = 0; i < RANGES; i++)
+		right = right && memcmp(bytes[i], content_of("ab") + i, EACH) == 0;
+	CHECK(right && stats(&tiered).fills == RANGES, "are found, and all ranges kept");
+	CHECK(gets(&tiered) - before == 3, "in rounds that take 32 MiB of memory each");
+	close_tiered(&tiered);
+}
+
 int
 main(void)
 {
@@ -541,6 +572,7 @@ main(void)
 	test_waiting_for_ever();
 	memset(shared, 0, sizeof(Shared));
 	test_together();
+	test_far_apart();
 	remove_tree(scratch);
 	return unit_done();
 }
