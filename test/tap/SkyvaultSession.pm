@@ -7,6 +7,7 @@ use warnings;
 
 use IPC::Run ();
 use PostgreSQL::Test::Utils ();
+use Time::HiRes qw(usleep);
 
 my $marker = 'end of answer';
 
@@ -79,7 +80,7 @@ sub run
 }
 
 # Waits until the server has closed the connection of the statement that was
-# sent last, or has answered it.  Returns whether it was closed, and what psql
+# sent last, and its postmaster knows, or has answered it.  Returns whether it was closed, and what psql
 # said.
 sub await_lost
 {
@@ -87,8 +88,23 @@ sub await_lost
 	my $end = "$marker $self->{sent}";
 
 	$self->{run}->pump while $self->{run}->pumpable && $self->{err} !~ /^\Q$end\E$/m;
-	return ($self->{err} =~ /server closed the connection|connection to server was lost|terminating connection/ ? 1 : 0,
-		$self->{err});
+	my $lost = $self->{err} =~ /server closed the connection|connection to server was lost|terminating connection/ ? 1 : 0;
+	foreach (1 .. 1000 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		last unless $lost && $self->_has_postmaster;
+		usleep(1_000);
+	}
+	return ($lost, $self->{err});
+}
+
+# Whether the server process is there, and the one that started it: a postmaster
+# that has not seen yet that its child is gone still takes connections.
+sub _has_postmaster
+{
+	my ($self) = @_;
+
+	open(my $stat, '<', "/proc/$self->{pid}/stat") or return 0;
+	return (readline($stat) // '') !~ /\) . 1 /;
 }
 
 # Its client dies, and says nothing to the server.
