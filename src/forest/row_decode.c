@@ -76,14 +76,43 @@ next_entry(const RowShape *shape, SvCursor *cursor, AttrNumber *previous, ValueE
 }
 
 static void
+make_missing(const RowShape *shape, RowColumn *column)
+{
+	MemoryContext old = MemoryContextSwitchTo(shape->context);
+
+	column->missing = row_missing_value(column->missing_text, column->type, column->name);
+	column->missing_made = true;
+	MemoryContextSwitchTo(old);
+}
+
+/* What stands in columns that the value has no word of: of attributes behind `before`, up to `last`. */
+static void
+fill_missing(const RowShape *shape, AttrNumber before, AttrNumber last, const Bitmapset *needed,
+			 Datum *values, bool *isnull)
+{
+	for (int i = before; i < last; i++)
+	{
+		RowColumn  *column = &shape->columns[i];
+
+		if (!column->has_missing || (needed != NULL && !bms_is_member(i + 1, needed)))
+			continue;
+		if (unlikely(!column->missing_made))
+			make_missing(shape, column);
+		values[i] = column->missing;
+		isnull[i] = false;
+	}
+}
+
+static void
 decode_value(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datum *values,
 			 bool *isnull, ValueFormSettings *settings)
 {
 	SvCursor	cursor = open_value(shape, value);
 	AttrNumber	previous = 0;
+	AttrNumber	before = 0;
 	ValueEntry	entry;
 
-	while (next_entry(shape, &cursor, &previous, &entry))
+	for (; next_entry(shape, &cursor, &previous, &entry); before = previous)
 	{
 		int			i = entry.attno - 1;
 		const RowColumn *column = &shape->columns[i];
@@ -92,6 +121,8 @@ decode_value(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datu
 		if (column->key_index >= 0 &&
 			!key_kind_has_spellings(shape->keys[column->key_index].codec.kind))
 			report_damage(shape, "value");
+		if (shape->has_missing)
+			fill_missing(shape, before, entry.attno - 1, needed, values, isnull);
 		if (!column->stored || (needed != NULL && !bms_is_member(entry.attno, needed)))
 			continue;
 		switch (value_codec_decode(&column->codec, &entry, settings, &values[i]))
@@ -112,6 +143,8 @@ decode_value(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datu
 				break;
 		}
 	}
+	if (shape->has_missing)
+		fill_missing(shape, before, shape->natts, needed, values, isnull);
 }
 
 void
@@ -137,53 +170,6 @@ row_decode_key(const RowShape *shape, SvSlice key, const Bitmapset *needed, Datu
 		report_damage(shape, "key");
 }
 
-static bool
-has_entry(const RowShape *shape, SvSlice value, AttrNumber attno)
-{
-	SvCursor	cursor = open_value(shape, value);
-	AttrNumber	previous = 0;
-	ValueEntry	entry;
-
-	while (next_entry(shape, &cursor, &previous, &entry))
-		if (entry.attno == attno)
-			return true;
-	return false;
-}
-
-static void
-make_missing(const RowShape *shape, RowColumn *column)
-{
-	MemoryContext old = MemoryContextSwitchTo(shape->context);
-
-	column->missing = row_missing_value(column->missing_text, column->type, column->name);
-	column->missing_made = true;
-	MemoryContextSwitchTo(old);
-}
-
-/*
- * What stands in columns that the value has no word of.  Until it has been made, and it may be
- * no value any more, only if it is needed.
- */
-static void
-fill_missing(const RowShape *shape, SvSlice value, const Bitmapset *needed, Datum *values, bool *isnull)
-{
-	for (int i = 0; i < shape->natts; i++)
-	{
-		RowColumn  *column = &shape->columns[i];
-
-		if (!column->has_missing || (needed != NULL && !bms_is_member(i + 1, needed)))
-			continue;
-		if (unlikely(!column->missing_made))
-		{
-			if (has_entry(shape, value, (AttrNumber) (i + 1)))
-				continue;
-			make_missing(shape, column);
-		}
-		values[i] = column->missing;
-		isnull[i] = false;
-	}
-}
-
 void
 row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *needed,
 		   Datum *values, bool *isnull)
@@ -192,8 +178,6 @@ row_decode(const RowShape *shape, SvSlice key, SvSlice value, const Bitmapset *n
 
 	memset(values, 0, sizeof(Datum) * shape->natts);
 	memset(isnull, true, sizeof(bool) * shape->natts);
-	if (shape->has_missing)
-		fill_missing(shape, value, needed, values, isnull);
 	decode_value(shape, value, needed, values, isnull, &settings);
 	row_decode_key(shape, key, needed, values, isnull);
 	value_form_settings_end(&settings);
