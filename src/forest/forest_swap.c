@@ -37,6 +37,7 @@
 #include "forest/row_shape.h"
 #include "nodes/nodes.h"
 #include "nodes/primnodes.h"
+#include "server/pg_compat.h"
 #include "server/stop_point.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -71,7 +72,7 @@ same_column(Form_pg_attribute a, Form_pg_attribute b)
 		return a->attisdropped == b->attisdropped;
 	return strcmp(NameStr(a->attname), NameStr(b->attname)) == 0 && a->atttypid == b->atttypid &&
 		a->atttypmod == b->atttypmod && a->attcollation == b->attcollation &&
-		a->attnotnull == b->attnotnull && a->attgenerated == b->attgenerated;
+		a->attgenerated == b->attgenerated;
 }
 
 /* As text they have the places where they stood in a statement. */
@@ -129,7 +130,7 @@ check_columns(Relation a, Relation b)
 		Form_pg_attribute a_column = TupleDescAttr(a_desc, i);
 		Form_pg_attribute b_column = TupleDescAttr(b_desc, i);
 
-		if (!same_column(a_column, b_column) ||
+		if (!same_column(a_column, b_column) || !compat_same_not_null(a_desc, b_desc, i) ||
 			(a_column->attgenerated != '\0' &&
 			 !same_expression(column_expression(a, i + 1), column_expression(b, i + 1))))
 			report_different(a, b, "Column %d, \"%s\" and \"%s\", is not the same.", i + 1,

@@ -57,6 +57,18 @@ extern int	no_such_variable
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/*
+ * Needs access/tupdesc.h where it is used: whether two columns are NOT NULL alike.
+ * Since 18 there is NOT NULL that old rows need not obey (NOT VALID).
+ */
+#if PG_VERSION_NUM >= 180000
+#define compat_same_not_null(a, b, i) \
+	(TupleDescCompactAttr(a, i)->attnullability == TupleDescCompactAttr(b, i)->attnullability)
+#else
+#define compat_same_not_null(a, b, i) \
+	(TupleDescAttr(a, i)->attnotnull == TupleDescAttr(b, i)->attnotnull)
+#endif
+
 /* Needs access/genam.h where it is used. */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(heap, index, snapshot, nkeys) \
