@@ -34,8 +34,8 @@ typedef struct RunReading
 } RunReading;
 
 /*
- * Reads all of the ranges, which belong to one store, or fails; must not
- * longjmp.  Ranges of a run that lie near each other may be read as one.
+ * Reads all of the ranges, of one store or several, or fails; must not longjmp.
+ * Ranges of a run that lie near each other may be read as one.
  */
 typedef struct RunFetcher
 {
@@ -59,8 +59,8 @@ extern const RunFetcher run_fetch_singly;
 /*
  * Answers those of n keys whose answers are RUN_UNCACHED: keys[i] in runs[i].
  * The keys of a run are neighbours and ascend.  What is missing of tails is
- * asked for at once, and then what is missing of blocks, in rounds of some
- * hundred.
+ * asked for at once, and then what is missing of blocks, in rounds (RUN_LOADS_MANY,
+ * and a quarter of the cache).
  */
 extern SvStatus run_fetch_many(RunCaches *caches, const RunFetcher *fetcher, const RunReader *const *runs,
 							   const SvSlice *keys, uint32_t n, SvBuffer *values, RunAnswer *answers,

@@ -5,7 +5,8 @@
  *
  * Nothing is under way between two calls of the executor.  A scan that was asked for
  * its first row waits without doing anything; when the executor has nothing else to do,
- * one call reads what all that wait need first.
+ * one call reads what all that wait need first.  From then on one that has to wait for
+ * a block reads ahead for the others as well (forest_scans_open).
  */
 #ifndef FDW_ASYNC_H
 #define FDW_ASYNC_H

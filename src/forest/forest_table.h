@@ -5,9 +5,10 @@
  *
  * Both identities are made at first use, in the user's transaction, so that
  * they go away with it if it aborts; CREATE FOREIGN TABLE is a use.  Ids are
- * the catalogue's own and never reused.  Handles are cached per backend until
- * the relation, its server or an aborted registration invalidates them, so
- * callers look up again in each statement.
+ * the catalogue's own and never reused; which relation has which one changes by
+ * forest_swap only.  Handles are cached per backend until the relation, its
+ * server, a swap or an aborted registration invalidates them, so callers look up
+ * again in each statement.
  */
 #ifndef FOREST_TABLE_H
 #define FOREST_TABLE_H

@@ -6,9 +6,9 @@
  * table option `key`; for a single text or bytea column it is the column's
  * bytes.  The value is the row of the other columns, each tagged with its
  * attribute number and encoding, so that columns can be added and dropped:
- * an attribute that is not in the value is NULL, or what row_missing.h says.  A key column whose encoding
- * does not give back the exact datum (numeric's scale, interval's fields,
- * bpchar's blanks, minus zero) is stored in the value as well.
+ * an attribute that is not in the value is NULL, or what row_missing.h says.  A key
+ * column whose encoding does not give back the exact datum (numeric's scale,
+ * interval's fields, bpchar's blanks, minus zero) is stored in the value as well.
  *
  * Byte layouts: src/forest/ROWFORMAT.md.
  */
@@ -25,7 +25,7 @@ typedef struct RowShape RowShape;
 
 /*
  * The relation's shape, cached until its relcache entry, or a type it depends on, is invalidated;
- * valid to the end of the transaction.  Errors: HV00D/42703 for a bad `key` option, 0A000 for a
+ * valid to the end of the transaction.  Errors: those of row_key_columns.h, 0A000 for a
  * column type that cannot be a key, with a hint that says what can.
  */
 extern const RowShape *row_shape(Relation rel);

@@ -4,9 +4,10 @@
  *
  * A sweep lists the vault, and a listing costs money: of a vault to which nobody
  * writes there is none.  An orphan is an object that was uploaded and never named,
- * and everything that is uploaded under a name that can become an orphan's, is
+ * and everything that is uploaded under a name that can become an orphan's, is, but
+ * for bulk loads (below),
  *	 - by a job, whose row in skyvault.job is on disk before it uploads: flush,
- *	   compaction with its parts, snapshot (a load is flushed, too);
+ *	   compaction with its parts, snapshot;
  *	 - or the log: an object of it is an orphan if its epoch ended before it was
  *	   remembered.  Epochs end by takeovers, with which the vault's changes.
  * So a sweep that has seen all there was need not be repeated until a job runs,
