@@ -3,7 +3,7 @@
  *		Updating and deleting rows.
  *
  * Both find the row by the key of the old row that the plan carries along,
- * lock the key (see "Locking a key" in the design), and under READ COMMITTED
+ * lock the key (see "Locking a key" in ARCHITECTURE.md), and under READ COMMITTED
  * evaluate the plan once more on the newest row if somebody changed it since
  * the statement's snapshot: the executor does this for heaps, but leaves it to
  * the wrapper for foreign tables.

@@ -1,7 +1,7 @@
 /*
  * forest_batch.h
  *		Looking up many keys in one operation: sorted, each once, run by run,
- *		each block once (design: "Reading").
+ *		each block once (ARCHITECTURE.md: "Life of a batch").
  */
 #ifndef FOREST_BATCH_H
 #define FOREST_BATCH_H

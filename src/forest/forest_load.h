@@ -1,7 +1,7 @@
 /*
  * forest_load.h
  *		Bulk load of one table: rows become runs, without touching the delta
- *		(design: "Bulk load").
+ *		(ARCHITECTURE.md: "Life of a load").
  *
  * Runs are written while rows are added; forest_load_finish makes them part of
  * the forest, in this transaction: visible to its next command, to others after
@@ -11,8 +11,8 @@
  * forest_load_finish takes the table lock in ShareRowExclusive (replace:
  * AccessExclusive), which waits for all who have written to the table, and who
  * write after that wait for the end of the transaction.  Under REPEATABLE READ
- * and SERIALIZABLE it raises 40001 where another transaction has written a loaded
- * key since the snapshot.
+ * it raises 40001 where another transaction has written a loaded key since the
+ * snapshot.
  *
  * The caller has checked privileges, and locked the relation as for an INSERT.
  */
@@ -26,9 +26,10 @@
 
 /*
  * Whether rows of the table can be loaded at all: not if the vault's identity is
- * of this transaction, if no scheduler runs in this database, or if the vault's runs
- * would not reach standbys and backups (then there is no flush either).  Who gets
- * false writes to the delta.  The table has an identity (forest_table_for_write).
+ * of this transaction, if that is SERIALIZABLE, if no scheduler runs in this database,
+ * or if the vault's runs would not reach standbys and backups (then there is no flush
+ * either).  Who gets false writes to the delta.  The table has an identity
+ * (forest_table_for_write).
  */
 extern bool forest_load_possible(const ForestTable *table);
 

@@ -1,6 +1,6 @@
 /*
  * forest_lock.h
- *		"Locking a key" of the design, the part that puts and row locks share.
+ *		"Locking a key" of ARCHITECTURE.md, the part that puts and row locks share.
  *
  * The order of steps is what makes it right: own the slot in the delta's
  * unique index, and only then take the latest snapshot; from there on nobody

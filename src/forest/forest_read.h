@@ -1,7 +1,7 @@
 /*
  * forest_read.h
  *		Reading keys of tables under one Postgres snapshot: the delta, then the
- *		runs (design: "Reading").
+ *		runs (ARCHITECTURE.md: "Life of a get").
  *
  * Everything is read under the snapshot given, which the caller keeps
  * registered or active for the duration of the call, or of the scan.  Works on

@@ -1,6 +1,6 @@
 /*
  * forest_write.h
- *		Writing keys: puts and deletes go to the delta (design: "Writing").
+ *		Writing keys: puts and deletes go to the delta (ARCHITECTURE.md: "Life of a put").
  *
  * Every call takes the table lock in RowExclusive, held to the end of the
  * transaction, waits for other writers of the same keys, and is seen by this
@@ -46,7 +46,7 @@ extern void forest_check_value(SvSlice value);
 extern void forest_check_encoded_value(SvSlice value);
 
 /*
- * Locking a key (design: "Locking a key"): owns the key's slot until the end
+ * Locking a key (ARCHITECTURE.md: "Locking a key"): owns the key's slot until the end
  * of the transaction, then reads the newest committed content, and compares it
  * with what `snapshot` sees.
  *

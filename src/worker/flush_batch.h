@@ -1,7 +1,7 @@
 /*
  * flush_batch.h
- *		What one flush takes out of the delta: step 1 and 2 of design.md's
- *		"Flush".
+ *		What one flush takes out of the delta: step 1 of ARCHITECTURE.md's
+ *		"Life of a flush".
  *
  * A batch is read under one snapshot, in a transaction that changes nothing
  * but the job row, and is complete in memory before that transaction ends: no

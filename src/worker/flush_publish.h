@@ -1,6 +1,6 @@
 /*
  * flush_publish.h
- *		Step 3 of design.md's "Flush": the short transaction that makes a
+ *		Step 3 of ARCHITECTURE.md's "Life of a flush": the short transaction that makes a
  *		written run part of the forest.
  */
 #ifndef FLUSH_PUBLISH_H
