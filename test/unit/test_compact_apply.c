@@ -47,7 +47,7 @@ typedef struct Case
 #define LOAD_BEFORE "11 b0 5-5 1:a-f; 12 b0 6-6 1:c-m; 13 b0 7-7 1:b-d"
 #define LOAD_JOB "b: 11 12 13 | 1 l1 5-7: 13 12 11"
 #define STRETCHES_BEFORE "1 b0 5-5 1:a-c; 2 b0 5-5 1:d-f; 3 b0 6-6 1:b-e; 4 b0 7-7 1:a-b"
-#define STRETCHES_JOB "b: 1 2 3 4 | 1 l1 5-7: 4 3 2 1"
+#define STRETCHES_JOB "b: 1 2 3 4 | 1 l1 5-7: 4 3 1 2"
 #define GAP_BEFORE "1 b0 11-11 #10 1:a-b; 2 b0 12-12 #10 1:e-f; 3 b0 13-13 #10 1:x-y"
 #define GAP_JOB "b: 1 2 3 | 1 l1 11-13: 3 2 1"
 #define SPLIT_BEFORE "1 w0 1-1 1:a-m; 2 b0 2-2 1:a-z; 3 w0 3-3 1:a-m 2:a-b; 4 w0 4-4 2:c-d"
@@ -293,7 +293,7 @@ choose(const Case *c)
 		describe_job(job, text);
 	if (status != SV_OK || strcmp(text, c->job) != 0)
 	{
-		printf("# %s: job %s\n", c->name, text);
+		fprintf(stderr, "# %s: job %s\n", c->name, text);
 		abort();
 	}
 	lsm_forest_free(forest);
