@@ -25,8 +25,8 @@ SETTINGS
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# Values of 520 bytes; forty keys so far from each other that each needs a request.
-my $value = q{(SELECT string_agg(sha512((n || ':' || i)::bytea)::text, '') FROM generate_series(1, 4) AS i)};
+# Values of 1 kB; forty keys so far from each other that each needs a request.
+my $value = q{(SELECT string_agg(sha512((n || ':' || i)::bytea)::text, '') FROM generate_series(1, 8) AS i)};
 my $distant = q{(SELECT array_agg('k' || to_char(n, 'FM00000')) FROM generate_series(100, 7900, 200) AS n)};
 
 foreach my $signature ('v4', 'v2')
