@@ -14,6 +14,7 @@
 #include "forest/datetime_check.h"
 #include "forest/row_shape_inside.h"
 #include "forest/stored_text.h"
+#include "server/pg_compat.h"
 #include "utils/memutils.h"
 
 /* Of attribute numbers whose varint is one byte. */
