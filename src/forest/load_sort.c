@@ -443,16 +443,39 @@ spill_entry(LoadSort *sort, const SstEntry *entry)
 
 /* ---- adding, and taking ---- */
 
-/* Sorted entries are read in any order: in small pages, the processor would have to look up each. */
+#ifdef __linux__
+/* Of the huge pages that are whole between the two. */
 static void
-want_huge_pages(uint8 *memory, Size bytes)
+advise(uint8 *from, uint8 *to, int advice)
 {
-#ifdef MADV_HUGEPAGE
-	uint8	   *begin = (uint8 *) TYPEALIGN(HUGE_PAGE_BYTES, memory);
-	uint8	   *end = (uint8 *) TYPEALIGN_DOWN(HUGE_PAGE_BYTES, memory + bytes);
+	uint8	   *begin = (uint8 *) TYPEALIGN(HUGE_PAGE_BYTES, from);
+	uint8	   *end = (uint8 *) TYPEALIGN_DOWN(HUGE_PAGE_BYTES, to);
 
 	if (begin < end)
-		(void) madvise(begin, end - begin, MADV_HUGEPAGE);
+		(void) madvise(begin, end - begin, advice);
+}
+#endif
+
+/* Sorted entries are read in any order: in small pages, the processor would have to look up each. */
+static void
+want_huge_pages(LoadSort *sort)
+{
+#ifdef __linux__
+	advise(sort->memory, sort->memory + sort->room, MADV_HUGEPAGE);
+#endif
+}
+
+/*
+ * The first entries filled all of memory, the last ones are fewer.  What is behind
+ * them goes back to the system, as runs are built beside the merge.
+ */
+static void
+give_back_rest(LoadSort *sort)
+{
+#ifdef __linux__
+	if (sort->memory != NULL)
+		advise(sort->n > 0 ? (uint8 *) (sort->order + sort->n) : sort->memory, sort->memory + sort->room,
+			   MADV_DONTNEED);
 #endif
 }
 
@@ -460,7 +483,7 @@ static void
 take_memory(LoadSort *sort)
 {
 	sort->memory = MemoryContextAllocHuge(sort->context, sort->room);
-	want_huge_pages(sort->memory, sort->room);
+	want_huge_pages(sort);
 }
 
 /* Until it is known that not all entries fit, memory takes as many as it can. */
@@ -506,8 +529,10 @@ void
 load_sort_perform(LoadSort *sort)
 {
 	sort_memory(sort);
-	if (sort->nfiles > 0)
-		merge_begin(sort, sort->nfiles, sort->n > 0);
+	if (sort->nfiles == 0)
+		return;
+	give_back_rest(sort);
+	merge_begin(sort, sort->nfiles, sort->n > 0);
 }
 
 bool
