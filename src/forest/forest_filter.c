@@ -336,29 +336,50 @@ count_checks(int pair, int checks, int negatives)
  * again after the bits, so that what is cleared meanwhile is not believed.
  */
 static inline bool
-excludes(int pair, uint64 hash, bool *asked)
+begin_look(int pair, FilterState *state)
 {
-	FilterState state;
 	FilterPhase phase;
-	bool		found;
 
-	*asked = false;
 	if (pair < 0)
 		return false;
 	pg_read_barrier();
-	state = pg_atomic_read_u64(&pairs[pair].state);
-	phase = forest_filter_phase(state);
+	*state = pg_atomic_read_u64(&pairs[pair].state);
+	phase = forest_filter_phase(*state);
 	if (phase != FILTER_COMPLETE && phase != FILTER_BOTH)
 		return false;
 	pg_read_barrier();
 	if (pg_atomic_read_u32(&owners[pair]) != MyDatabaseId)
 		return false;
 	STOP_POINT("delta-filter-state-read");
+	return true;
+}
 
-	found = line_has(line_of(pair, newest_of(state), hash), hash) ||
-		(phase == FILTER_BOTH && line_has(line_of(pair, 1 - newest_of(state), hash), hash));
+static inline bool
+has_bits(int pair, FilterState state, uint64 hash)
+{
+	return line_has(line_of(pair, newest_of(state), hash), hash) ||
+		(forest_filter_phase(state) == FILTER_BOTH && line_has(line_of(pair, 1 - newest_of(state), hash), hash));
+}
+
+/* Whether what was read of the bits since begin_look counts. */
+static inline bool
+end_look(int pair, FilterState state)
+{
 	pg_read_barrier();
-	*asked = pg_atomic_read_u64(&pairs[pair].state) == state;
+	return pg_atomic_read_u64(&pairs[pair].state) == state;
+}
+
+static inline bool
+excludes(int pair, uint64 hash, bool *asked)
+{
+	FilterState state;
+	bool		found;
+
+	*asked = false;
+	if (!begin_look(pair, &state))
+		return false;
+	found = has_bits(pair, state, hash);
+	*asked = end_look(pair, state);
 	return *asked && !found;
 }
 
@@ -394,31 +415,18 @@ exclude_some(int32 table_id, const SvSlice *keys, int n, bool *excluded)
 	int			pair = own_pair();
 	uint64		hashes[EXCLUDE_WIDTH];
 	FilterState state;
-	FilterPhase phase;
 	int			negatives = 0;
 
-	if (pair < 0)
+	if (!begin_look(pair, &state))
 		return false;
-	pg_read_barrier();
-	state = pg_atomic_read_u64(&pairs[pair].state);
-	phase = forest_filter_phase(state);
-	if (phase != FILTER_COMPLETE && phase != FILTER_BOTH)
-		return false;
-	pg_read_barrier();
-	if (pg_atomic_read_u32(&owners[pair]) != MyDatabaseId)
-		return false;
-	STOP_POINT("delta-filter-state-read");
-
 	for (int i = 0; i < n; i++)
 	{
 		hashes[i] = hash_key(table_id, keys[i]);
 		sv_prefetch(line_of(pair, newest_of(state), hashes[i]));
 	}
 	for (int i = 0; i < n; i++)
-		excluded[i] = !line_has(line_of(pair, newest_of(state), hashes[i]), hashes[i]) &&
-			(phase != FILTER_BOTH || !line_has(line_of(pair, 1 - newest_of(state), hashes[i]), hashes[i]));
-	pg_read_barrier();
-	if (pg_atomic_read_u64(&pairs[pair].state) != state)
+		excluded[i] = !has_bits(pair, state, hashes[i]);
+	if (!end_look(pair, state))
 		return false;
 	for (int i = 0; i < n; i++)
 		negatives += excluded[i];
